@@ -1,0 +1,277 @@
+"""Variants × seeds → runs, side by side on the machine's cores or GPUs; each run a process of its own."""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+import torch
+import yaml
+
+from sg2bench import cache, config, results
+from sg2bench.config import Experiment, training_hash
+from sg2bench.data import images as image_sets
+from sg2bench.data.images import ImageSet
+from sg2bench.evaluation.evaluate import Evaluator
+from sg2bench.evaluation.grids import grid
+from sg2bench.evaluation.protocol import Protocol
+from sg2bench.models import checkpoints
+from sg2bench.models.networks import Networks
+from sg2bench.report.report import CURVES, GRIDS, RESULTS
+from sg2bench.training.loop import LOG, train
+
+ROWS = "rows.csv"
+CONFIG = "config.yaml"
+RUN_LOG = "run.log"
+
+
+@dataclass
+class Run:
+    """One variant and seed, its folder, and how far it is."""
+
+    variant: str
+    seed: int
+    folder: Path
+    steps: int
+    state: Literal["waiting", "running", "done", "skipped", "failed"] = "waiting"
+    started: float = 0.0
+    seconds: float = 0.0
+    started_at_step: int = 0
+    step: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"{self.variant}/seed-{self.seed}"
+
+    @property
+    def rate(self) -> float:
+        """Steps per second of this session; 0 before the first log line."""
+        elapsed = (self.seconds or time.monotonic() - self.started) if self.started else 0
+        return (self.step - self.started_at_step) / elapsed if elapsed else 0.0
+
+
+def plan(experiment: Experiment, runs: Path) -> list[Run]:
+    """Every run of an experiment, the seeds of a variant one after the other; finished ones are `skipped`.
+
+    Raises ValueError if a run's folder was made with another configuration.
+    """
+    planned = []
+    for variant in experiment.variants:
+        resolved = experiment.resolve(variant)
+        for seed in experiment.seeds:
+            run = Run(variant, seed, runs / experiment.name / variant / f"seed-{seed}", resolved.train.steps)
+            _refuse_other_configuration(run.folder, resolved)
+            if is_finished(run.folder, resolved):
+                run.state, run.step = "skipped", run.steps
+            planned.append(run)
+    return planned
+
+
+def is_finished(folder: Path, resolved: Experiment) -> bool:
+    """Whether a run's rows are there, for this protocol, these metrics and these modes."""
+    if not (folder / ROWS).is_file():
+        return False
+    table = results.read(folder / ROWS)
+    wanted = {(metric, mode) for metric in resolved.evaluate.metrics for mode in resolved.evaluate.modes}
+    found = set(zip(table["metric"], table["mode"], strict=True))
+    return set(table["protocol_hash"]) == {Protocol(resolved.evaluate).hash} and wanted <= found
+
+
+def perform(experiment: Experiment, variant: str, seed: int, folder: Path, device: torch.device) -> None:
+    """Train and evaluate one run into its folder: config, log, networks, rows, sample grids."""
+    resolved = experiment.resolve(variant)
+    _refuse_other_configuration(folder, resolved)
+    images = image_sets.load(resolved.data, resolved.model.image_size)
+    evaluator = Evaluator(resolved, images, device)
+    with cache.atomic_file(folder / CONFIG) as temporary:
+        temporary.write_text(config.dump(resolved), encoding="utf-8")
+    nets = train(resolved, seed, images, folder, device)
+    for mode in resolved.evaluate.modes:
+        with cache.atomic_file(folder / "samples" / f"{mode}.png") as temporary:
+            grid(nets, images, mode, resolved.model.image_size).save(temporary)
+    values = evaluator.model(nets, progress=lambda pair: print(f"evaluating {pair}", flush=True))
+    table = results.rows(values, resolved, variant, seed, resolved.train.steps, images.fingerprint, device)
+    results.write(table, folder / ROWS)
+
+
+def reference_lines(experiment: Experiment, images: ImageSet, device: torch.device) -> pd.DataFrame:
+    """Rows of the reference lines; fills the cache of real statistics that the runs then read."""
+    lines = Evaluator(experiment, images, device).reference_lines()
+    return pd.concat(
+        [
+            results.rows(values, experiment, line, 0, 0, images.fingerprint, device)
+            for line, values in lines.items()
+            if values
+        ]
+        or [pd.DataFrame(columns=results.COLUMNS)]
+    )
+
+
+def launch(
+    runs: Sequence[Run], command: Callable[[Run], list[str]], slots: Sequence[str], watch: Callable[[], None]
+) -> None:
+    """Perform the waiting runs, as many at once as there are slots; `watch` is called twice a second meanwhile.
+
+    A slot is a device: `cpu`, or `cuda:N`. A run that fails is marked so and takes no other down.
+    """
+    free: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for slot in slots:
+        free.put(slot)
+    stop = threading.Event()
+
+    def perform_one(run: Run) -> None:
+        slot = free.get()
+        try:
+            _run_process(run, [*command(run), "--device", slot], stop)
+        finally:
+            free.put(slot)
+
+    with ThreadPoolExecutor(len(slots)) as pool:
+        pending = [pool.submit(perform_one, run) for run in runs if run.state == "waiting"]
+        try:
+            while not all(future.done() for future in pending):
+                _update(runs)
+                watch()
+                time.sleep(0.5)
+        except KeyboardInterrupt:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    for future in pending:
+        future.result()
+    _update(runs)
+    watch()
+
+
+def _run_process(run: Run, command: Sequence[str], stop: threading.Event) -> None:
+    if stop.is_set():
+        return
+    run.folder.mkdir(parents=True, exist_ok=True)
+    run.started_at_step = run.step = _last_step(run.folder)
+    run.state, run.started = "running", time.monotonic()
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    with (run.folder / RUN_LOG).open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+        while process.poll() is None:
+            if stop.wait(0.2):
+                process.terminate()
+                process.wait()
+                run.state = "waiting"
+                return
+    run.seconds = time.monotonic() - run.started
+    run.state = "done" if process.returncode == 0 else "failed"
+
+
+def _update(runs: Sequence[Run]) -> None:
+    for run in runs:
+        if run.state in ("running", "done"):
+            run.step = _last_step(run.folder)
+
+
+def _last_step(folder: Path) -> int:
+    """The step of the training log's last whole line, 0 without one."""
+    try:
+        lines = (folder / LOG).read_text(encoding="utf-8").rpartition("\n")[0].splitlines()
+    except OSError:
+        return 0
+    return int(lines[-1].split(",")[0]) if len(lines) > 1 else 0
+
+
+def _refuse_other_configuration(folder: Path, resolved: Experiment) -> None:
+    path = folder / CONFIG
+    if not path.is_file():
+        return
+    stored = Experiment.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    if training_hash(stored) != training_hash(resolved):
+        old, new = stored.model_dump(mode="json"), resolved.model_dump(mode="json")
+        changed = [
+            f"{part}.{key} {old[part][key]} → {new[part][key]}"
+            for part in ("data", "model", "loss", "train")
+            for key in new[part]
+            if old[part][key] != new[part][key]
+        ]
+        raise ValueError(
+            f"{folder} was made with another configuration ({', '.join(changed)}); "
+            "remove the folder, or give another --runs folder or name"
+        )
+
+
+def collect(runs: Sequence[Run], reference: pd.DataFrame, out: Path) -> Path:
+    """Put what the finished runs gave into a report folder, for `report.write`; returns the rows' path.
+
+    `results.csv` (reference lines last), `curves.csv` (the runs' training logs) and, of each variant's first seed,
+    the sample grids. Raises ValueError if no run is finished.
+    """
+    finished = [run for run in runs if run.state in ("done", "skipped")]
+    if not finished:
+        raise ValueError("no run finished, there is nothing to report")
+    tables = [results.read(run.folder / ROWS) for run in finished]
+    results.write(pd.concat([*tables, reference], ignore_index=True), out / RESULTS)
+    curves = [
+        pd.read_csv(run.folder / LOG).assign(variant=run.variant, seed=run.seed)
+        for run in finished
+        if (run.folder / LOG).is_file()
+    ]
+    if curves:
+        with cache.atomic_file(out / CURVES) as temporary:
+            pd.concat(curves, ignore_index=True).to_csv(temporary, index=False)
+    for run in reversed(finished):
+        for sample in sorted((run.folder / "samples").glob("*.png")):
+            with cache.atomic_file(out / GRIDS / f"{run.variant}-{sample.name}") as temporary:
+                shutil.copyfile(sample, temporary)
+    return out / RESULTS
+
+
+def slots(device: str, workers: int | None) -> list[str]:
+    """Where runs go: each GPU, else each core; `workers` at most (on a GPU also more than one a device).
+
+    Raises ValueError if a GPU is asked for and there is none.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":
+        return ["cpu"] * (workers or _cores())
+    if not torch.cuda.is_available():
+        raise ValueError(f"--device {device}: torch sees no CUDA device; use --device cpu")
+    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if device == "cuda" else [device]
+    return [gpus[index % len(gpus)] for index in range(workers or len(gpus))]
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_command(experiment_file: Path, overrides: Sequence[str], runs: Path) -> Callable[[Run], list[str]]:
+    """The command that performs one run of an experiment in a process of its own."""
+
+    def command(run: Run) -> list[str]:
+        base = [sys.executable, "-m", "sg2bench", "run", str(experiment_file)]
+        settings = [part for override in overrides for part in ("--set", override)]
+        return [*base, "--variant", run.variant, "--seed", str(run.seed), "--runs", str(runs), *settings]
+
+    return command
+
+
+def evaluate_checkpoint(
+    experiment: Experiment, variant: str, seed: int, checkpoint: Path, device: torch.device
+) -> pd.DataFrame:
+    """Rows of a model file; the step is the number that its name begins with, 0 without one."""
+    resolved = experiment.resolve(variant)
+    images = image_sets.load(resolved.data, resolved.model.image_size)
+    nets = checkpoints.load_ema(Networks(resolved.model, len(images.domains)), checkpoint).to(device)
+    digits = checkpoint.name.split("_")[0]
+    values = Evaluator(resolved, images, device).model(nets)
+    step = int(digits) if digits.isdigit() else 0
+    return results.rows(values, resolved, variant, seed, step, images.fingerprint, device)

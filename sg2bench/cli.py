@@ -1,0 +1,263 @@
+"""The command line: parses, calls, prints."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import sg2bench
+
+app = typer.Typer(
+    name="sg2bench",
+    help="What each part of StarGAN v2 buys: ablations, FID and LPIPS per domain, report, gate, throughput.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Image sets: fetch, draw, fingerprint.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+console = Console()
+errors = Console(stderr=True)
+
+ExperimentFile = Annotated[Path, typer.Argument(help="Experiment in YAML.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, as train.steps=200.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, or auto: a GPU where there is one.")]
+Runs = Annotated[Path, typer.Option(help="Folder that holds the run folders.")]
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        console.print(f"sg2bench {sg2bench.__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.command()
+def ablate(
+    experiment: ExperimentFile = Path("experiments/critters.yaml"),
+    set_: Set = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Runs at once; default: every core, or every GPU.")] = None,
+    device: Device = "auto",
+    runs: Runs = Path("runs"),
+    out: Annotated[Path | None, typer.Option(help="Report folder; default reports/<experiment>.")] = None,
+) -> None:
+    """Train and evaluate every variant with every seed, then write the report.
+
+    Finished runs are skipped and interrupted ones go on. Exit code 1 if a run failed.
+    """
+    from sg2bench import ablation, config, progress  # noqa: PLC0415
+    from sg2bench.data import images as image_sets  # noqa: PLC0415
+
+    loaded = config.load(experiment, set_ or [])
+    planned = ablation.plan(loaded, runs)
+    slots = ablation.slots(device, workers)
+    image_set = image_sets.load(loaded.data, loaded.model.image_size)
+    waiting = sum(run.state == "waiting" for run in planned)
+    console.print(
+        f"{loaded.name}: {len(planned)} runs, {waiting} to do, {min(len(slots), max(waiting, 1))} at once on "
+        f"{slots[0].split(':')[0]}; logs in {runs / loaded.name}",
+        highlight=False,
+    )
+    reference = ablation.reference_lines(loaded, image_set, _device(slots[0]))
+    with progress.watching(planned, console) as watch:
+        ablation.launch(planned, ablation.run_command(experiment, set_ or [], runs), slots, watch)
+    failed = [run for run in planned if run.state == "failed"]
+    for run in failed:
+        log = run.folder / ablation.RUN_LOG
+        errors.print(f"{run.name} failed, its log is {log}; the last lines:", style="red", highlight=False)
+        errors.print("\n".join(log.read_text(errors="replace").splitlines()[-5:]), markup=False, highlight=False)
+    _report(ablation.collect(planned, reference, out or Path("reports") / loaded.name))
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def run(
+    experiment: ExperimentFile,
+    variant: Annotated[str, typer.Option(help="Which variant.")],
+    seed: Annotated[int, typer.Option(help="Which seed.")],
+    set_: Set = None,
+    device: Device = "auto",
+    runs: Runs = Path("runs"),
+) -> None:
+    """Train and evaluate one variant with one seed; goes on where it was cut off."""
+    from sg2bench import ablation, config  # noqa: PLC0415
+
+    loaded = config.load(experiment, set_ or [])
+    folder = runs / loaded.name / variant / f"seed-{seed}"
+    ablation.perform(loaded, variant, seed, folder, _device(ablation.slots(device, 1)[0]))
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="NNNNNN_nets_ema.ckpt")],
+    experiment: Annotated[Path, typer.Option(help="Experiment that says model, data and protocol.")],
+    variant: Annotated[str | None, typer.Option(help="Its variant; default: the first.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed that the rows carry.")] = 0,
+    set_: Set = None,
+    device: Device = "auto",
+    out: Annotated[Path, typer.Option(help="CSV to write.")] = Path("rows.csv"),
+) -> None:
+    """Measure a trained model: Fréchet distance and LPIPS per pair, per domain, overall."""
+    from sg2bench import ablation, config  # noqa: PLC0415
+
+    loaded = config.load(experiment, set_ or [])
+    table = ablation.evaluate_checkpoint(
+        loaded, variant or next(iter(loaded.variants)), seed, checkpoint, _device(ablation.slots(device, 1)[0])
+    )
+    from sg2bench import results  # noqa: PLC0415
+
+    results.write(table, out)
+    overall = table[table["source"] == "*"]
+    _print_table(overall, ["mode", "target", "metric", "value", "n_real", "n_fake"])
+    console.print(f"All {len(table)} rows: {out}", highlight=False)
+
+
+@app.command()
+def report(
+    results: Annotated[Path, typer.Argument(help="results.csv")],
+    out: Annotated[Path | None, typer.Option(help="Report folder; default: where the rows are.")] = None,
+) -> None:
+    """Write leaderboard, plots and HTML page of result rows."""
+    _report(results, out)
+
+
+@app.command()
+def check(
+    results: Annotated[Path, typer.Argument(help="results.csv")],
+    baseline: Annotated[Path, typer.Option(help="CSV to hold it against.")],
+    tolerance: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRIC=SHARE", help="Allowed worsening; default 0.05 for lpips, 0.10 for others."),
+    ] = None,
+) -> None:
+    """Exit 1 if a domain's metric got worse than the baseline by more than its tolerance, 0 if none did."""
+    from sg2bench import check as gate  # noqa: PLC0415
+
+    compared = gate.compare(results, baseline, gate.tolerances(tolerance or []))
+    regressed = compared[compared["regressed"]]
+    shown = (regressed if len(regressed) else compared).assign(
+        worse_by=lambda t: t["worse_by"].map("{:+.1%}".format), tolerance=lambda t: t["tolerance"].map("{:.0%}".format)
+    )
+    _print_table(shown, ["variant", "mode", "metric", "target", "baseline", "value", "worse_by", "tolerance"])
+    if len(regressed):
+        console.print(f"{len(regressed)} of {len(compared)} comparisons got worse beyond tolerance.", style="red")
+        raise typer.Exit(1)
+    console.print(f"No regression in {len(compared)} comparisons.", style="green")
+
+
+@app.command()
+def bench(
+    experiment: Annotated[Path | None, typer.Argument(help="Experiment whose generator is timed; default: the paper's.")] = None,
+    batch: Annotated[list[int] | None, typer.Option(min=1, help="Batch size, repeatable; default 1 2 4 8 16 32.")] = None,
+    device: Annotated[list[str] | None, typer.Option(help="Repeatable; default: cpu, and cuda where there is one.")] = None,
+    max_seconds: Annotated[float, typer.Option(min=0.1, help="Time for each batch size and device.")] = 2.0,
+    out: Annotated[Path, typer.Option(help="Folder for bench.csv and bench.json.")] = Path("reports/bench"),
+    set_: Set = None,
+) -> None:
+    """Time the generator over batch sizes: images/s, ms per batch."""
+    import torch  # noqa: PLC0415
+
+    from sg2bench import bench as throughput  # noqa: PLC0415
+    from sg2bench import config  # noqa: PLC0415
+
+    model = config.load(experiment, set_ or []).model if experiment else config.Model()
+    devices = device or ["cpu", *["cuda"] * torch.cuda.is_available()]
+    for name in devices:
+        _device(name)
+    table = throughput.bench(model, devices, batch or [1, 2, 4, 8, 16, 32], out, max_seconds)
+    _print_table(table, ["device", "threads", "image_size", "batch_size", "images_per_second", "ms_per_batch", "ms_iqr"])
+    console.print(f"Rows: {out / 'bench.csv'}", highlight=False)
+
+
+@data_app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="emoji")],
+    out: Annotated[Path | None, typer.Option(help="Where to put the images; default: the cache.")] = None,
+    tarballs: Annotated[Path | None, typer.Option(help="Folder that holds the npm tarballs already.")] = None,
+) -> None:
+    """Fetch a real image set into {train,val}/<domain> folders, with its licences."""
+    from sg2bench.data import emoji  # noqa: PLC0415
+
+    if name != "emoji":
+        raise ValueError(f"no image set `{name}` to fetch (known: emoji)")
+    target = out or emoji.default_folder()
+    emoji.fetch(target, tarballs)
+    console.print(emoji.licenses(), end="", highlight=False)
+    console.print(f"Images, and these licences in LICENSES.txt: {target}", highlight=False)
+
+
+@data_app.command()
+def draw(
+    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    experiment: Annotated[Path | None, typer.Option(help="Experiment that says counts, size and seed.")] = None,
+    set_: Set = None,
+) -> None:
+    """Write the critters as PNG in {train,val}/<domain> folders, with factors.csv beside them."""
+    from sg2bench import config  # noqa: PLC0415
+    from sg2bench.data import images  # noqa: PLC0415
+
+    loaded = config.load(experiment, set_ or []) if experiment else config.Experiment(name="critters", model={"image_size": 256})
+    count = images.export_critters(loaded.data, loaded.model.image_size, out)
+    console.print(f"{count} images and factors.csv: {out}", highlight=False)
+
+
+@data_app.command()
+def fingerprint(experiment: ExperimentFile, set_: Set = None) -> None:
+    """Print the hash of an experiment's images, which result rows carry, and what they are."""
+    from sg2bench import config  # noqa: PLC0415
+    from sg2bench.data import images  # noqa: PLC0415
+
+    loaded = config.load(experiment, set_ or [])
+    image_set = images.load(loaded.data, loaded.model.image_size)
+    console.print(image_set.fingerprint, highlight=False)
+    for split in images.SPLITS:
+        counts = ", ".join(f"{domain} {image_set.count(split, domain)}" for domain in image_set.domains)
+        errors.print(f"{split}: {counts}", highlight=False)
+
+
+def main() -> None:
+    """Run the command line: bad input ends in one clear line and exit code 2."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        errors.print(f"sg2bench: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        errors.print("interrupted; the same command goes on from here", highlight=False)
+        sys.exit(130)
+
+
+def _device(name: str) -> Any:
+    import torch  # noqa: PLC0415
+
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"--device {name}: expected cpu, cuda, cuda:N or auto") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"--device {name}: torch sees no CUDA device; use --device cpu")
+    return device
+
+
+def _report(results: Path, out: Path | None = None) -> None:
+    from sg2bench.report import report as writer  # noqa: PLC0415
+
+    command = shlex.join(["sg2bench", *sys.argv[1:]])
+    page = writer.write(results, out or results.parent, command)
+    console.print((page.parent / "leaderboard.md").read_text(encoding="utf-8"), markup=False, highlight=False)
+    console.print(f"Report: {page}", highlight=False)
+
+
+def _print_table(frame: Any, columns: list[str]) -> None:
+    table = Table(*columns, box=None)
+    for row in frame[columns].itertuples(index=False):
+        table.add_row(*(f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row))
+    console.print(table)

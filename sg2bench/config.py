@@ -1,0 +1,234 @@
+"""An experiment as typed data: YAML in, validated, unknown keys refused; overrides; a stable hash."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+IMAGE_SIZES = (32, 64, 128, 256, 512)
+REFERENCE_LINES = ("real", "sources")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Data(_Part):
+    """Where the images come from."""
+
+    source: Literal["critters", "emoji", "folder"] = "critters"
+    root: Path | None = Field(None, description="folder: ROOT/{train,val}/<domain>/*")
+    domains: tuple[str, ...] | None = Field(None, description="use these domains only")
+    train_per_domain: int = Field(500, ge=1, description="critters: training images drawn per domain")
+    val_per_domain: int = Field(200, ge=1, description="critters: validation images drawn per domain")
+    seed: int = Field(0, ge=0, description="critters: seed of the drawing")
+
+    @model_validator(mode="after")
+    def _folder_needs_root(self) -> Data:
+        if self.source == "folder" and self.root is None:
+            raise ValueError("source `folder` needs `root`, the folder that holds train/ and val/")
+        return self
+
+
+class Model(_Part):
+    """Sizes of the four networks; the defaults are the paper's (section 3 and appendix)."""
+
+    image_size: int = 256
+    first_width: int | None = Field(None, ge=1, description="channels after from-RGB; 2**14 // image_size if null")
+    max_width: int = Field(512, ge=1)
+    style_dim: int = Field(64, ge=1)
+    latent_dim: int = Field(16, ge=1)
+    mapping_width: int = Field(512, ge=1)
+
+    @field_validator("image_size")
+    @classmethod
+    def _power_of_two(cls, value: int) -> int:
+        if value not in IMAGE_SIZES:
+            raise ValueError(f"must be one of {', '.join(map(str, IMAGE_SIZES))}, got {value}")
+        return value
+
+
+class Loss(_Part):
+    """Weights of the loss terms (paper, equations 1-6); 0 removes a term and its computation."""
+
+    adv: Weight = 1.0
+    sty: Weight = 1.0
+    ds: Weight = 1.0
+    cyc: Weight = 1.0
+    r1: Weight = 1.0
+    ds_steps: int | None = Field(None, ge=1, description="ds falls linearly to 0 over so many steps; train.steps if null")
+
+
+class Train(_Part):
+    """Optimisation (paper, appendix: training details)."""
+
+    steps: int = Field(100_000, ge=1)
+    batch_size: int = Field(8, ge=1)
+    learning_rate: float = Field(1e-4, gt=0)
+    mapping_learning_rate: float = Field(1e-6, gt=0)
+    beta1: float = Field(0.0, ge=0, lt=1)
+    beta2: float = Field(0.99, ge=0, lt=1)
+    weight_decay: Weight = 1e-4
+    ema_decay: float = Field(0.999, ge=0, lt=1)
+    crop_probability: float = Field(0.5, ge=0, le=1)
+    log_every: int = Field(10, ge=1, description="steps between lines of the training log")
+    save_every: int = Field(1000, ge=1, description="steps between checkpoints to go on from")
+    loader_workers: int = Field(0, ge=0, description="processes that load images; 0 loads in the trainer")
+
+
+METRICS = ("fd_alexnet", "lpips", "fd_efflite0")
+
+
+class Evaluate(_Part):
+    """What is measured, on how many images; part of the protocol and its hash."""
+
+    protocol: Literal["offline"] = "offline"
+    metrics: tuple[Literal["fd_alexnet", "lpips", "fd_efflite0"], ...] = ("fd_alexnet", "lpips")
+    modes: tuple[Literal["latent", "reference"], ...] = ("latent", "reference")
+    resize: int = Field(224, ge=32, le=512, description="side in pixels of the images that the network sees")
+    sources: int | None = Field(None, ge=1, description="validation images translated per domain; all if null")
+    outputs_per_source: int = Field(10, ge=2)
+    batch_size: int = Field(32, ge=1, description="sources translated at once; does not change the values")
+    seed: int = Field(0, ge=0, description="draws latents and references")
+
+    @field_validator("metrics", "modes")
+    @classmethod
+    def _some_and_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or len(set(value)) != len(value):
+            raise ValueError("needs at least one entry, each once")
+        return value
+
+
+class Experiment(_Part):
+    """One experiment: a configuration, the variants that change it, the seeds that repeat it."""
+
+    name: Name
+    description: str = ""
+    data: Data = Data()
+    model: Model = Model()
+    loss: Loss = Loss()
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()
+    variants: dict[Name, dict[str, Any]] = Field(default_factory=lambda: {"full": {}}, min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field((0,), min_length=1)
+
+    @model_validator(mode="after")
+    def _variants_resolve(self) -> Experiment:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds: each seed once")
+        for variant in self.variants:
+            if variant in REFERENCE_LINES:
+                raise ValueError(f"variants: the name `{variant}` is kept for a reference line")
+            if self.variants[variant]:
+                self.resolve(variant)
+        return self
+
+    def resolve(self, variant: str) -> Experiment:
+        """The experiment with this variant's overrides applied and no other variant left."""
+        if variant not in self.variants:
+            raise ValueError(f"no variant `{variant}`{_suggestion(variant, self.variants)}")
+        overrides = self.variants[variant]
+        for key in overrides:
+            if key.split(".")[0] not in ("data", "model", "loss", "train"):
+                raise ValueError(
+                    f"variants.{variant}: `{key}` cannot be changed by a variant (only data, model, loss and train can)"
+                )
+        plain = self.model_dump(mode="json") | {"variants": {variant: {}}}
+        try:
+            return Experiment.model_validate(_with_overrides(plain, overrides))
+        except ValidationError as error:
+            raise ValueError(f"variants.{variant}: {describe(error)}") from None
+
+
+def training_hash(experiment: Experiment) -> str:
+    """Hash (16 hex digits) of all that decides the weights of a resolved run, its seed apart."""
+    plain = experiment.model_dump(mode="json", include={"data", "model", "loss", "train"})
+    for key in ("log_every", "save_every", "loader_workers"):
+        del plain["train"][key]
+    return stable_hash(plain)
+
+
+def stable_hash(value: object) -> str:
+    """First 16 hex digits of the SHA-256 of `value` as JSON with sorted keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Read an experiment from YAML; `overrides` are `a.b=value` with the value in YAML.
+
+    Raises ValueError that names the file, the key and what is wrong with it.
+    """
+    try:
+        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such experiment file") from None
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise ValueError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(plain, dict):
+        raise ValueError(f"{path}: an experiment is a mapping (name, data, model, …), got {type(plain).__name__}")
+    plain.setdefault("name", path.stem)
+    try:
+        return Experiment.model_validate(_with_overrides(plain, dict(_parse_override(text) for text in overrides)))
+    except ValidationError as error:
+        raise ValueError(f"{path}: {describe(error)}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def dump(experiment: Experiment) -> str:
+    """The experiment as YAML that `load` reads back."""
+    return yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def describe(error: ValidationError) -> str:
+    """A validation error in one line: the keys, what is wrong, and the nearest known key."""
+    return "; ".join(_describe_one(item) for item in error.errors())
+
+
+def _describe_one(item: Mapping[str, Any]) -> str:
+    where = [str(part) for part in item["loc"]]
+    if item["type"] == "extra_forbidden":
+        fields: Any = Experiment.model_fields
+        for part in where[:-1]:
+            fields = getattr(fields[part].annotation, "model_fields", {}) if part in fields else {}
+        return f"unknown key `{'.'.join(where)}`{_suggestion(where[-1], fields)}"
+    message = item["msg"].removeprefix("Value error, ")
+    return f"{'.'.join(where)}: {message}" if where else message
+
+
+def _suggestion(word: str, known: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f", did you mean `{close[0]}`?" if close else f" (known: {', '.join(known)})" if known else ""
+
+
+def _parse_override(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ValueError(f"--set {text}: expected key=value, as in --set train.steps=200")
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ValueError(f"--set {text}: the value is not YAML") from None
+
+
+def _with_overrides(plain: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    result = json.loads(json.dumps(plain, default=str))
+    for dotted, value in overrides.items():
+        *parents, last = dotted.split(".")
+        part = result
+        for parent in parents:
+            part = part.setdefault(parent, {})
+            if not isinstance(part, dict):
+                raise ValueError(f"`{dotted}`: `{parent}` is a value, not a group of keys")
+        part[last] = value
+    assert isinstance(result, dict)
+    return result

@@ -1,0 +1,1 @@
+"""Images by split and domain, and the batches that training sees."""

@@ -1,0 +1,93 @@
+"""The batches of training: domain-balanced, augmented, a pure function of seed and step."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import Dataset
+
+from sg2bench.data.images import ImageSet
+
+
+class Batch(NamedTuple):
+    """What one training step sees. Images float32 (N, 3, S, S) in [-1, 1], labels int64 (N,), latents float32 (N, L)."""
+
+    source: torch.Tensor
+    source_domain: torch.Tensor
+    reference: torch.Tensor
+    reference2: torch.Tensor
+    target_domain: torch.Tensor
+    latent: torch.Tensor
+    latent2: torch.Tensor
+
+    def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> Batch:
+        """Images and latents in `dtype`, all on `device`."""
+        return Batch(*(t.to(device, dtype if t.is_floating_point() else t.dtype, non_blocking=True) for t in self))
+
+
+class Batches(Dataset[Batch]):
+    """Batch `i` is what step `i` trains on, whichever process loads it and whatever came before."""
+
+    def __init__(
+        self, images: ImageSet, seed: int, batch_size: int, image_size: int, latent_dim: int, crop_probability: float
+    ) -> None:
+        self.images = images
+        self.seed = seed
+        self.batch_size = batch_size
+        self.image_size = image_size
+        self.latent_dim = latent_dim
+        self.crop_probability = crop_probability
+
+    def __getitem__(self, step: int) -> Batch:
+        rng = np.random.default_rng([self.seed, step])
+        source_domain = self._labels(rng)
+        target_domain = self._labels(rng)
+        latents = rng.standard_normal((2, self.batch_size, self.latent_dim), dtype=np.float32)
+        return Batch(
+            self._draw(source_domain, rng),
+            torch.from_numpy(source_domain),
+            self._draw(target_domain, rng),
+            self._draw(target_domain, rng),
+            torch.from_numpy(target_domain),
+            torch.from_numpy(latents[0]),
+            torch.from_numpy(latents[1]),
+        )
+
+    def _labels(self, rng: np.random.Generator) -> np.ndarray:
+        return rng.integers(len(self.images.domains), size=self.batch_size)
+
+    def _draw(self, labels: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        arrays = []
+        for label in labels:
+            domain = self.images.domains[label]
+            image = self.images.image("train", domain, int(rng.integers(self.images.count("train", domain))))
+            arrays.append(augment(image, self.image_size, self.crop_probability, rng))
+        return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous().float().div_(127.5).sub_(1)
+
+
+def augment(image: Image.Image, size: int, crop_probability: float, rng: np.random.Generator) -> np.ndarray:
+    """A random resized crop (area 0.8-1, ratio 0.9-1.1) with the given probability, resize, flip half the time.
+
+    Returns uint8 (size, size, 3). Paper, appendix: training details.
+    """
+    box: tuple[float, float, float, float] = (0, 0, image.width, image.height)
+    if rng.random() < crop_probability:
+        box = _crop(image.width, image.height, rng)
+    array = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
+    return array[:, ::-1] if rng.random() < 0.5 else array
+
+
+def _crop(width: int, height: int, rng: np.random.Generator) -> tuple[float, float, float, float]:
+    """Ten draws for a crop that fits, else the whole image."""
+    for _ in range(10):
+        area = width * height * rng.uniform(0.8, 1)
+        ratio = math.exp(rng.uniform(math.log(0.9), math.log(1.1)))
+        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if w <= width and h <= height:
+            left, top = int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1))
+            return left, top, left + w, top + h
+    return 0, 0, width, height

@@ -1,0 +1,162 @@
+"""Cats, dogs and bunnies, drawn: the same image for the same seed on every machine.
+
+*Content*, which a translation keeps: position, size and rotation of the head. *Style*, which it takes from a latent or
+a reference: colours of fur, eyes and background, and stripes. The head's shape is the domain.
+
+Pixels are decided by comparisons of float64 sums, products and quotients of numbers rounded to 12 bits, and averaged
+in integers, so no library's rounding or random stream can change them.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import math
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+DOMAINS = ("bunny", "cat", "dog")
+VERSION = 1
+_SUPERSAMPLING = 4
+_DARK = (38, 30, 34)
+
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Factors:
+    """What made an image. Lengths in image widths, angle in degrees (positive turns clockwise), colours RGB 0..255."""
+
+    x: float
+    y: float
+    radius: float
+    angle: float
+    fur: Colour
+    eyes: Colour
+    background: Colour
+    stripes: int
+
+
+def factors(domain: str, split: str, index: int, seed: int) -> Factors:
+    """Draw the factors of image `index` of a domain's split. The legacy numpy generator's stream never changes."""
+    rng = np.random.RandomState(zlib.crc32(f"critters-{VERSION}:{seed}:{split}:{domain}:{index}".encode()))
+
+    def uniform(low: float, high: float) -> float:
+        return round(float(rng.uniform(low, high)) * 4096) / 4096
+
+    return Factors(
+        x=uniform(0.45, 0.55),
+        y=uniform(0.57, 0.65),
+        radius=uniform(0.27, 0.34),
+        angle=float(rng.randint(-18, 19)),
+        fur=_hsv(uniform(0, 1), uniform(0.35, 0.75), uniform(0.55, 0.9)),
+        eyes=_hsv(uniform(0, 1), uniform(0.6, 1), uniform(0.5, 0.9)),
+        background=_hsv(uniform(0, 1), uniform(0.05, 0.25), uniform(0.85, 1)),
+        stripes=int(rng.randint(0, 4)),
+    )
+
+
+def draw(domain: str, made_of: Factors, size: int) -> NDArray[np.uint8]:
+    """The image of these factors, uint8 RGB of shape (size, size, 3)."""
+    canvas = _Canvas(made_of, size)
+    fur, light, shade = made_of.fur, _mix(made_of.fur, (255, 255, 255), 0.6), _mix(made_of.fur, _DARK, 0.45)
+    if domain == "cat":
+        for side in (-1, 1):
+            canvas.polygon(((side * 0.98, -1.32), (side * 0.92, -0.25), (side * 0.18, -0.88)), fur)
+            canvas.polygon(((side * 0.88, -1.08), (side * 0.82, -0.45), (side * 0.40, -0.82)), (240, 170, 180))
+        canvas.ellipse(0, 0, 1, 0.9, fur)
+    elif domain == "dog":
+        canvas.ellipse(0, 0, 0.95, 1, fur)
+        for side in (-1, 1):
+            canvas.ellipse(side * 0.98, 0.12, 0.30, 0.78, shade, tilt=side * -12)
+    else:
+        for side in (-1, 1):
+            canvas.ellipse(side * 0.38, -1.22, 0.25, 0.78, fur, tilt=side * 10)
+            canvas.ellipse(side * 0.38, -1.22, 0.12, 0.58, (240, 170, 180), tilt=side * 10)
+        canvas.ellipse(0, 0, 0.88, 0.85, fur)
+    for stripe in range(made_of.stripes):
+        canvas.ellipse((0, -0.24, 0.24)[stripe], -0.58, 0.07, 0.24, shade)
+    for side in (-1, 1):
+        canvas.ellipse(side * 0.38, -0.14, 0.23, 0.23, (255, 255, 255))
+        canvas.ellipse(side * 0.38, -0.14, 0.18, 0.2, made_of.eyes)
+        canvas.ellipse(side * 0.38, -0.14, 0.05 if domain == "cat" else 0.08, 0.13 if domain == "cat" else 0.08, _DARK)
+    if domain == "cat":
+        canvas.ellipse(0, 0.38, 0.34, 0.22, light)
+        canvas.polygon(((-0.12, 0.24), (0.12, 0.24), (0, 0.38)), (225, 110, 130))
+        for side in (-1, 1):
+            for tilt in (-12, 10):
+                canvas.ellipse(side * 0.82, 0.38, 0.42, 0.028, _DARK, tilt=side * tilt)
+    elif domain == "dog":
+        canvas.ellipse(0, 0.48, 0.52, 0.42, light)
+        canvas.ellipse(0, 0.30, 0.22, 0.16, _DARK)
+        canvas.ellipse(0, 0.74, 0.14, 0.16, (230, 95, 115))
+    else:
+        for side in (-1, 1):
+            canvas.ellipse(side * 0.16, 0.36, 0.22, 0.18, light)
+        canvas.ellipse(0, 0.22, 0.1, 0.07, (225, 110, 130))
+        canvas.polygon(((-0.14, 0.48), (0.14, 0.48), (0.14, 0.78), (-0.14, 0.78)), (255, 255, 255))
+        canvas.polygon(((-0.015, 0.48), (0.015, 0.48), (0.015, 0.78), (-0.015, 0.78)), _DARK)
+    return canvas.image()
+
+
+class _Canvas:
+    """Paints shapes given in the head's own frame: origin its centre, unit its radius, y downward."""
+
+    def __init__(self, made_of: Factors, size: int) -> None:
+        self.side = size * _SUPERSAMPLING
+        self.pixels = np.empty((self.side, self.side, 3), np.uint8)
+        self.pixels[:] = made_of.background
+        self.x, self.y = made_of.x * self.side, made_of.y * self.side
+        self.radius = made_of.radius * self.side
+        self.cos, self.sin = _rotation(made_of.angle)
+
+    def ellipse(self, u: float, v: float, ru: float, rv: float, colour: Colour, tilt: float = 0) -> None:
+        cos, sin = _rotation(tilt)
+        window, du, dv = self._frame(u, v, max(ru, rv))
+        along, across = (cos * du + sin * dv) / ru, (cos * dv - sin * du) / rv
+        self.pixels[window][along * along + across * across <= 1] = colour
+
+    def polygon(self, corners: tuple[tuple[float, float], ...], colour: Colour) -> None:
+        """A convex polygon, its corners in either sense of rotation."""
+        u, v = sum(c[0] for c in corners) / len(corners), sum(c[1] for c in corners) / len(corners)
+        window, du, dv = self._frame(u, v, max(max(abs(c[0] - u), abs(c[1] - v)) for c in corners) * 1.5)
+        sides = [
+            (b[0] - a[0]) * (dv + v - a[1]) - (b[1] - a[1]) * (du + u - a[0])
+            for a, b in zip(corners, (*corners[1:], corners[0]), strict=True)
+        ]
+        self.pixels[window][np.all([s >= 0 for s in sides], 0) | np.all([s <= 0 for s in sides], 0)] = colour
+
+    def _frame(
+        self, u: float, v: float, reach: float
+    ) -> tuple[tuple[slice, slice], NDArray[np.float64], NDArray[np.float64]]:
+        """The window of pixels within `reach` of (u, v), and each pixel's offset from it in the head's frame."""
+        x = self.x + self.radius * (self.cos * u - self.sin * v)
+        y = self.y + self.radius * (self.sin * u + self.cos * v)
+        extent = reach * self.radius + 2
+        rows = slice(max(0, int(y - extent)), max(0, min(self.side, int(y + extent) + 1)))
+        columns = slice(max(0, int(x - extent)), max(0, min(self.side, int(x + extent) + 1)))
+        dy = (np.arange(rows.start, rows.stop)[:, None] + 0.5 - y) / self.radius
+        dx = (np.arange(columns.start, columns.stop)[None, :] + 0.5 - x) / self.radius
+        return (rows, columns), self.cos * dx + self.sin * dy, self.cos * dy - self.sin * dx
+
+    def image(self) -> NDArray[np.uint8]:
+        size = self.side // _SUPERSAMPLING
+        blocks = self.pixels.reshape(size, _SUPERSAMPLING, size, _SUPERSAMPLING, 3).astype(np.uint32)
+        samples = _SUPERSAMPLING**2
+        return ((blocks.sum((1, 3)) + samples // 2) // samples).astype(np.uint8)
+
+
+def _rotation(degrees: float) -> tuple[float, float]:
+    return tuple(round(f(math.radians(degrees)) * 4096) / 4096 for f in (math.cos, math.sin))  # type: ignore[return-value]
+
+
+def _hsv(hue: float, saturation: float, value: float) -> Colour:
+    red, green, blue = (round(channel * 255) for channel in colorsys.hsv_to_rgb(hue, saturation, value))
+    return red, green, blue
+
+
+def _mix(colour: Colour, other: Colour, share: float) -> Colour:
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(colour, other, strict=True))
+    return red, green, blue

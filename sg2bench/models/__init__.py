@@ -1,0 +1,1 @@
+"""The networks of StarGAN v2 and their checkpoints."""

@@ -1,0 +1,1 @@
+"""Plots, leaderboard and HTML page from result rows."""

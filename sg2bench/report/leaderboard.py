@@ -1,0 +1,96 @@
+"""The leaderboard of one experiment: variants by mean over seeds, difference from the first variant, reference lines."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from sg2bench.config import REFERENCE_LINES
+from sg2bench.report.plots import LINE_NAMES
+from sg2bench.results import better, summarize
+
+
+def number(value: float) -> str:
+    """Three significant digits, four below 1."""
+    return f"{value:.4f}" if abs(value) < 1 else f"{value:.2f}" if abs(value) < 100 else f"{value:.1f}"
+
+
+def spread(mean: float, deviation: float, signed: bool = False) -> str:
+    text = ("+" if signed and mean >= 0 else "") + number(mean)
+    return text if pd.isna(deviation) else f"{text} ± {number(deviation)}"
+
+
+def leaderboard(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Header and rows as text: variants best first by the first metric and mode, then the reference lines.
+
+    A cell is mean ± standard deviation over seeds; behind it in brackets the difference from the first variant of
+    the table, paired by seed.
+    """
+    models = table[~table["variant"].isin(REFERENCE_LINES)]
+    summary = summarize(models)
+    columns = list(summary[["metric", "mode"]].drop_duplicates().itertuples(index=False, name=None))
+    baseline = models["variant"].iloc[0]
+    cells = summary.set_index(["variant", "metric", "mode"])
+    first_metric, first_mode = columns[0]
+    order = summary[(summary["metric"] == first_metric) & (summary["mode"] == first_mode)]
+    order = order.sort_values("mean", ascending=better(first_metric) == "lower")
+    header = ["variant", *(f"{m} {mode} {'↓' if better(m) == 'lower' else '↑'}" for m, mode in columns), "seeds"]
+    rows = []
+    for variant in order["variant"]:
+        row = [variant]
+        for metric, mode in columns:
+            cell = cells.loc[(variant, metric, mode)]
+            text = spread(cell["mean"], cell["sd"])
+            if variant != baseline:
+                text += f" ({spread(*difference(models, variant, baseline, metric, mode), signed=True)})"
+            row.append(text)
+        rows.append([*row, str(int(cells.loc[(variant, first_metric, first_mode)]["n"]))])
+    for line in REFERENCE_LINES:
+        overall = table[(table["variant"] == line) & (table["source"] == "*") & (table["target"] == "*")]
+        level = overall.set_index("metric")["value"]
+        if len(level):
+            cells_of_line = [number(level[metric]) if metric in level else "–" for metric, _ in columns]
+            rows.append([f"*{LINE_NAMES[line]}*", *cells_of_line, "–"])
+    return header, rows
+
+
+def difference(table: pd.DataFrame, variant: str, baseline: str, metric: str, mode: str) -> tuple[float, float]:
+    """Mean and standard deviation over common seeds of variant minus baseline, overall values; NaN if there is none."""
+    overall = table[(table["source"] == "*") & (table["target"] == "*")]
+    overall = overall[(overall["metric"] == metric) & (overall["mode"] == mode)]
+    by_seed = overall.pivot(index="seed", columns="variant", values="value")
+    differences = (by_seed[variant] - by_seed[baseline]).dropna()
+    return differences.mean(), differences.std()
+
+
+def markdown(table: pd.DataFrame, command: str) -> str:
+    """The leaderboard as Markdown with what the numbers are and the command that made them."""
+    header, rows = leaderboard(table)
+    first = table.iloc[0]
+    lines = [
+        f"# {first['experiment']}",
+        "",
+        "| " + " | ".join(header) + " |",
+        "|" + " --- |" * len(header),
+        *("| " + " | ".join(row) + " |" for row in rows),
+        "",
+        caption(table),
+        "",
+        f"Made by `{command}`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def caption(table: pd.DataFrame) -> str:
+    """What the cells are, with counts, device and versions."""
+    models = table[~table["variant"].isin(REFERENCE_LINES)]
+    first = models.iloc[0]
+    seeds = ", ".join(str(int(seed)) for seed in sorted(models["seed"].unique()))
+    return (
+        f"Mean ± standard deviation over seeds ({seeds}); in brackets the difference from `{first['variant']}`, paired "
+        f"by seed. {int(first['step'])} steps; each pair: {int(first['n_fake'])} outputs "
+        f"({int(first['outputs_per_source'])} a source) against {int(first['n_real'])} training images of the target. "
+        f"Protocol `{first['protocol']}` {first['protocol_hash']}, data {first['data_fingerprint']}, "
+        f"{first['device']}, torch {first['torch_version']}, sg2bench {first['sg2bench_version']} "
+        f"at {first['git_commit'] or 'no commit'}, {str(first['created_at'])[:10]}."
+    )

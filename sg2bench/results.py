@@ -1,0 +1,138 @@
+"""The result row: one value a row, with all that it depends on; rows in and out of CSV; summaries over seeds."""
+
+from __future__ import annotations
+
+import datetime
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+import sg2bench
+from sg2bench import cache
+from sg2bench.config import Experiment, training_hash
+from sg2bench.evaluation.evaluate import Value
+from sg2bench.evaluation.protocol import EXTRACTOR, WEIGHTS, Protocol
+
+COLUMNS = (
+    "experiment variant seed step mode source target metric value ci_low ci_high n_real n_fake outputs_per_source "
+    "protocol protocol_hash extractor weights_sha256 data_fingerprint config_hash device dtype torch_version "
+    "sg2bench_version git_commit created_at"
+).split()
+_TEXT = [c for c in COLUMNS if c not in ("seed", "step", "value", "ci_low", "ci_high", "n_real", "n_fake")]
+_TEXT.remove("outputs_per_source")
+BETTER = {"lpips": "higher"}
+"""Which way is better; a Fréchet distance, as every metric not named here, is better lower."""
+
+
+def rows(
+    values: Sequence[Value],
+    experiment: Experiment,
+    variant: str,
+    seed: int,
+    step: int,
+    data_fingerprint: str,
+    device: torch.device,
+) -> pd.DataFrame:
+    """Rows of a resolved experiment's values; intervals are left empty until a later version measures them."""
+    protocol = Protocol(experiment.evaluate)
+    shared = {
+        "experiment": experiment.name,
+        "variant": variant,
+        "seed": seed,
+        "step": step,
+        "ci_low": None,
+        "ci_high": None,
+        "outputs_per_source": experiment.evaluate.outputs_per_source,
+        "protocol": protocol.name,
+        "protocol_hash": protocol.hash,
+        "data_fingerprint": data_fingerprint,
+        "config_hash": training_hash(experiment),
+        "device": device_name(device),
+        "dtype": "float32",
+        "torch_version": torch.__version__,
+        "sg2bench_version": sg2bench.__version__,
+        "git_commit": git_commit(),
+        "created_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    table = [
+        shared
+        | vars(value)
+        | {"extractor": EXTRACTOR[value.metric], "weights_sha256": WEIGHTS[EXTRACTOR[value.metric]].sha256}
+        for value in values
+    ]
+    return pd.DataFrame(table, columns=COLUMNS)
+
+
+def write(table: pd.DataFrame, path: Path) -> None:
+    with cache.atomic_file(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Result rows from CSV. Raises ValueError that names the file and the missing column or the bad line."""
+    try:
+        table = pd.read_csv(path, dtype=dict.fromkeys(_TEXT, str), keep_default_na=False, na_values=[""])
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
+        raise ValueError(f"{path}: not a CSV of result rows: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if missing := [column for column in COLUMNS if column not in table.columns]:
+        raise ValueError(f"{path}: column {', '.join(missing)} is missing; result rows have {', '.join(COLUMNS)}")
+    if table.empty:
+        raise ValueError(f"{path}: holds no rows")
+    number = pd.to_numeric(table["value"], errors="coerce")
+    if number.isna().any():
+        line = int(number.isna().to_numpy().argmax()) + 2
+        raise ValueError(f"{path}: line {line}: value is {table['value'].iloc[line - 2]!r}, not a number")
+    return table.assign(value=number)[COLUMNS]
+
+
+def summarize(table: pd.DataFrame) -> pd.DataFrame:
+    """The overall value by variant, metric and mode: mean, standard deviation and n over seeds, in order of appearance.
+
+    The standard deviation (n - 1) is empty for one seed.
+    """
+    overall = table[(table["source"] == "*") & (table["target"] == "*")]
+    keys = ["experiment", "variant", "metric", "mode", "protocol", "protocol_hash", "data_fingerprint"]
+    groups = overall.groupby(keys, sort=False, dropna=False)["value"]
+    return groups.agg(mean="mean", sd="std", n="count").reset_index()
+
+
+def better(metric: str) -> str:
+    """`higher` or `lower`."""
+    return BETTER.get(metric, "lower")
+
+
+def device_name(device: torch.device) -> str:
+    """The device as a row names it: the GPU's name, or `cpu` with the processor's."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu ({processor()})"
+
+
+def processor() -> str:
+    from cpuinfo import get_cpu_info  # noqa: PLC0415 (takes a second)
+
+    return str(get_cpu_info().get("brand_raw", "unknown"))
+
+
+def git_commit() -> str:
+    """The commit of the working folder, with `+` where tracked files differ from it; empty outside a repository."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + "+" * bool(git("status", "--porcelain", "-uno"))
+    except (subprocess.CalledProcessError, OSError):
+        return ""
+
+
+def labels(table: pd.DataFrame) -> Mapping[str, Sequence[str]]:
+    """Variants, metrics and modes of a table in order of appearance."""
+    return {column: list(dict.fromkeys(table[column])) for column in ("variant", "metric", "mode")}

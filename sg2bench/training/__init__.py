@@ -1,0 +1,1 @@
+"""Losses, one training step, and the loop around it."""

@@ -1,0 +1,28 @@
+"""The loss terms (paper, section 2, equations 1-6), each a mean over the batch. Logits (N,), images (N, 3, S, S)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def adversarial(logits: Tensor, real: bool) -> Tensor:
+    """Binary cross-entropy of logits against all real or all fake (equation 1)."""
+    return F.softplus(-logits if real else logits).mean()
+
+
+def r1(logits: Tensor, images: Tensor) -> Tensor:
+    """Half the squared norm of the logits' gradient at real images, which must require grad."""
+    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    return 0.5 * gradient.square().flatten(1).sum(1).mean()
+
+
+def l1(a: Tensor, b: Tensor) -> Tensor:
+    """Mean absolute difference: style reconstruction, diversity, cycle (equations 2-4)."""
+    return (a - b).abs().mean()
+
+
+def diversity_weight(start: float, step: int, ds_steps: int) -> float:
+    """Weight of the diversity term at a step: linear from `start` at step 0 to 0 at `ds_steps`, then 0."""
+    return start * max(0.0, 1 - step / ds_steps)
