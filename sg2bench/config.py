@@ -65,7 +65,13 @@ class Loss(_Part):
     ds: Weight = 1.0
     cyc: Weight = 1.0
     r1: Weight = 1.0
-    ds_steps: int | None = Field(None, ge=1, description="ds falls linearly to 0 over so many steps; train.steps if null")
+    ds_steps: int | None = Field(None, ge=1, description="steps until ds is 0, linearly; train.steps if null")
+
+    @model_validator(mode="after")
+    def _generator_has_a_loss(self) -> Loss:
+        if not (self.adv or self.sty or self.ds or self.cyc):
+            raise ValueError("every term that trains the generator has weight 0; leave at least one of adv, sty, cyc, ds")
+        return self
 
 
 class Train(_Part):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -17,12 +17,12 @@ from sg2bench.evaluation.evaluate import Value
 from sg2bench.evaluation.protocol import EXTRACTOR, WEIGHTS, Protocol
 
 COLUMNS = (
-    "experiment variant seed step mode source target metric value ci_low ci_high n_real n_fake outputs_per_source "
-    "protocol protocol_hash extractor weights_sha256 data_fingerprint config_hash device dtype torch_version "
-    "sg2bench_version git_commit created_at"
-).split()
-_TEXT = [c for c in COLUMNS if c not in ("seed", "step", "value", "ci_low", "ci_high", "n_real", "n_fake")]
-_TEXT.remove("outputs_per_source")
+    *("experiment", "variant", "seed", "step", "mode", "source", "target", "metric"),
+    *("value", "ci_low", "ci_high", "n_real", "n_fake", "outputs_per_source"),
+    *("protocol", "protocol_hash", "extractor", "weights_sha256", "data_fingerprint", "config_hash"),
+    *("device", "dtype", "torch_version", "sg2bench_version", "git_commit", "created_at"),
+)
+_NUMBERS = ("seed", "step", "value", "ci_low", "ci_high", "n_real", "n_fake", "outputs_per_source")
 BETTER = {"lpips": "higher"}
 """Which way is better; a Fréchet distance, as every metric not named here, is better lower."""
 
@@ -74,7 +74,7 @@ def write(table: pd.DataFrame, path: Path) -> None:
 def read(path: Path) -> pd.DataFrame:
     """Result rows from CSV. Raises ValueError that names the file and the missing column or the bad line."""
     try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(_TEXT, str), keep_default_na=False, na_values=[""])
+        table = pd.read_csv(path, dtype={c: str for c in COLUMNS if c not in _NUMBERS}, keep_default_na=False, na_values={c: [""] for c in _NUMBERS})
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
@@ -89,7 +89,7 @@ def read(path: Path) -> pd.DataFrame:
     if number.isna().any():
         line = int(number.isna().to_numpy().argmax()) + 2
         raise ValueError(f"{path}: line {line}: value is {table['value'].iloc[line - 2]!r}, not a number")
-    return table.assign(value=number)[COLUMNS]
+    return table.assign(value=number)[list(COLUMNS)]
 
 
 def summarize(table: pd.DataFrame) -> pd.DataFrame:
@@ -132,7 +132,3 @@ def git_commit() -> str:
     except (subprocess.CalledProcessError, OSError):
         return ""
 
-
-def labels(table: pd.DataFrame) -> Mapping[str, Sequence[str]]:
-    """Variants, metrics and modes of a table in order of appearance."""
-    return {column: list(dict.fromkeys(table[column])) for column in ("variant", "metric", "mode")}

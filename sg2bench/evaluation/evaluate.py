@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
@@ -91,9 +92,9 @@ class Evaluator:
         )
         path = cache.folder() / "real" / f"{key}.npz"
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 return frechet.Statistics(stored["mean"], stored["covariance"], int(stored["count"]))
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             statistics = frechet.statistics(self._real_features(extractor, "train", domain))
         with cache.atomic_file(path) as temporary:
             np.savez(temporary, mean=statistics.mean, covariance=statistics.covariance, count=statistics.count)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from sg2bench import cache
 from sg2bench.config import REFERENCE_LINES
-from sg2bench.results import better, labels
+from sg2bench.results import better
 
 
 _COLOURS = ("#3b6fb6", "#d1603d", "#4d9a5a", "#8a5fb0", "#c79a2b", "#3a9fa8", "#b54a7f", "#6b6f76")
@@ -34,20 +34,20 @@ def variants_plot(table: pd.DataFrame, metric: str) -> Figure:
     """Overall value of each variant by mode: a dot a seed, the mean and its standard deviation over seeds."""
     table, lines = _models_and_lines(table[table["metric"] == metric])
     overall = table[(table["source"] == "*") & (table["target"] == "*")]
-    names = labels(overall)
+    variants, modes = (list(dict.fromkeys(overall[column])) for column in ("variant", "mode"))
     with mpl.rc_context(_STYLE):
-        size = (max(4.0, 0.8 * len(names["variant"]) + 1.2) * len(names["mode"]), 3.6)
+        size = (max(4.0, 0.8 * len(variants) + 1.2) * len(modes), 3.6)
         figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots(1, len(names["mode"]), sharey=True, squeeze=False)[0]
-        for axis, mode in zip(axes, names["mode"], strict=True):
-            for place, variant in enumerate(names["variant"]):
+        axes = figure.subplots(1, len(modes), sharey=True, squeeze=False)[0]
+        for axis, mode in zip(axes, modes, strict=True):
+            for place, variant in enumerate(variants):
                 values = overall[(overall["variant"] == variant) & (overall["mode"] == mode)]["value"]
                 _spread(axis, place, values, _COLOURS[place % len(_COLOURS)])
             for line, style in zip(REFERENCE_LINES, ("--", ":"), strict=True):
                 level = lines[(lines["variant"] == line) & (lines["source"] == "*") & (lines["target"] == "*")]["value"]
                 if len(level):
                     axis.axhline(level.iloc[0], color="#555", linestyle=style, linewidth=1.2, label=LINE_NAMES[line])
-            axis.set_xticks(range(len(names["variant"])), names["variant"], rotation=30, ha="right")
+            axis.set_xticks(range(len(variants)), variants, rotation=30, ha="right")
             axis.set_title(f"{mode} guidance")
         axes[0].set_ylabel(f"{metric} ({better(metric)} is better)")
         axes[0].set_ylim(bottom=0)
@@ -60,17 +60,17 @@ def targets_plot(table: pd.DataFrame, metric: str) -> Figure:
     """Value of each variant for each target domain, a panel a mode; bars are the standard deviation over seeds."""
     table, _ = _models_and_lines(table[table["metric"] == metric])
     by_target = table[(table["source"] == "*") & (table["target"] != "*")]
-    names, targets = labels(by_target), list(dict.fromkeys(by_target["target"]))
+    variants, modes, targets = (list(dict.fromkeys(by_target[column])) for column in ("variant", "mode", "target"))
     with mpl.rc_context(_STYLE):
-        size = (max(4.5, 0.14 * len(targets) * len(names["variant"]) + 1.5) * len(names["mode"]), 3.6)
+        size = (max(4.5, 0.14 * len(targets) * len(variants) + 1.5) * len(modes), 3.6)
         figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots(1, len(names["mode"]), sharey=True, squeeze=False)[0]
-        width = 0.8 / len(names["variant"])
-        for axis, mode in zip(axes, names["mode"], strict=True):
-            for order, variant in enumerate(names["variant"]):
+        axes = figure.subplots(1, len(modes), sharey=True, squeeze=False)[0]
+        width = 0.8 / len(variants)
+        for axis, mode in zip(axes, modes, strict=True):
+            for order, variant in enumerate(variants):
                 chosen = by_target[(by_target["variant"] == variant) & (by_target["mode"] == mode)]
                 groups = chosen.groupby("target")["value"]
-                places = np.arange(len(targets)) + (order - (len(names["variant"]) - 1) / 2) * width
+                places = np.arange(len(targets)) + (order - (len(variants) - 1) / 2) * width
                 axis.bar(
                     places,
                     groups.mean().reindex(targets),
@@ -96,7 +96,7 @@ def curves_plot(curves: pd.DataFrame) -> Figure:
         columns = 4
         rows = max(1, -(-len(terms) // columns))
         figure = Figure(figsize=(11, 2.1 * rows + 0.5), layout="constrained")
-        axes = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis, term in zip(axes, terms, strict=False):
             for order, variant in enumerate(variants):
                 mean = curves[curves["variant"] == variant].groupby("step")[term].mean().dropna()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
@@ -31,9 +30,10 @@ class _Log:
     def truncate(self, step: int) -> None:
         """Forget lines after `step`: their steps will be trained anew."""
         if self.path.is_file():
-            table = pd.read_csv(self.path)
+            header, *lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [line for line in lines if line.endswith("\n") and int(line.split(",")[0]) <= step]
             with cache.atomic_file(self.path) as temporary:
-                table[table["step"] <= step].to_csv(temporary, index=False)
+                temporary.write_text("".join([header, *kept]), encoding="utf-8")
 
     def append(self, line: dict[str, float]) -> None:
         with self.path.open("a+", encoding="utf-8", newline="") as file:

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from sg2bench.config import Experiment
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def tiny():
+    """An experiment that trains in a second."""
+    return Experiment(
+        name="tiny",
+        data={"train_per_domain": 6, "val_per_domain": 5},
+        model={
+            "image_size": 32,
+            "first_width": 4,
+            "max_width": 8,
+            "style_dim": 5,
+            "latent_dim": 3,
+            "mapping_width": 8,
+        },
+        train={"steps": 4, "batch_size": 2, "log_every": 1, "save_every": 2},
+        evaluate={"resize": 64, "sources": 3, "outputs_per_source": 2},
+        variants={"full": {}, "no_ds": {"loss.ds": 0}},
+    )
+
+
+@pytest.fixture
+def cli(tmp_path):
+    """Runs `sg2bench ARGUMENTS` as a user would, in an empty folder; returns the finished process."""
+
+    def run(*arguments, **environment):
+        import os  # noqa: PLC0415
+
+        return subprocess.run(
+            [sys.executable, "-m", "sg2bench", *map(str, arguments)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"COLUMNS": "200", "OMP_NUM_THREADS": "1"} | environment,
+        )
+
+    return run

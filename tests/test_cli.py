@@ -1,0 +1,136 @@
+"""End to end, as a user would."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from sg2bench import results
+
+SMOKE = Path(__file__).parents[1] / "experiments/smoke.yaml"
+
+
+def assert_refused(process, *parts):
+    assert process.returncode == 2, process.stderr
+    assert "Traceback" not in process.stderr
+    for part in parts:
+        assert part in process.stderr
+
+
+def test_ablate_repeat_evaluate_report_check(cli, tmp_path):
+    process = cli("ablate", SMOKE, "--set", "train.steps=4")
+    assert process.returncode == 0, process.stderr
+    assert "full/seed-0" in process.stdout
+    out = tmp_path / "reports/smoke"
+    table = results.read(out / "results.csv")
+    assert set(table["variant"]) == {"full", "no_ds", "real", "sources"}
+    assert set(table["seed"]) == {0, 1}
+    assert {path.name for path in (out / "grids").iterdir()} == {
+        f"{variant}-{mode}.png" for variant in ("full", "no_ds") for mode in ("latent", "reference")
+    }
+    assert (out / "report.html").stat().st_size > 50_000
+
+    again = cli("ablate", SMOKE, "--set", "train.steps=4")
+    assert again.returncode == 0
+    assert "4 runs, 0 to do" in again.stdout
+    pd.testing.assert_frame_equal(results.read(out / "results.csv").drop(columns="created_at"), table.drop(columns="created_at"))
+
+    checkpoint = tmp_path / "runs/smoke/full/seed-1/000004_nets_ema.ckpt"
+    process = cli("evaluate", checkpoint, "--experiment", SMOKE, "--seed", 1, "--out", "mine.csv")
+    assert process.returncode == 0, process.stderr
+    mine = results.read(tmp_path / "mine.csv")
+    theirs = table[(table["variant"] == "full") & (table["seed"] == 1)]
+    assert mine["value"].tolist() == theirs["value"].tolist()
+
+    other = cli("ablate", SMOKE, "--set", "train.steps=5")
+    assert_refused(other, "made with another configuration (train.steps 4 → 5)")
+
+    process = cli("check", out / "results.csv", "--baseline", out / "results.csv")
+    assert process.returncode == 0
+    assert "No regression in 32 comparisons" in process.stdout
+    worse = table.assign(value=table["value"] * (1 + (table["metric"] == "fd_alexnet") * (table["target"] == "cat")))
+    results.write(worse, tmp_path / "worse.csv")
+    process = cli("check", "worse.csv", "--baseline", out / "results.csv")
+    assert process.returncode == 1
+    assert "4 of 32 comparisons got worse" in process.stdout
+    assert "+100.0%" in process.stdout
+
+    process = cli("report", out / "results.csv", "--out", "elsewhere")
+    assert process.returncode == 0
+    assert (tmp_path / "elsewhere/report.html").is_file()
+
+
+def test_a_failing_variant_is_reported_and_the_others_finish(cli, tmp_path):
+    text = SMOKE.read_text().replace("no_ds: {loss.ds: 0}", "wild: {train.learning_rate: 1.0e30}")
+    (tmp_path / "bad.yaml").write_text(text.replace("name: smoke", "name: bad").replace("[0, 1]", "[0]"))
+    process = cli("ablate", "bad.yaml", "--workers", 1)
+    assert process.returncode == 1
+    assert "wild/seed-0 failed, its log is runs/bad/wild/seed-0/run.log" in process.stderr
+    assert "training diverged; try a lower learning rate" in process.stderr
+    assert set(results.read(tmp_path / "reports/bad/results.csv")["variant"]) == {"full", "real", "sources"}
+
+
+def test_help_names_every_command(cli):
+    process = cli("--help")
+    assert process.returncode == 0
+    for command in ("ablate", "run", "evaluate", "report", "check", "bench", "data"):
+        assert command in process.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (("ablate", "none.yaml"), ("none.yaml: no such experiment file",)),
+        (("ablate", SMOKE, "--set", "train.stepz=1"), ("unknown key `train.stepz`, did you mean `steps`?",)),
+        (("ablate", SMOKE, "--set", "data.source=emoji", "--set", "data.root=x"), ("sg2bench data fetch emoji",)),
+        (("run", SMOKE, "--variant", "no_sd", "--seed", "0"), ("no variant `no_sd`, did you mean `no_ds`?",)),
+        (("evaluate", "none.ckpt", "--experiment", SMOKE), ("none.ckpt: no such checkpoint",)),
+        (("report", "none.csv"), ("none.csv: no such file",)),
+        (("check", "none.csv", "--baseline", "none.csv"), ("none.csv: no such file",)),
+        (("data", "fetch", "afhq"), ("no image set `afhq` to fetch (known: emoji)",)),
+        (("bench", SMOKE, "--device", "tpu9"), ("--device tpu9",)),
+        (("ablate", SMOKE, "--workers", "0"), ("--workers",)),
+        (("dance",), ("dance",)),
+    ],
+)
+def test_bad_input_is_one_clear_line(cli, tmp_path, arguments, parts):
+    assert_refused(cli(*arguments), *parts)
+    assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there(cli):
+    assert_refused(cli("ablate", SMOKE, "--device", "cuda"), "torch sees no CUDA device; use --device cpu")
+
+
+def test_own_images(cli, tmp_path):
+    """Any folder of folders: drawn ones here, that a user's would look like."""
+    assert cli("data", "draw", "--out", "mine", "--experiment", SMOKE).returncode == 0
+    settings = ["--set", "data.source=folder", "--set", "data.root=mine", "--set", "train.steps=2"]
+    process = cli("data", "fingerprint", SMOKE, *settings)
+    assert process.returncode == 0
+    assert len(process.stdout.strip()) == 16
+    assert "bunny 24" in process.stderr
+    process = cli("run", SMOKE, "--variant", "full", "--seed", 0, *settings)
+    assert process.returncode == 0, process.stderr
+    rows = results.read(tmp_path / "runs/smoke/full/seed-0/rows.csv")
+    assert set(rows["data_fingerprint"]) == {cli("data", "fingerprint", SMOKE, *settings).stdout.strip()}
+    os.truncate(tmp_path / "mine/train/cat/00003.png", 200)
+    assert_refused(cli("ablate", SMOKE, *settings, "--runs", "new"), "mine/train/cat/00003.png: not a readable image")
+    assert not (tmp_path / "new").exists()
+
+
+def test_bench(cli, tmp_path):
+    process = cli("bench", SMOKE, "--batch", 1, "--batch", 4, "--max-seconds", 0.2, "--device", "cpu")
+    assert process.returncode == 0, process.stdout + process.stderr
+    table = pd.read_csv(tmp_path / "reports/bench/bench.csv")
+    assert table["batch_size"].tolist() == [1, 4]
+    assert (table["rounds"] >= 5).all()
+    expected = table["batch_size"] / table["ms_per_batch"] * 1e3
+    assert table["images_per_second"].tolist() == pytest.approx(expected.tolist(), rel=1e-3)
+    assert table["device"].str.startswith("cpu (").all()
+    assert (tmp_path / "reports/bench/bench.json").is_file()

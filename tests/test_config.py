@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sg2bench import config
+from sg2bench.config import Experiment, load, training_hash
+
+EXPERIMENTS = sorted((Path(__file__).parents[1] / "experiments").glob("*.yaml"))
+
+
+def written(tmp_path, text):
+    path = tmp_path / "e.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: p.stem)
+def test_shipped_experiments_load(path):
+    experiment = load(path)
+    assert experiment.name == path.stem
+    for variant in experiment.variants:
+        assert experiment.resolve(variant).variants == {variant: {}}
+
+
+def test_defaults_are_the_paper_s():
+    experiment = Experiment(name="x")
+    assert experiment.train.learning_rate == 1e-4
+    assert experiment.train.mapping_learning_rate == 1e-6
+    assert (experiment.train.beta1, experiment.train.beta2) == (0, 0.99)
+    assert (experiment.train.steps, experiment.train.batch_size) == (100_000, 8)
+    assert (experiment.model.style_dim, experiment.model.latent_dim, experiment.model.max_width) == (64, 16, 512)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train: {stepz: 3}", "unknown key `train.stepz`, did you mean `steps`?"),
+        ("los: {}", "unknown key `los`, did you mean `loss`?"),
+        ("train: {steps: many}", "train.steps: Input should be a valid integer"),
+        ("loss: {ds: -1}", "loss.ds: Input should be greater than or equal to 0"),
+        ("model: {image_size: 192}", "model.image_size: must be one of 32, 64, 128, 256, 512, got 192"),
+        ("variants: {a: {loss.dss: 0}}", "variants.a: unknown key `loss.dss`, did you mean `ds`?"),
+        ("variants: {a: {evaluate.resize: 64}}", "`evaluate.resize` cannot be changed by a variant"),
+        ("variants: {real: {}}", "the name `real` is kept for a reference line"),
+        ("variants: {}", "variants: Dictionary should have at least 1 item"),
+        ("variants: {../up: {}}", "variants.../up.[key]: String should match pattern"),
+        ("seeds: [1, 1]", "each seed once"),
+        ("data: {source: folder}", "needs `root`"),
+        ("evaluate: {metrics: [fid]}", "evaluate.metrics.0: Input should be 'fd_alexnet', 'lpips' or 'fd_efflite0'"),
+        ("loss: {adv: 0, sty: 0, ds: 0, cyc: 0}", "every term that trains the generator has weight 0"),
+        ("- a\n- b", "an experiment is a mapping"),
+        ("a: [", "cannot be read as YAML"),
+    ],
+)
+def test_a_bad_file_names_file_key_and_remedy(tmp_path, text, message):
+    path = written(tmp_path, text)
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        load(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ValueError, match="none.yaml: no such experiment file"):
+        load(tmp_path / "none.yaml")
+
+
+def test_overrides(tmp_path):
+    path = written(tmp_path, "train: {steps: 3}")
+    loaded = load(path, ["train.steps=5", "evaluate.metrics=[lpips]", "data.root=a/b"])
+    assert loaded.train.steps == 5
+    assert loaded.evaluate.metrics == ("lpips",)
+    assert loaded.data.root == Path("a/b")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.steps", "expected key=value"),
+        ("train.stepz=1", "unknown key `train.stepz`"),
+        ("train.steps.x=1", "`steps` is a value"),
+    ],
+)
+def test_bad_overrides(tmp_path, override, message):
+    with pytest.raises(ValueError, match=message):
+        load(written(tmp_path, "train: {steps: 3}"), [override])
+
+
+def test_dump_and_load_round_trip(tmp_path, tiny):
+    assert load(written(tmp_path, config.dump(tiny))) == tiny
+
+
+def test_hash_changes_with_what_decides_the_weights_and_with_nothing_else(tiny):
+    def with_(**changes):
+        return training_hash(Experiment.model_validate(config._with_overrides(tiny.model_dump(mode="json"), changes)))
+
+    base = training_hash(tiny)
+    assert base == with_(name="other", **{"evaluate.resize": 32, "train.log_every": 7, "train.save_every": 9})
+    changed = [with_(**{key: value}) for key, value in [("loss.ds", 0), ("train.steps", 5), ("data.seed", 1)]]
+    assert len({base, *changed}) == 4
+
+
+@given(st.recursive(st.none() | st.integers() | st.text(), lambda s: st.lists(s) | st.dictionaries(st.text(), s)))
+def test_stable_hash_ignores_the_order_of_keys(value):
+    def reordered(v):
+        if isinstance(v, dict):
+            return {key: reordered(v[key]) for key in reversed(list(v))}
+        return [reordered(item) for item in v] if isinstance(v, list) else v
+
+    assert config.stable_hash(value) == config.stable_hash(reordered(value))

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import csv
+import pickle
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sg2bench.config import Data
+from sg2bench.data import critters, images
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SG2BENCH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Two domains, three images a split, in formats and letter cases that people have."""
+    for split in images.SPLITS:
+        for value, domain in enumerate(("apple", "pear")):
+            folder = tmp_path / "set" / split / domain
+            folder.mkdir(parents=True)
+            for index, name in enumerate(("a.png", "b.JPG", "c.WebP")):
+                Image.new("RGB", (40 + index, 30), (value * 100, 50 * index, 7)).save(folder / name)
+    return tmp_path / "set"
+
+
+def load(root, **changes):
+    return images.load(Data(source="folder", root=root, **changes), 32)
+
+
+def test_folder(root):
+    (root / "train" / ".hidden").mkdir()
+    (root / "train" / "empty").mkdir()
+    (root / "train" / "apple" / ".DS_Store.png").write_bytes(b"x")
+    (root / "train" / "apple" / "notes.txt").write_text("x")
+    found = load(root)
+    assert found.domains == ("apple", "pear")
+    assert found.names["train"]["apple"] == ("a.png", "b.JPG", "c.WebP")
+    batch = found.batch("val", "pear", range(2), 32)
+    assert batch.shape == (2, 3, 32, 32)
+    assert batch[0, :, 5, 5].tolist() == [100, 0, 7]
+
+
+def test_transparency_is_laid_on_white(root):
+    Image.new("RGBA", (8, 8), (255, 0, 0, 0)).save(root / "train/apple/a.png")
+    Image.new("LA", (8, 8), (0, 51)).save(root / "train/apple/d.png")
+    found = load(root)
+    assert np.asarray(found.image("train", "apple", 0))[0, 0].tolist() == [255, 255, 255]
+    assert np.asarray(found.image("train", "apple", 3))[0, 0].tolist() == [204, 204, 204]
+
+
+def test_fingerprint_changes_with_a_pixel_a_name_and_a_domain(root):
+    prints = [load(root).fingerprint, load(root).fingerprint]
+    assert prints[0] == prints[1]
+    Image.new("RGB", (40, 30), (1, 2, 3)).save(root / "train/apple/a.png")
+    prints.append(load(root).fingerprint)
+    (root / "val/pear/a.png").rename(root / "val/pear/z.png")
+    prints.append(load(root).fingerprint)
+    (root / "train/fig").mkdir()
+    (root / "val/fig").mkdir()
+    for split in images.SPLITS:
+        Image.new("RGB", (9, 9)).save(root / split / "fig/a.png")
+    prints.append(load(root).fingerprint)
+    assert len(set(prints[1:])) == 4
+    assert load(root, domains=["pear", "apple"]).fingerprint == prints[3]
+
+
+def test_a_broken_image_is_named_and_refused(root):
+    whole = (root / "train/pear/b.JPG").read_bytes()
+    (root / "train/pear/b.JPG").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"train/pear/b\.JPG: not a readable image .*mend or remove it"):
+        load(root)
+    (root / "train/pear/b.JPG").write_text("no image")
+    with pytest.raises(ValueError, match=r"train/pear/b\.JPG: not a readable image"):
+        load(root)
+
+
+def test_wrong_folders_are_refused(root, tmp_path):
+    with pytest.raises(ValueError, match="nowhere/train: no such folder"):
+        load(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="has no fig"):
+        load(root, domains=["apple", "fig"])
+    with pytest.raises(ValueError, match="at least 2 domains"):
+        load(root, domains=["apple"])
+    for path in (root / "val/pear").iterdir():
+        path.unlink()
+    with pytest.raises(ValueError, match="only one of them has pear"):
+        load(root)
+    for path in (root / "train/pear").iterdir():
+        path.unlink()
+    with pytest.raises(ValueError, match="at least 2 domains, found apple"):
+        load(root)
+
+
+def test_critters_set_is_what_was_drawn():
+    found = images.load(Data(train_per_domain=3, val_per_domain=2, seed=4), 32)
+    assert found.domains == critters.DOMAINS
+    assert (found.count("train", "cat"), found.count("val", "cat")) == (3, 2)
+    expected = critters.draw("dog", critters.factors("dog", "val", 1, 4), 32)
+    assert (np.asarray(found.image("val", "dog", 1)) == expected).all()
+    fingerprints = {
+        images.load(Data(train_per_domain=3, val_per_domain=2, seed=seed), size).fingerprint
+        for seed, size in ((4, 32), (5, 32), (4, 64))
+    }
+    assert len(fingerprints) == 3
+
+
+def test_a_set_can_be_sent_to_a_loader_process(root):
+    for found in (load(root), images.load(Data(train_per_domain=1, val_per_domain=1), 32)):
+        copy = pickle.loads(pickle.dumps(found))  # noqa: S301
+        assert (np.asarray(copy.image("train", copy.domains[0], 0)) == found.image("train", copy.domains[0], 0)).all()
+
+
+def test_exported_critters_load_as_a_folder_with_their_factors(tmp_path):
+    data = Data(train_per_domain=2, val_per_domain=1)
+    assert images.export_critters(data, 32, tmp_path / "out") == 9
+    exported, drawn = load(tmp_path / "out"), images.load(data, 32)
+    assert (exported.batch("train", "dog", range(2), 32) == drawn.batch("train", "dog", range(2), 32)).all()
+    rows = list(csv.DictReader((tmp_path / "out/factors.csv").read_text().splitlines()))
+    assert len(rows) == 9
+    made_of = critters.factors("dog", "train", 1, 0)
+    row = next(row for row in rows if row["file"] == "train/dog/00001.png")
+    assert float(row["angle"]) == made_of.angle
+    assert row["fur"] == str(made_of.fur)
+    with pytest.raises(ValueError, match="exists already"):
+        images.export_critters(data, 32, tmp_path / "out")

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sg2bench.models.networks import Discriminator
+from sg2bench.training import losses
+from tests import golden
+
+TIGHT = {"rtol": 1e-10, "atol": 1e-12}
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return np.load(golden.FOLDER / "losses/losses.npz")
+
+
+@golden.needs_golden
+def test_golden_adversarial(expected):
+    logits = 3 * golden.latent("loss.logits", (5,))
+    for real, name in ((True, "adv_1"), (False, "adv_0")):
+        leaf = logits.clone().requires_grad_()
+        loss = losses.adversarial(leaf, real)
+        loss.backward()
+        np.testing.assert_allclose(loss.item(), expected[name], **TIGHT)
+        np.testing.assert_allclose(leaf.grad, expected[f"{name}_grad"], **TIGHT)
+
+
+@golden.needs_golden
+def test_golden_l1(expected):
+    styles = golden.latent("loss.a", (3, 64)), golden.latent("loss.b", (3, 64))
+    pictures = golden.latent("loss.ia", (3, 3, 8, 8)), golden.latent("loss.ib", (3, 3, 8, 8))
+    np.testing.assert_allclose(losses.l1(*styles), expected["l1_sty"], **TIGHT)
+    np.testing.assert_allclose(losses.l1(*pictures), expected["l1_image"], **TIGHT)
+
+
+@golden.needs_golden
+def test_golden_r1_toy(expected):
+    x = golden.latent("loss.r1x", (3, 2, 4, 4)).requires_grad_()
+    w = golden.latent("loss.r1w", (2, 4, 4))
+    penalty = losses.r1((w * x**3).flatten(1).sum(1) / 3, x)
+    penalty.backward()
+    np.testing.assert_allclose(penalty.item(), expected["r1_toy"], **TIGHT)
+    np.testing.assert_allclose(x.grad, expected["r1_toy_grad"], **TIGHT)
+
+
+@golden.needs_golden
+def test_golden_r1_of_the_discriminator(expected):
+    discriminator = golden.fill(Discriminator(64, 3, max_width=32), "discriminator")
+    x = golden.image("loss.r1net.x", (3, 3, 64, 64)).requires_grad_()
+    penalty = losses.r1(discriminator(x, torch.tensor([2, 0, 1])), x)
+    np.testing.assert_allclose(penalty.item(), expected["r1_net"], **TIGHT)
+    gradients = torch.autograd.grad(penalty, list(discriminator.parameters()), allow_unused=True)
+    norms = [0.0 if g is None else g.norm().item() for g in gradients]
+    np.testing.assert_allclose(norms, expected["r1_net_grad_l2"], **TIGHT)
+
+
+@golden.needs_golden
+@pytest.mark.parametrize(("name", "start", "steps"), [("lambda_ds_2_10", 2.0, 10), ("lambda_ds_1_8", 1.0, 8)])
+def test_golden_diversity_weight_while_positive(expected, name, start, steps):
+    ours = [losses.diversity_weight(start, step + 1, steps) for step in range(len(expected[name]))]
+    published = expected[name].clip(min=0)
+    np.testing.assert_allclose(ours, published, atol=1e-12)
+
+
+@given(st.floats(0, 10), st.integers(0, 300), st.integers(1, 200))
+def test_diversity_weight_falls_from_start_to_zero_and_stays(start, step, steps):
+    weight = losses.diversity_weight(start, step, steps)
+    assert 0 <= weight <= start
+    assert losses.diversity_weight(start, 0, steps) == start
+    assert weight >= losses.diversity_weight(start, step + 1, steps)
+    assert step < steps or weight == 0
+
+
+def test_r1_of_a_linear_discriminator_is_half_its_squared_weight():
+    weight = torch.arange(12.0).reshape(3, 2, 2)
+    x = torch.randn(5, 3, 2, 2, requires_grad=True)
+    assert losses.r1((x * weight).flatten(1).sum(1), x).item() == pytest.approx(0.5 * (weight**2).sum().item())

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+import torch
+
+from sg2bench import results
+from sg2bench.evaluation.evaluate import Value
+
+
+def table(tiny, variant="full", seed=0, shift=0.0):
+    values = [
+        Value("latent", source, target, metric, base + shift, 6, 4)
+        for metric, base in (("fd_alexnet", 50.0), ("lpips", 0.25))
+        for source, target in (("cat", "dog"), ("*", "dog"), ("*", "*"))
+    ]
+    return results.rows(values, tiny, variant, seed, 4, "f" * 16, torch.device("cpu"))
+
+
+def test_rows_have_the_columns_of_the_design_and_survive_csv(tiny, tmp_path):
+    made = table(tiny)
+    assert tuple(made.columns) == results.COLUMNS
+    results.write(made, tmp_path / "r.csv")
+    read = results.read(tmp_path / "r.csv")
+    pd.testing.assert_frame_equal(read[["variant", "value", "n_real"]], made[["variant", "value", "n_real"]])
+    row = read.iloc[0]
+    assert (row["protocol"], row["extractor"], row["experiment"]) == ("offline", "alexnet", "tiny")
+    assert row["device"].startswith("cpu (")
+    assert len(row["weights_sha256"]) == 64
+
+
+def test_summary_over_seeds(tiny):
+    both = pd.concat([table(tiny), table(tiny, seed=1, shift=2.0), table(tiny, "no_ds")])
+    summary = results.summarize(both).set_index(["variant", "metric"])
+    full = summary.loc[("full", "fd_alexnet")]
+    assert (full["mean"], full["n"]) == (51.0, 2)
+    assert full["sd"] == pytest.approx(2**0.5)
+    assert pd.isna(summary.loc[("no_ds", "lpips")]["sd"])
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda text: "", "not a CSV of result rows"),
+        (lambda text: text.replace("metric,", "metrix,", 1), "column metric is missing"),
+        (lambda text: text.splitlines()[0] + "\n", "holds no rows"),
+        (lambda text: text.replace("0.25", "good", 1), "line 5: value is 'good', not a number"),
+        (lambda text: text + "a,b,c" + "," * 40 + "\n", "not a CSV of result rows"),
+    ],
+)
+def test_bad_files_are_refused_with_the_line(tiny, tmp_path, edit, message):
+    path = tmp_path / "r.csv"
+    results.write(table(tiny), path)
+    path.write_text(edit(path.read_text()))
+    with pytest.raises(ValueError, match=message):
+        results.read(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ValueError, match="none.csv: no such file"):
+        results.read(tmp_path / "none.csv")
+
+
+def test_which_way_is_better():
+    assert results.better("lpips") == "higher"
+    assert results.better("fd_alexnet") == "lower"
