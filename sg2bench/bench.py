@@ -31,7 +31,9 @@ class _Parameters:
         metafunc.parametrize("batch_size", self.batch_sizes, ids=lambda size: f"batch-{size}")
 
 
-def bench(model: Model, devices: Sequence[str], batch_sizes: Sequence[int], out: Path, max_seconds: float) -> pd.DataFrame:
+def bench(
+    model: Model, devices: Sequence[str], batch_sizes: Sequence[int], out: Path, max_seconds: float
+) -> pd.DataFrame:
     """Time one forward pass of a freshly initialised generator (source and style given) on each device and batch size.
 
     Each is timed for about `max_seconds`, at least 5 rounds after a warm-up. Writes `bench.csv` and pytest-benchmark's

@@ -48,7 +48,9 @@ def compare(results_file: Path, baseline_file: Path, allowed: Mapping[str, float
                 f"{_listed(theirs)} in {baseline_file}"
             )
     keys = ["variant", "mode", "metric", "target"]
-    if missing := sorted(set(old[keys].itertuples(index=False, name=None)) - set(new[keys].itertuples(index=False, name=None))):
+    if missing := sorted(
+        set(old[keys].itertuples(index=False, name=None)) - set(new[keys].itertuples(index=False, name=None))
+    ):
         raise ValueError(f"{results_file}: has no row for {' / '.join(missing[0])}, which {baseline_file} has")
     table = pd.concat(
         {

@@ -27,7 +27,9 @@ console = Console()
 errors = Console(stderr=True)
 
 ExperimentFile = Annotated[Path, typer.Argument(help="Experiment in YAML.")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, as train.steps=200.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, as train.steps=200.")
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, or auto: a GPU where there is one.")]
 Runs = Annotated[Path, typer.Option(help="Folder that holds the run folders.")]
 
@@ -52,8 +54,8 @@ def ablate(
 
     Finished runs are skipped and interrupted ones go on. Exit code 1 if a run failed.
     """
-    from sg2bench import ablation, config, progress  # noqa: PLC0415
-    from sg2bench.data import images as image_sets  # noqa: PLC0415
+    from sg2bench import ablation, config, progress
+    from sg2bench.data import images as image_sets
 
     loaded = config.load(experiment, set_ or [])
     planned = ablation.plan(loaded, runs)
@@ -88,7 +90,7 @@ def run(
     runs: Runs = Path("runs"),
 ) -> None:
     """Train and evaluate one variant with one seed; goes on where it was cut off."""
-    from sg2bench import ablation, config  # noqa: PLC0415
+    from sg2bench import ablation, config
 
     loaded = config.load(experiment, set_ or [])
     folder = runs / loaded.name / variant / f"seed-{seed}"
@@ -106,13 +108,13 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="CSV to write.")] = Path("rows.csv"),
 ) -> None:
     """Measure a trained model: Fréchet distance and LPIPS per pair, per domain, overall."""
-    from sg2bench import ablation, config  # noqa: PLC0415
+    from sg2bench import ablation, config
 
     loaded = config.load(experiment, set_ or [])
     table = ablation.evaluate_checkpoint(
         loaded, variant or next(iter(loaded.variants)), seed, checkpoint, _device(ablation.slots(device, 1)[0])
     )
-    from sg2bench import results  # noqa: PLC0415
+    from sg2bench import results
 
     results.write(table, out)
     overall = table[table["source"] == "*"]
@@ -139,7 +141,7 @@ def check(
     ] = None,
 ) -> None:
     """Exit 1 if a domain's metric got worse than the baseline by more than its tolerance, 0 if none did."""
-    from sg2bench import check as gate  # noqa: PLC0415
+    from sg2bench import check as gate
 
     compared = gate.compare(results, baseline, gate.tolerances(tolerance or []))
     regressed = compared[compared["regressed"]]
@@ -155,25 +157,33 @@ def check(
 
 @app.command()
 def bench(
-    experiment: Annotated[Path | None, typer.Argument(help="Experiment whose generator is timed; default: the paper's.")] = None,
-    batch: Annotated[list[int] | None, typer.Option(min=1, help="Batch size, repeatable; default 1 2 4 8 16 32.")] = None,
-    device: Annotated[list[str] | None, typer.Option(help="Repeatable; default: cpu, and cuda where there is one.")] = None,
+    experiment: Annotated[
+        Path | None, typer.Argument(help="Experiment whose generator is timed; default: the paper's.")
+    ] = None,
+    batch: Annotated[
+        list[int] | None, typer.Option(min=1, help="Batch size, repeatable; default 1 2 4 8 16 32.")
+    ] = None,
+    device: Annotated[
+        list[str] | None, typer.Option(help="Repeatable; default: cpu, and cuda where there is one.")
+    ] = None,
     max_seconds: Annotated[float, typer.Option(min=0.1, help="Time for each batch size and device.")] = 2.0,
     out: Annotated[Path, typer.Option(help="Folder for bench.csv and bench.json.")] = Path("reports/bench"),
     set_: Set = None,
 ) -> None:
     """Time the generator over batch sizes: images/s, ms per batch."""
-    import torch  # noqa: PLC0415
+    import torch
 
-    from sg2bench import bench as throughput  # noqa: PLC0415
-    from sg2bench import config  # noqa: PLC0415
+    from sg2bench import bench as throughput
+    from sg2bench import config
 
     model = config.load(experiment, set_ or []).model if experiment else config.Model()
     devices = device or ["cpu", *["cuda"] * torch.cuda.is_available()]
     for name in devices:
         _device(name)
     table = throughput.bench(model, devices, batch or [1, 2, 4, 8, 16, 32], out, max_seconds)
-    _print_table(table, ["device", "threads", "image_size", "batch_size", "images_per_second", "ms_per_batch", "ms_iqr"])
+    _print_table(
+        table, ["device", "threads", "image_size", "batch_size", "images_per_second", "ms_per_batch", "ms_iqr"]
+    )
     console.print(f"Rows: {out / 'bench.csv'}", highlight=False)
 
 
@@ -184,7 +194,7 @@ def fetch(
     tarballs: Annotated[Path | None, typer.Option(help="Folder that holds the npm tarballs already.")] = None,
 ) -> None:
     """Fetch a real image set into {train,val}/<domain> folders, with its licences."""
-    from sg2bench.data import emoji  # noqa: PLC0415
+    from sg2bench.data import emoji
 
     if name != "emoji":
         raise ValueError(f"no image set `{name}` to fetch (known: emoji)")
@@ -201,10 +211,14 @@ def draw(
     set_: Set = None,
 ) -> None:
     """Write the critters as PNG in {train,val}/<domain> folders, with factors.csv beside them."""
-    from sg2bench import config  # noqa: PLC0415
-    from sg2bench.data import images  # noqa: PLC0415
+    from sg2bench import config
+    from sg2bench.data import images
 
-    loaded = config.load(experiment, set_ or []) if experiment else config.Experiment(name="critters", model={"image_size": 256})
+    loaded = (
+        config.load(experiment, set_ or [])
+        if experiment
+        else config.Experiment(name="critters", model={"image_size": 256})
+    )
     count = images.export_critters(loaded.data, loaded.model.image_size, out)
     console.print(f"{count} images and factors.csv: {out}", highlight=False)
 
@@ -212,8 +226,8 @@ def draw(
 @data_app.command()
 def fingerprint(experiment: ExperimentFile, set_: Set = None) -> None:
     """Print the hash of an experiment's images, which result rows carry, and what they are."""
-    from sg2bench import config  # noqa: PLC0415
-    from sg2bench.data import images  # noqa: PLC0415
+    from sg2bench import config
+    from sg2bench.data import images
 
     loaded = config.load(experiment, set_ or [])
     image_set = images.load(loaded.data, loaded.model.image_size)
@@ -236,7 +250,7 @@ def main() -> None:
 
 
 def _device(name: str) -> Any:
-    import torch  # noqa: PLC0415
+    import torch
 
     try:
         device = torch.device(name)
@@ -248,7 +262,7 @@ def _device(name: str) -> Any:
 
 
 def _report(results: Path, out: Path | None = None) -> None:
-    from sg2bench.report import report as writer  # noqa: PLC0415
+    from sg2bench.report import report as writer
 
     command = shlex.join(["sg2bench", *sys.argv[1:]])
     page = writer.write(results, out or results.parent, command)

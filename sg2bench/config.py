@@ -70,7 +70,9 @@ class Loss(_Part):
     @model_validator(mode="after")
     def _generator_has_a_loss(self) -> Loss:
         if not (self.adv or self.sty or self.ds or self.cyc):
-            raise ValueError("every term that trains the generator has weight 0; leave at least one of adv, sty, cyc, ds")
+            raise ValueError(
+                "every term that trains the generator has weight 0; leave at least one of adv, sty, cyc, ds"
+            )
         return self
 
 
@@ -124,7 +126,7 @@ class Experiment(_Part):
     loss: Loss = Loss()
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
-    variants: dict[Name, dict[str, Any]] = Field(default_factory=lambda: {"full": {}}, min_length=1)
+    variants: dict[Name, dict[str, Any]] = Field({"full": {}}, min_length=1)
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field((0,), min_length=1)
 
     @model_validator(mode="after")

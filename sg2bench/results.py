@@ -74,7 +74,12 @@ def write(table: pd.DataFrame, path: Path) -> None:
 def read(path: Path) -> pd.DataFrame:
     """Result rows from CSV. Raises ValueError that names the file and the missing column or the bad line."""
     try:
-        table = pd.read_csv(path, dtype={c: str for c in COLUMNS if c not in _NUMBERS}, keep_default_na=False, na_values={c: [""] for c in _NUMBERS})
+        table = pd.read_csv(
+            path,
+            dtype={c: str for c in COLUMNS if c not in _NUMBERS},
+            keep_default_na=False,
+            na_values={c: [""] for c in _NUMBERS},
+        )
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
@@ -131,4 +136,3 @@ def git_commit() -> str:
         return git("rev-parse", "--short=12", "HEAD") + "+" * bool(git("status", "--porcelain", "-uno"))
     except (subprocess.CalledProcessError, OSError):
         return ""
-

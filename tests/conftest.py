@@ -36,7 +36,7 @@ def cli(tmp_path):
     """Runs `sg2bench ARGUMENTS` as a user would, in an empty folder; returns the finished process."""
 
     def run(*arguments, **environment):
-        import os  # noqa: PLC0415
+        import os
 
         return subprocess.run(
             [sys.executable, "-m", "sg2bench", *map(str, arguments)],

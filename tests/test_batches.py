@@ -44,7 +44,9 @@ def test_references_are_of_the_target_domain_and_domains_are_balanced():
         seen += torch.bincount(batch.target_domain, minlength=3)
         for label, image in zip(batch.target_domain, batch.reference, strict=True):
             known = stream.images.batch("train", stream.images.domains[label], range(5), 32).float() / 127.5 - 1
-            assert any(torch.allclose(image, k, atol=1e-6) or torch.allclose(image, k.flip(-1), atol=1e-6) for k in known)
+            assert any(
+                torch.allclose(image, k, atol=1e-6) or torch.allclose(image, k.flip(-1), atol=1e-6) for k in known
+            )
     assert seen.min() > 256 / 3 * 0.7
 
 

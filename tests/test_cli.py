@@ -37,7 +37,9 @@ def test_ablate_repeat_evaluate_report_check(cli, tmp_path):
     again = cli("ablate", SMOKE, "--set", "train.steps=4")
     assert again.returncode == 0
     assert "4 runs, 0 to do" in again.stdout
-    pd.testing.assert_frame_equal(results.read(out / "results.csv").drop(columns="created_at"), table.drop(columns="created_at"))
+    pd.testing.assert_frame_equal(
+        results.read(out / "results.csv").drop(columns="created_at"), table.drop(columns="created_at")
+    )
 
     checkpoint = tmp_path / "runs/smoke/full/seed-1/000004_nets_ema.ckpt"
     process = cli("evaluate", checkpoint, "--experiment", SMOKE, "--seed", 1, "--out", "mine.csv")

@@ -58,7 +58,7 @@ def test_defaults_are_the_paper_s():
 )
 def test_a_bad_file_names_file_key_and_remedy(tmp_path, text, message):
     path = written(tmp_path, text)
-    with pytest.raises(ValueError) as error:  # noqa: PT011
+    with pytest.raises(ValueError) as error:
         load(path)
     assert str(error.value).startswith(f"{path}: ")
     assert message in str(error.value)

@@ -74,7 +74,9 @@ def test_a_damaged_tarball_leaves_nothing_behind(tarballs, tmp_path):
 
 def test_a_missing_tarball_is_named(tarballs, tmp_path):
     (tarballs / emoji.VENDORS[2].tarball).unlink()
-    with pytest.raises(ValueError, match=r"twitter-16\.0\.0\.tgz: not there; `npm pack emoji-datasource-twitter@16\.0\.0`"):
+    with pytest.raises(
+        ValueError, match=r"twitter-16\.0\.0\.tgz: not there; `npm pack emoji-datasource-twitter@16\.0\.0`"
+    ):
         emoji.fetch(tmp_path / "emoji", tarballs)
 
 

@@ -18,7 +18,7 @@ from sg2bench.models.networks import Networks
 @pytest.fixture
 def _own_cache(tmp_path, monkeypatch):
     """A cache of its own, with the weights of the real one."""
-    from sg2bench import weights  # noqa: PLC0415
+    from sg2bench import weights
 
     monkeypatch.setenv("SG2BENCH_WEIGHTS", str(weights.fetch(weights.ALEXNET_LPIPS).parent))
     monkeypatch.setenv("SG2BENCH_CACHE", str(tmp_path / "cache"))
@@ -86,7 +86,7 @@ def test_real_statistics_are_cached_by_content_and_a_damaged_entry_is_made_anew(
 
 
 def evaluator_experiment(seed):
-    from sg2bench.config import Experiment  # noqa: PLC0415
+    from sg2bench.config import Experiment
 
     return Experiment(
         name="other", data={"train_per_domain": 6, "val_per_domain": 5, "seed": seed}, model={"image_size": 32},

@@ -102,7 +102,7 @@ def test_a_plot_shows_the_mean_the_spread_and_the_lines(rows):
 
 
 def test_one_seed_has_no_spread(tiny):
-    header, body = leaderboard.leaderboard(table(tiny))
+    _, body = leaderboard.leaderboard(table(tiny))
     assert body == [["full", "50.00", "0.2500", "1"]]
     plots.variants_plot(table(tiny), "lpips")
     plots.targets_plot(table(tiny), "lpips")

@@ -14,7 +14,7 @@ from sg2bench.data.images import ImageSet
 
 
 class Batch(NamedTuple):
-    """What one training step sees. Images float32 (N, 3, S, S) in [-1, 1], labels int64 (N,), latents float32 (N, L)."""
+    """What a training step sees: images float32 (N, 3, S, S) in [-1, 1], labels int64 (N,), latents float32 (N, L)."""
 
     source: torch.Tensor
     source_domain: torch.Tensor

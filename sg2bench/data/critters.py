@@ -58,7 +58,7 @@ def factors(domain: str, split: str, index: int, seed: int) -> Factors:
     )
 
 
-def draw(domain: str, made_of: Factors, size: int) -> NDArray[np.uint8]:
+def draw(domain: str, made_of: Factors, size: int) -> NDArray[np.uint8]:  # noqa: PLR0912 (three animals in one place)
     """The image of these factors, uint8 RGB of shape (size, size, 3)."""
     canvas = _Canvas(made_of, size)
     fur, light, shade = made_of.fur, _mix(made_of.fur, (255, 255, 255), 0.6), _mix(made_of.fur, _DARK, 0.45)
@@ -145,7 +145,8 @@ class _Canvas:
         size = self.side // _SUPERSAMPLING
         blocks = self.pixels.reshape(size, _SUPERSAMPLING, size, _SUPERSAMPLING, 3).astype(np.uint32)
         samples = _SUPERSAMPLING**2
-        return ((blocks.sum((1, 3)) + samples // 2) // samples).astype(np.uint8)
+        averages: NDArray[np.uint8] = ((blocks.sum((1, 3)) + samples // 2) // samples).astype(np.uint8)
+        return averages
 
 
 def _rotation(degrees: float) -> tuple[float, float]:

@@ -126,7 +126,9 @@ def _checked(path: Path, vendor: Vendor) -> Path:
     if not path.is_file():
         raise ValueError(f"{path}: not there; `npm pack {vendor.package}` makes it (sha256 {vendor.sha256})")
     if (found := cache.sha256(path)) != vendor.sha256:
-        raise ValueError(f"{path}: sha256 is {found}, expected {vendor.sha256}; get it anew (`npm pack {vendor.package}`)")
+        raise ValueError(
+            f"{path}: sha256 is {found}, expected {vendor.sha256}; get it anew (`npm pack {vendor.package}`)"
+        )
     return path
 
 

@@ -12,7 +12,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from rich.progress import track
 
@@ -94,7 +93,9 @@ def _folder(root: Path, wanted: tuple[str, ...] | None) -> ImageSet:
     found = {split: _domain_files(root / split) for split in SPLITS}
     if set(found["train"]) != set(found["val"]):
         odd = sorted(set(found["train"]) ^ set(found["val"]))
-        raise ValueError(f"{root}: train and val need images of the same domains; only one of them has {', '.join(odd)}")
+        raise ValueError(
+            f"{root}: train and val need images of the same domains; only one of them has {', '.join(odd)}"
+        )
     domains = _choose(tuple(sorted(found["train"])), wanted, str(root))
     if len(domains) < 2:
         raise ValueError(f"{root}: a translation needs at least 2 domains, found {', '.join(domains) or 'none'}")

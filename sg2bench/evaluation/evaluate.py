@@ -149,9 +149,7 @@ def means(values: Sequence[Value]) -> list[Value]:
         for target in (value.target, ANY):
             key = replace(value, source=ANY, target=target, value=0.0, n_real=0, n_fake=0)
             groups.setdefault(key, []).append(value.value)
-    counts = {
-        (v.mode, v.metric, target): (v.n_real, v.n_fake) for v in reversed(values) for target in (v.target, ANY)
-    }
+    counts = {(v.mode, v.metric, target): (v.n_real, v.n_fake) for v in reversed(values) for target in (v.target, ANY)}
     return [
         replace(key, value=float(np.mean(numbers)), n_real=n_real, n_fake=n_fake)
         for key, numbers in groups.items()

@@ -36,10 +36,16 @@ class AlexNet(nn.Module):
         for layer, (dim_in, dim_out, kernel, stride, padding) in zip((0, 3, 6, 8, 10), sizes, strict=True):
             self.features[str(layer)] = nn.Conv2d(dim_in, dim_out, kernel, stride, padding)
         self.load_state_dict(trunk, strict=True)
-        self.heads = heads
+        for index, head in enumerate(heads):
+            self.register_buffer(f"head{index}", head, persistent=False)
         self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_STD).view(3, 1, 1), persistent=False)
         self.requires_grad_(False)
+
+    @property
+    def heads(self) -> list[Tensor]:
+        """LPIPS' weights per layer, (C,)."""
+        return [self.get_buffer(f"head{index}") for index in range(5)]
 
     def forward(self, images: Tensor) -> Features:
         x = (resized(images, self.resize) / 255 - self.mean) / self.std
@@ -50,10 +56,6 @@ class AlexNet(nn.Module):
             x = F.relu(convolution(x))
             layers.append(x)
         return Features(x.mean((2, 3)), tuple(layers))
-
-    def _apply(self, fn, recurse=True):  # type: ignore[no-untyped-def]
-        self.heads = [fn(head) for head in self.heads]
-        return super()._apply(fn, recurse)
 
 
 class EfficientNetLite0(nn.Module):

@@ -37,11 +37,12 @@ def statistics(features: NDArray[np.floating]) -> Statistics:
 def root(covariance: Array) -> Array:
     """The symmetric square root of a covariance; rounding's negative eigenvalues count as 0."""
     values, vectors = np.linalg.eigh(covariance)
-    return (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
+    symmetric: Array = (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
+    return symmetric
 
 
 def distance(real: Statistics, features: NDArray[np.floating]) -> float:
-    """Squared Fréchet distance, >= 0, of features (n, d) from the real statistics. Raises ValueError as `statistics`."""
+    """Fréchet distance (squared, >= 0) of features (n, d) from real statistics. Raises ValueError as `statistics`."""
     fake = statistics(features)
     if len(fake.mean) != len(real.mean):
         raise ValueError(f"features have {len(fake.mean)} dimensions, the real statistics {len(real.mean)}")

@@ -44,8 +44,9 @@ def grid(
             corner, style = blank, None
             y = torch.tensor([label], device=device)
             if mode == "latent":
-                latent_dim = nets.mapping_network.shared[0].in_features
-                latent = torch.from_numpy(latents.standard_normal((1, latent_dim), dtype=np.float32))
+                latent = torch.from_numpy(
+                    latents.standard_normal((1, nets.mapping_network.latent_dim), dtype=np.float32)
+                )
                 style = nets.mapping_network(latent.to(device), y)
             else:
                 last = images.count("val", domain) - 1

@@ -41,10 +41,12 @@ def style_codes(
     device = next(nets.parameters()).device
     rng = np.random.default_rng([evaluate.seed, zlib.crc32(f"{mode}:{source}:{target}".encode())])
     if mode == "latent":
-        latent_dim = nets.mapping_network.shared[0].in_features
-        latents = rng.standard_normal((count * evaluate.outputs_per_source, latent_dim), dtype=np.float32)
-        styles = nets.mapping_network(torch.from_numpy(latents).to(device), _labels(label, len(latents), device))
-        return styles.unflatten(0, (count, -1))
+        size = (count * evaluate.outputs_per_source, nets.mapping_network.latent_dim)
+        latents = rng.standard_normal(size, dtype=np.float32)
+        styles: Tensor = nets.mapping_network(
+            torch.from_numpy(latents).to(device), _labels(label, len(latents), device)
+        )
+        return styles.view(count, -1, styles.shape[1])
     references = images.count("val", target)
     rounds = -(-evaluate.outputs_per_source // references)
     chosen = np.stack(

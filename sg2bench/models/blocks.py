@@ -105,9 +105,11 @@ class AdaINResBlock(nn.Module):
         return self._upsample(self.conv1x1(x) if self.learned_shortcut else x)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        residual = self.conv1(self._upsample(activate(self.norm1(x, style))))
-        residual = self.conv2(activate(self.norm2(residual, style)))
-        return residual if self.high_pass else (residual + self._shortcut(x)) / math.sqrt(2)
+        hidden = self.conv1(self._upsample(activate(self.norm1(x, style))))
+        residual: Tensor = self.conv2(activate(self.norm2(hidden, style)))
+        if self.high_pass:
+            return residual
+        return (residual + self._shortcut(x)) / math.sqrt(2)
 
 
 def he_initialize(network: nn.Module) -> nn.Module:

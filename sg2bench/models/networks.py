@@ -122,6 +122,7 @@ class MappingNetwork(nn.Module):
 
     def __init__(self, num_domains: int, latent_dim: int = 16, style_dim: int = 64, width: int = 512) -> None:
         super().__init__()
+        self.latent_dim = latent_dim
         shared: list[nn.Module] = []
         for dim_in in (latent_dim, width, width, width):
             shared += [nn.Linear(dim_in, width), nn.ReLU()]
@@ -162,9 +163,7 @@ class StyleEncoder(nn.Module):
 class Discriminator(nn.Module):
     """Image and domain -> logit of being a real image of that domain: (N, 3, S, S), (N,) -> (N,)."""
 
-    def __init__(
-        self, image_size: int, num_domains: int, first_width: int | None = None, max_width: int = 512
-    ) -> None:
+    def __init__(self, image_size: int, num_domains: int, first_width: int | None = None, max_width: int = 512) -> None:
         super().__init__()
         layers, width = _downsampler(image_size, first_width, max_width)
         self.main = nn.Sequential(*layers, nn.Conv2d(width, num_domains, 1))
@@ -197,10 +196,10 @@ class Networks(nn.Module):
 
     def __init__(self, model: Model, num_domains: int) -> None:
         super().__init__()
-        widths = {"first_width": model.first_width, "max_width": model.max_width}
-        self.generator = Generator(model.image_size, model.style_dim, **widths)
+        sizes = (model.style_dim, model.first_width, model.max_width)
+        self.generator = Generator(model.image_size, *sizes)
         self.mapping_network = MappingNetwork(num_domains, model.latent_dim, model.style_dim, model.mapping_width)
-        self.style_encoder = StyleEncoder(model.image_size, num_domains, model.style_dim, **widths)
+        self.style_encoder = StyleEncoder(model.image_size, num_domains, *sizes)
 
 
 def build_discriminator(model: Model, num_domains: int) -> Discriminator:

@@ -1,4 +1,4 @@
-"""The leaderboard of one experiment: variants by mean over seeds, difference from the first variant, reference lines."""
+"""The leaderboard of one experiment: variants by mean over seeds, their difference from the first, reference lines."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def leaderboard(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     summary = summarize(models)
     columns = list(summary[["metric", "mode"]].drop_duplicates().itertuples(index=False, name=None))
     baseline = models["variant"].iloc[0]
-    cells = summary.set_index(["variant", "metric", "mode"])
+    keyed = summary.set_index(["variant", "metric", "mode"])
+    cells = {key: (mean, sd, n) for key, mean, sd, n in keyed[["mean", "sd", "n"]].itertuples(name=None)}
     first_metric, first_mode = columns[0]
     order = summary[(summary["metric"] == first_metric) & (summary["mode"] == first_mode)]
     order = order.sort_values("mean", ascending=better(first_metric) == "lower")
@@ -38,12 +39,12 @@ def leaderboard(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     for variant in order["variant"]:
         row = [variant]
         for metric, mode in columns:
-            cell = cells.loc[(variant, metric, mode)]
-            text = spread(cell["mean"], cell["sd"])
+            mean, deviation, _ = cells[variant, metric, mode]
+            text = spread(mean, deviation)
             if variant != baseline:
                 text += f" ({spread(*difference(models, variant, baseline, metric, mode), signed=True)})"
             row.append(text)
-        rows.append([*row, str(int(cells.loc[(variant, first_metric, first_mode)]["n"]))])
+        rows.append([*row, str(cells[variant, first_metric, first_mode][2])])
     for line in REFERENCE_LINES:
         overall = table[(table["variant"] == line) & (table["source"] == "*") & (table["target"] == "*")]
         level = overall.set_index("metric")["value"]

@@ -80,12 +80,16 @@ def _plots(table: pd.DataFrame, out: Path) -> list[Picture]:
         )
         file = out / f"{metric}-by-target.png"
         plots.save(plots.targets_plot(table, metric), file)
-        caption = f"Mean over the sources of each target domain. {direction}. Whiskers: one standard deviation over seeds."
+        caption = (
+            f"Mean over the sources of each target domain. {direction}. Whiskers: one standard deviation over seeds."
+        )
         pictures.append(Picture(f"{metric} by target domain", caption, file))
     if (out / CURVES).is_file():
         file = out / "curves.png"
         plots.save(plots.curves_plot(pd.read_csv(out / CURVES)), file)
-        caption = "Each loss term, unweighted, mean over seeds, over training steps. A missing line: the variant is without."
+        caption = (
+            "Each loss term, unweighted, mean over seeds, over training steps. A missing line: the variant is without."
+        )
         pictures.append(Picture("Training curves", caption, file))
     return pictures
 

@@ -27,7 +27,7 @@ class State:
         self.nets = Networks(experiment.model, num_domains).to(device)
         self.discriminator = build_discriminator(experiment.model, num_domains).to(device)
         self.ema = copy.deepcopy(self.nets).requires_grad_(False)
-        self.ema_update = get_ema_multi_avg_fn(train.ema_decay)
+        self.ema_update = get_ema_multi_avg_fn(train.ema_decay)  # type: ignore[no-untyped-call]
 
         def adam(network: nn.Module, learning_rate: float) -> torch.optim.Adam:
             betas = (train.beta1, train.beta2)

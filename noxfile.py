@@ -1,0 +1,102 @@
+"""`nox -s ablations` does the main job, `nox -s tests` passes the tests; arguments behind `--` go through.
+
+All sessions share one environment, .nox/sg2bench: torch takes 6 GB and two minutes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.sessions = ["tests", "lint", "typecheck"]
+nox.options.default_venv_backend = "none"
+
+ROOT = Path(__file__).parent
+ENVIRONMENT = ROOT / ".nox" / "sg2bench"
+BIN = ENVIRONMENT / ("Scripts" if sys.platform == "win32" else "bin")
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def install(session: nox.Session) -> None:
+    """Make the shared environment, or bring it up to date when pyproject.toml has changed."""
+    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    stamp = ENVIRONMENT / "installed.txt"
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    session.run_install(sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT), external=True)
+    project = nox.project.load_toml(ROOT / "pyproject.toml")
+    groups = nox.project.dependency_groups(project, "tests", "lint", "typecheck")
+    run(session, "python", "-m", "pip", "install", "--upgrade", "pip")
+    run(session, "python", "-m", "pip", "install", "--editable", ".", *groups)
+    stamp.write_text(wanted)
+
+
+def run(session: nox.Session, program: str, *arguments: str, **options: object) -> None:
+    session.run(str(BIN / program), *arguments, external=True, **options)
+
+
+@nox.session
+def ablations(session: nox.Session) -> None:
+    """Train and measure every variant of an experiment (default: critters) and write its report."""
+    install(session)
+    run(session, "sg2bench", "ablate", *session.posargs)
+
+
+@nox.session
+def report(session: nox.Session) -> None:
+    """Write a report of result rows anew (default: the committed critters)."""
+    install(session)
+    run(session, "sg2bench", "report", *(session.posargs or ["reports/critters/results.csv"]))
+
+
+@nox.session
+def check(session: nox.Session) -> None:
+    """Hold result rows against a baseline; without arguments, a fresh smoke experiment against its committed one."""
+    install(session)
+    if session.posargs:
+        run(session, "sg2bench", "check", *session.posargs)
+        return
+    scratch = session.create_tmp()
+    where = ["--runs", f"{scratch}/runs", "--out", f"{scratch}/smoke"]
+    run(session, "sg2bench", "ablate", "experiments/smoke.yaml", "--device", "cpu", *where)
+    run(session, "sg2bench", "check", f"{scratch}/smoke/results.csv", "--baseline", "reports/baselines/smoke.csv")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Time the generator over batch sizes (default: the critters experiment's)."""
+    install(session)
+    run(session, "sg2bench", "bench", *(session.posargs or ["experiments/critters.yaml"]))
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The test suite, two processes of one thread each."""
+    install(session)
+    run(session, "pytest", "-n2", "-m", "not slow", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def tests_slow(session: nox.Session) -> None:
+    """The tests that take minutes: golden vectors at 256 px, second extractors."""
+    install(session)
+    run(session, "pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, format and the direction of imports."""
+    install(session)
+    run(session, "ruff", "check", ".")
+    run(session, "ruff", "format", "--check", ".")
+    run(session, "lint-imports")
+
+
+@nox.session
+def typecheck(session: nox.Session) -> None:
+    install(session)
+    run(session, "mypy")
