@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -239,6 +240,7 @@ def fingerprint(experiment: ExperimentFile, set_: Set = None) -> None:
 
 def main() -> None:
     """Run the command line: bad input ends in one clear line and exit code 2."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cancelled CI job stops its runs, too
     try:
         app()
     except (ValueError, OSError) as error:
