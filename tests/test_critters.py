@@ -21,7 +21,7 @@ def test_pixels_are_the_same_on_every_machine():
     for domain in critters.DOMAINS:
         for index in range(8):
             digest.update(picture(domain, index).tobytes())
-    assert digest.hexdigest()[:16] == "d2e2533930c81f9f"
+    assert digest.hexdigest()[:16] == "7e03160b0b3af785"
 
 
 @settings(max_examples=20, deadline=None)

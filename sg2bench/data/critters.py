@@ -51,9 +51,9 @@ def factors(domain: str, split: str, index: int, seed: int) -> Factors:
         y=uniform(0.57, 0.65),
         radius=uniform(0.27, 0.34),
         angle=float(rng.randint(-18, 19)),
-        fur=_hsv(uniform(0, 1), uniform(0.35, 0.75), uniform(0.55, 0.9)),
+        fur=_hsv(uniform(0.03, 0.13), uniform(0.15, 0.8), uniform(0.5, 0.95)),
         eyes=_hsv(uniform(0, 1), uniform(0.6, 1), uniform(0.5, 0.9)),
-        background=_hsv(uniform(0, 1), uniform(0.05, 0.25), uniform(0.85, 1)),
+        background=_hsv(uniform(0.25, 0.75), uniform(0.05, 0.4), uniform(0.8, 1)),
         stripes=int(rng.randint(0, 4)),
     )
 
