@@ -55,12 +55,12 @@ def ablate(
 
     Finished runs are skipped and interrupted ones go on. Exit code 1 if a run failed.
     """
-    from sg2bench import ablation, config, progress
+    from sg2bench import ablation, config, launch, progress
     from sg2bench.data import images as image_sets
 
     loaded = config.load(experiment, set_ or [])
     planned = ablation.plan(loaded, runs)
-    slots = ablation.slots(device, workers)
+    slots = launch.slots(device, workers)
     image_set = image_sets.load(loaded.data, loaded.model.image_size)
     waiting = sum(run.state == "waiting" for run in planned)
     console.print(
@@ -70,10 +70,10 @@ def ablate(
     )
     reference = ablation.reference_lines(loaded, image_set, _device(slots[0]))
     with progress.watching(planned, console) as watch:
-        ablation.launch(planned, ablation.run_command(experiment, set_ or [], runs), slots, watch)
+        launch.launch(planned, launch.run_command(experiment, set_ or [], runs), slots, watch)
     failed = [run for run in planned if run.state == "failed"]
     for run in failed:
-        log = run.folder / ablation.RUN_LOG
+        log = run.folder / launch.RUN_LOG
         errors.print(f"{run.name} failed, its log is {log}; the last lines:", style="red", highlight=False)
         errors.print("\n".join(log.read_text(errors="replace").splitlines()[-5:]), markup=False, highlight=False)
     _report(ablation.collect(planned, reference, out or Path("reports") / loaded.name))
@@ -91,11 +91,11 @@ def run(
     runs: Runs = Path("runs"),
 ) -> None:
     """Train and evaluate one variant with one seed; goes on where it was cut off."""
-    from sg2bench import ablation, config
+    from sg2bench import ablation, config, launch
 
     loaded = config.load(experiment, set_ or [])
     folder = runs / loaded.name / variant / f"seed-{seed}"
-    ablation.perform(loaded, variant, seed, folder, _device(ablation.slots(device, 1)[0]))
+    ablation.perform(loaded, variant, seed, folder, _device(launch.slots(device, 1)[0]))
 
 
 @app.command()
@@ -109,11 +109,11 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="CSV to write.")] = Path("rows.csv"),
 ) -> None:
     """Measure a trained model: Fréchet distance and LPIPS per pair, per domain, overall."""
-    from sg2bench import ablation, config
+    from sg2bench import ablation, config, launch
 
     loaded = config.load(experiment, set_ or [])
     table = ablation.evaluate_checkpoint(
-        loaded, variant or next(iter(loaded.variants)), seed, checkpoint, _device(ablation.slots(device, 1)[0])
+        loaded, variant or next(iter(loaded.variants)), seed, checkpoint, _device(launch.slots(device, 1)[0])
     )
     from sg2bench import results
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from sg2bench.ablation import Run
+from sg2bench.launch import Run
 
 _PLAIN_SECONDS = 30
 

@@ -121,7 +121,7 @@ def device_name(device: torch.device) -> str:
 
 
 def processor() -> str:
-    from cpuinfo import get_cpu_info  # noqa: PLC0415 (takes a second)
+    from cpuinfo import get_cpu_info  # noqa: PLC0415 (pytest-benchmark brings it; it takes a second)
 
     return str(get_cpu_info().get("brand_raw", "unknown"))
 

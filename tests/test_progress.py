@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sg2bench import progress
-from sg2bench.ablation import Run
+from sg2bench.launch import Run
 
 
 def running():
