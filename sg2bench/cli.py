@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import signal
 import sys
@@ -59,9 +60,11 @@ def ablate(
     from sg2bench.data import images as image_sets
 
     loaded = config.load(experiment, set_ or [])
-    planned = ablation.plan(loaded, runs)
     slots = launch.slots(device, workers)
     image_set = image_sets.load(loaded.data, loaded.model.image_size)
+    planned = ablation.plan(loaded, runs)
+    folder = out or Path("reports") / loaded.name
+    folder.mkdir(parents=True, exist_ok=True)
     waiting = sum(run.state == "waiting" for run in planned)
     console.print(
         f"{loaded.name}: {len(planned)} runs, {waiting} to do, {min(len(slots), max(waiting, 1))} at once on "
@@ -69,14 +72,19 @@ def ablate(
         highlight=False,
     )
     reference = ablation.reference_lines(loaded, image_set, _device(slots[0]))
-    with progress.watching(planned, console) as watch:
-        launch.launch(planned, launch.run_command(experiment, set_ or [], runs), slots, watch)
+    try:
+        with progress.watching(planned, console) as watch:
+            launch.launch(planned, launch.run_command(experiment, set_ or [], runs), slots, watch)
+    except KeyboardInterrupt:
+        errors.print("interrupted; the same command goes on from here", highlight=False)
+        raise typer.Exit(130) from None
     failed = [run for run in planned if run.state == "failed"]
     for run in failed:
         log = run.folder / launch.RUN_LOG
         errors.print(f"{run.name} failed, its log is {log}; the last lines:", style="red", highlight=False)
         errors.print("\n".join(log.read_text(errors="replace").splitlines()[-5:]), markup=False, highlight=False)
-    _report(ablation.collect(planned, reference, out or Path("reports") / loaded.name))
+    if len(failed) < len(planned):
+        _report(ablation.collect(loaded, planned, reference, folder))
     if failed:
         raise typer.Exit(1)
 
@@ -85,7 +93,7 @@ def ablate(
 def run(
     experiment: ExperimentFile,
     variant: Annotated[str, typer.Option(help="Which variant.")],
-    seed: Annotated[int, typer.Option(help="Which seed.")],
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Which seed.")],
     set_: Set = None,
     device: Device = "auto",
     runs: Runs = Path("runs"),
@@ -103,20 +111,19 @@ def evaluate(
     checkpoint: Annotated[Path, typer.Argument(help="NNNNNN_nets_ema.ckpt")],
     experiment: Annotated[Path, typer.Option(help="Experiment that says model, data and protocol.")],
     variant: Annotated[str | None, typer.Option(help="Its variant; default: the first.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed that the rows carry.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed that the rows carry.")] = 0,
     set_: Set = None,
     device: Device = "auto",
     out: Annotated[Path, typer.Option(help="CSV to write.")] = Path("rows.csv"),
 ) -> None:
     """Measure a trained model: Fréchet distance and LPIPS per pair, per domain, overall."""
-    from sg2bench import ablation, config, launch
+    from sg2bench import ablation, config, launch, results
 
     loaded = config.load(experiment, set_ or [])
+    out.parent.mkdir(parents=True, exist_ok=True)
     table = ablation.evaluate_checkpoint(
         loaded, variant or next(iter(loaded.variants)), seed, checkpoint, _device(launch.slots(device, 1)[0])
     )
-    from sg2bench import results
-
     results.write(table, out)
     overall = table[table["source"] == "*"]
     _print_table(overall, ["mode", "target", "metric", "value", "n_real", "n_fake"])
@@ -177,7 +184,7 @@ def bench(
     from sg2bench import bench as throughput
     from sg2bench import config
 
-    model = config.load(experiment, set_ or []).model if experiment else config.Model()
+    model = config.load(experiment, set_ or []).model
     devices = device or ["cpu", *["cuda"] * torch.cuda.is_available()]
     for name in devices:
         _device(name)
@@ -215,11 +222,7 @@ def draw(
     from sg2bench import config
     from sg2bench.data import images
 
-    loaded = (
-        config.load(experiment, set_ or [])
-        if experiment
-        else config.Experiment(name="critters", model={"image_size": 256})
-    )
+    loaded = config.load(experiment, set_ or [])
     count = images.export_critters(loaded.data, loaded.model.image_size, out)
     console.print(f"{count} images and factors.csv: {out}", highlight=False)
 
@@ -246,20 +249,19 @@ def main() -> None:
     except (ValueError, OSError) as error:
         errors.print(f"sg2bench: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        errors.print("interrupted; the same command goes on from here", highlight=False)
-        sys.exit(130)
 
 
 def _device(name: str) -> Any:
     import torch
 
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f"--device {name}: expected cpu, cuda, cuda:N or auto") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"--device {name}: torch sees no CUDA device; use --device cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise ValueError(f"--device {name}: expected cpu, cuda, cuda:N or auto")
+    device = torch.device(name)
+    if device.type == "cuda":
+        if (device.index or 0) >= torch.cuda.device_count():
+            found = torch.cuda.device_count() or "no"
+            raise ValueError(f"--device {name}: torch sees {found} CUDA device; use another, or --device cpu")
+        torch.backends.cudnn.allow_tf32 = False  # rows say float32
     return device
 
 

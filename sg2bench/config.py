@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import hashlib
 import json
@@ -69,10 +70,8 @@ class Loss(_Part):
 
     @model_validator(mode="after")
     def _generator_has_a_loss(self) -> Loss:
-        if not (self.adv or self.sty or self.ds or self.cyc):
-            raise ValueError(
-                "every term that trains the generator has weight 0; leave at least one of adv, sty, cyc, ds"
-            )
+        if not (self.adv or self.sty or self.cyc):
+            raise ValueError("nothing would train the generator: give at least one of adv, sty, cyc a weight")
         return self
 
 
@@ -157,9 +156,12 @@ class Experiment(_Part):
             raise ValueError(f"variants.{variant}: {describe(error)}") from None
 
 
-def training_hash(experiment: Experiment) -> str:
-    """Hash (16 hex digits) of all that decides the weights of a resolved run, its seed apart."""
-    plain = experiment.model_dump(mode="json", include={"data", "model", "loss", "train"})
+def training_hash(experiment: Experiment, data_fingerprint: str) -> str:
+    """Hash (16 hex digits) of all that decides the weights of a resolved run, its seed apart.
+
+    The images count by their fingerprint, not by where they are.
+    """
+    plain = experiment.model_dump(mode="json", include={"model", "loss", "train"}) | {"data": data_fingerprint}
     for key in ("log_every", "save_every", "loader_workers"):
         del plain["train"][key]
     return stable_hash(plain)
@@ -170,11 +172,13 @@ def stable_hash(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
-    """Read an experiment from YAML; `overrides` are `a.b=value` with the value in YAML.
+def load(path: Path | None, overrides: Sequence[str] = ()) -> Experiment:
+    """Read an experiment from YAML (the defaults without a file); `overrides` are `a.b=value`, the value in YAML.
 
     Raises ValueError that names the file, the key and what is wrong with it.
     """
+    if path is None:
+        return _experiment({"name": "default"}, overrides, "--set")
     try:
         plain = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -183,13 +187,16 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
         raise ValueError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(plain, dict):
         raise ValueError(f"{path}: an experiment is a mapping (name, data, model, …), got {type(plain).__name__}")
-    plain.setdefault("name", path.stem)
+    return _experiment({"name": path.stem} | plain, overrides, str(path))
+
+
+def _experiment(plain: dict[str, Any], overrides: Sequence[str], where: str) -> Experiment:
     try:
         return Experiment.model_validate(_with_overrides(plain, dict(_parse_override(text) for text in overrides)))
     except ValidationError as error:
-        raise ValueError(f"{path}: {describe(error)}") from None
+        raise ValueError(f"{where}: {describe(error)}") from None
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(f"{where}: {error}") from None
 
 
 def dump(experiment: Experiment) -> str:
@@ -229,8 +236,12 @@ def _parse_override(text: str) -> tuple[str, Any]:
 
 
 def _with_overrides(plain: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    result = json.loads(json.dumps(plain, default=str))
+    """`plain` with each `a.b` replaced; a mapping given for a group of keys changes just the keys it names."""
+    result = copy.deepcopy(plain)
     for dotted, value in overrides.items():
+        if isinstance(value, Mapping) and dotted in ("data", "model", "loss", "train", "evaluate"):
+            result = _with_overrides(result, {f"{dotted}.{key}": item for key, item in value.items()})
+            continue
         *parents, last = dotted.split(".")
         part = result
         for parent in parents:
@@ -238,5 +249,4 @@ def _with_overrides(plain: dict[str, Any], overrides: Mapping[str, Any]) -> dict
             if not isinstance(part, dict):
                 raise ValueError(f"`{dotted}`: `{parent}` is a value, not a group of keys")
         part[last] = value
-    assert isinstance(result, dict)
     return result

@@ -72,7 +72,7 @@ def launch(
                 _update(runs)
                 watch()
                 time.sleep(0.5)
-        except KeyboardInterrupt:
+        except BaseException:  # nobody watches any more: stop the runs, too
             stop.set()
             pool.shutdown(cancel_futures=True)
             raise
@@ -105,6 +105,7 @@ def _update(runs: Sequence[Run]) -> None:
     for run in runs:
         if run.state in ("running", "done"):
             run.step = _last_step(run.folder)
+            run.started_at_step = min(run.started_at_step, run.step)
 
 
 def _last_step(folder: Path) -> int:

@@ -12,7 +12,7 @@ import torch
 
 import sg2bench
 from sg2bench import cache
-from sg2bench.config import Experiment, training_hash
+from sg2bench.config import REFERENCE_LINES, Experiment, training_hash
 from sg2bench.evaluation.evaluate import Value
 from sg2bench.evaluation.protocol import EXTRACTOR, WEIGHTS, Protocol
 
@@ -45,11 +45,11 @@ def rows(
         "step": step,
         "ci_low": None,
         "ci_high": None,
-        "outputs_per_source": experiment.evaluate.outputs_per_source,
+        "outputs_per_source": None if variant in REFERENCE_LINES else experiment.evaluate.outputs_per_source,
         "protocol": protocol.name,
         "protocol_hash": protocol.hash,
         "data_fingerprint": data_fingerprint,
-        "config_hash": training_hash(experiment),
+        "config_hash": training_hash(experiment, data_fingerprint),
         "device": device_name(device),
         "dtype": "float32",
         "torch_version": torch.__version__,
@@ -127,12 +127,15 @@ def processor() -> str:
 
 
 def git_commit() -> str:
-    """The commit of the working folder, with `+` where tracked files differ from it; empty outside a repository."""
+    """The commit of this code, with `+` where tracked files differ from it; empty if it was installed without git."""
+    here = Path(__file__)
 
     def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+        command = ["git", "-C", str(here.parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        return git("rev-parse", "--short=12", "HEAD") + "+" * bool(git("status", "--porcelain", "-uno"))
+        git("ls-files", "--error-unmatch", here.name)
+        return git("rev-parse", "--short=12", "HEAD") + "+" * bool(git("status", "--porcelain", "-uno", "."))
     except (subprocess.CalledProcessError, OSError):
         return ""

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from filelock import FileLock
 
-from sg2bench import ablation, config
+from sg2bench import ablation, config, results
 from sg2bench.config import Experiment
+from sg2bench.data import images
 
 CPU = torch.device("cpu")
 
@@ -20,7 +22,7 @@ def test_a_run_is_performed_once_and_measured_anew_for_another_protocol(tiny, tm
     (run, _) = ablation.plan(tiny, tmp_path)
     ablation.perform(tiny, "full", 0, run.folder, CPU)
     assert {path.name for path in run.folder.iterdir()} == {
-        *("config.yaml", "train.csv", "rows.csv", "samples", "000004_nets_ema.ckpt"),
+        *("config.yaml", "train.csv", "rows.csv", "samples", "000004_nets_ema.ckpt", ".lock"),
     }
     assert [r.state for r in ablation.plan(tiny, tmp_path)] == ["skipped", "waiting"]
     plain = tiny.model_dump(mode="json")
@@ -36,8 +38,45 @@ def test_a_run_is_performed_once_and_measured_anew_for_another_protocol(tiny, tm
 def test_a_folder_of_another_configuration_is_refused_with_what_changed(tiny, tmp_path):
     folder = tmp_path / "tiny/full/seed-0"
     folder.mkdir(parents=True)
-    (folder / "config.yaml").write_text(config.dump(tiny.resolve("full")))
+    fingerprint = images.load(tiny.data, 32).fingerprint
+    (folder / "config.yaml").write_text(f"# data fingerprint: {fingerprint}\n{config.dump(tiny.resolve('full'))}")
+    ablation.plan(tiny, tmp_path)
     plain = tiny.model_dump(mode="json")
     plain["train"]["steps"] = 9
     with pytest.raises(ValueError, match=r"made with another configuration \(train.steps 4 → 9\)"):
         ablation.plan(Experiment.model_validate(plain), tmp_path)
+
+
+def test_other_images_are_another_run(tiny, tmp_path):
+    images.export_critters(tiny.data, 32, tmp_path / "set")
+    plain = tiny.model_dump(mode="json") | {"data": {"source": "folder", "root": str(tmp_path / "set")}}
+    experiment = Experiment.model_validate(plain)
+    (run, _) = ablation.plan(experiment, tmp_path / "runs")
+    ablation.perform(experiment, "full", 0, run.folder, CPU)
+    assert ablation.plan(experiment, tmp_path / "runs")[0].state == "skipped"
+    (tmp_path / "set").rename(tmp_path / "moved")
+    plain["data"]["root"] = str(tmp_path / "moved")
+    moved = Experiment.model_validate(plain)
+    assert ablation.plan(moved, tmp_path / "runs")[0].state == "skipped"
+    (tmp_path / "moved/train/cat/00000.png").unlink()
+    with pytest.raises(ValueError, match=r"made with another configuration \(images \w+ → \w+\)"):
+        ablation.plan(moved, tmp_path / "runs")
+
+
+def test_two_processes_do_not_work_in_one_folder(tiny, tmp_path):
+    with FileLock(tmp_path / ".lock"), pytest.raises(ValueError, match="another process is at work there"):
+        ablation.perform(tiny, "full", 0, tmp_path, CPU)
+    assert not (tmp_path / "train.csv").exists()
+
+
+def test_collect_keeps_the_metrics_and_modes_asked_for(tiny, tmp_path):
+    planned = ablation.plan(tiny, tmp_path)[:1]
+    ablation.perform(tiny, "full", 0, planned[0].folder, CPU)
+    planned[0].state = "done"
+    plain = tiny.model_dump(mode="json")
+    plain["evaluate"] |= {"metrics": ["lpips"], "modes": ["latent"]}
+    path = ablation.collect(
+        Experiment.model_validate(plain), planned, results.read(planned[0].folder / "rows.csv")[:0], tmp_path
+    )
+    table = results.read(path)
+    assert (set(table["metric"]), set(table["mode"])) == ({"lpips"}, {"latent"})

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -76,6 +80,13 @@ def test_a_failing_variant_is_reported_and_the_others_finish(cli, tmp_path):
     assert set(results.read(tmp_path / "reports/bad/results.csv")["variant"]) == {"full", "real", "sources"}
 
 
+def test_when_every_run_fails_the_exit_code_still_says_failed(cli, tmp_path):
+    process = cli("ablate", SMOKE, "--set", "train.learning_rate=1.0e30", "--set", "seeds=[0]")
+    assert process.returncode == 1
+    assert "no_ds/seed-0 failed" in process.stderr
+    assert "Traceback" not in process.stderr
+
+
 def test_help_names_every_command(cli):
     process = cli("--help")
     assert process.returncode == 0
@@ -95,6 +106,8 @@ def test_help_names_every_command(cli):
         (("check", "none.csv", "--baseline", "none.csv"), ("none.csv: no such file",)),
         (("data", "fetch", "afhq"), ("no image set `afhq` to fetch (known: emoji)",)),
         (("bench", SMOKE, "--device", "tpu9"), ("--device tpu9",)),
+        (("bench", "--set", "model.image_size=65"), ("--set: model.image_size: must be one of 32",)),
+        (("run", SMOKE, "--variant", "full", "--seed", "-1"), ("--seed",)),
         (("ablate", SMOKE, "--workers", "0"), ("--workers",)),
         (("dance",), ("dance",)),
     ],
@@ -107,6 +120,49 @@ def test_bad_input_is_one_clear_line(cli, tmp_path, arguments, parts):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there(cli):
     assert_refused(cli("ablate", SMOKE, "--device", "cuda"), "torch sees no CUDA device; use --device cpu")
+
+
+def test_interrupted_and_repeated(cli, tmp_path):
+    """Ctrl-C stops the runs; the same command goes on and gives what an uninterrupted one gives."""
+    settings = [
+        "--set",
+        "train.steps=60",
+        "--set",
+        "seeds=[0]",
+        "--set",
+        "variants={full: {}}",
+        "--set",
+        "train.log_every=1",
+    ]
+    command = [sys.executable, "-m", "sg2bench", "ablate", str(SMOKE), *settings, "--runs", "cut"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    log = tmp_path / "cut/smoke/full/seed-0/train.csv"
+    deadline = time.monotonic() + 120
+    while not (log.is_file() and log.read_text().count("\n") > 10):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; the same command goes on from here" in stderr
+    assert not (tmp_path / "cut/smoke/full/seed-0/rows.csv").exists()
+    assert cli("ablate", SMOKE, *settings, "--runs", "cut").returncode == 0
+    cut = results.read(tmp_path / "reports/smoke/results.csv")["value"].tolist()
+    assert cli("ablate", SMOKE, *settings, "--runs", "whole").returncode == 0
+    assert results.read(tmp_path / "reports/smoke/results.csv")["value"].tolist() == cut
+
+
+def test_a_report_folder_that_cannot_be_made_is_refused_before_training(cli, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert_refused(cli("ablate", SMOKE, "--out", "file/report"), "file")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_weights_without_a_network(cli, tmp_path):
+    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": ""}
+    process = cli("ablate", SMOKE, SG2BENCH_CACHE=str(tmp_path / "c"), SG2BENCH_WEIGHTS="", **nowhere)
+    assert_refused(process, "lpips-alexnet.ckpt could not be downloaded", "no connection", "set SG2BENCH_WEIGHTS")
+    assert not list((tmp_path / "c").rglob("*.ckpt"))
 
 
 def test_own_images(cli, tmp_path):

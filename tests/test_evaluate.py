@@ -16,16 +16,8 @@ from sg2bench.models.networks import Networks
 
 
 @pytest.fixture
-def _own_cache(tmp_path, monkeypatch):
-    """A cache of its own, with the weights of the real one."""
-    from sg2bench import weights
-
-    monkeypatch.setenv("SG2BENCH_WEIGHTS", str(weights.fetch(weights.ALEXNET_LPIPS).parent))
+def evaluator(tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("SG2BENCH_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def evaluator(tiny, _own_cache):
     return Evaluator(tiny, images.load(tiny.data, 32))
 
 

@@ -11,11 +11,6 @@ from sg2bench.config import Data
 from sg2bench.data import critters, images
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("SG2BENCH_CACHE", str(tmp_path / "cache"))
-
-
 @pytest.fixture
 def root(tmp_path):
     """Two domains, three images a split, in formats and letter cases that people have."""
@@ -51,6 +46,26 @@ def test_transparency_is_laid_on_white(root):
     found = load(root)
     assert np.asarray(found.image("train", "apple", 0))[0, 0].tolist() == [255, 255, 255]
     assert np.asarray(found.image("train", "apple", 3))[0, 0].tolist() == [204, 204, 204]
+
+
+def test_sixteen_bits_are_scaled_and_phone_photos_stand_upright(root):
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
+    Image.fromarray(ramp).save(root / "train/apple/a.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned a quarter
+    Image.new("RGB", (40, 30)).save(root / "train/apple/b.JPG", exif=exif)
+    found = load(root)
+    pixels = np.asarray(found.image("train", "apple", 0))[..., 0]
+    assert (pixels == ramp // 256).all()
+    assert found.image("train", "apple", 1).size == (30, 40)
+
+
+def test_a_domain_left_out_may_be_incomplete(root):
+    (root / "train/fig").mkdir()
+    Image.new("RGB", (9, 9)).save(root / "train/fig/a.png")
+    with pytest.raises(ValueError, match="only one of them has fig"):
+        load(root)
+    assert load(root, domains=["apple", "pear"]).domains == ("apple", "pear")
 
 
 def test_fingerprint_changes_with_a_pixel_a_name_and_a_domain(root):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import pytest
 import torch
@@ -56,6 +57,31 @@ def test_step_is_read_from_whole_lines_of_the_log(tmp_path):
     assert launch._last_step(tmp_path) == 0
     (tmp_path / "train.csv").write_text("step,x\n10,1.0\n20,1.0\n3")
     assert launch._last_step(tmp_path) == 20
+
+
+def test_a_resumed_run_counts_from_its_checkpoint(tmp_path):
+    """The log may be ahead of the checkpoint: it is cut back when the run goes on."""
+    (run,) = runs(tmp_path, 1)
+    run.folder.mkdir()
+    run.state, run.started, run.seconds, run.started_at_step = "running", 1.0, 10.0, 190
+    (run.folder / "train.csv").write_text("step,x\n100,1\n")
+    launch._update([run])
+    assert run.rate == 0
+    (run.folder / "train.csv").write_text("step,x\n100,1\n120,1\n")
+    launch._update([run])
+    assert run.rate == 2
+
+
+def test_an_error_while_watching_stops_the_runs(tmp_path):
+    planned = runs(tmp_path)
+
+    def broken():
+        raise BrokenPipeError
+
+    start = time.monotonic()
+    with pytest.raises(BrokenPipeError):
+        launch.launch(planned, python("import time; time.sleep(60)"), ["cpu"], broken)
+    assert time.monotonic() - start < 20
 
 
 def test_slots():

@@ -60,6 +60,19 @@ def test_an_interrupted_run_goes_on_to_the_same_result(tiny, image_set, tmp_path
     assert logs[0] == logs[1]
 
 
+def test_a_log_that_ran_ahead_of_the_checkpoint_or_is_empty_is_no_obstacle(tmp_path):
+    log = loop._Log(tmp_path / "train.csv")
+    log.path.write_text("step,a\n1,0.5\n2,0.5\n3,0.5\n4,0.")
+    log.truncate(2)
+    assert log.path.read_text() == "step,a\n1,0.5\n2,0.5\n"
+    log.append({"step": 3, "a": 0.25})
+    assert log.path.read_text().endswith("2,0.5\n3,0.25\n")
+    log.path.write_text("")
+    log.truncate(2)
+    log.append({"step": 1, "a": 2})
+    assert log.path.read_text() == "step,a\n1,2\n"
+
+
 def test_seeds_differ_and_variants_of_a_seed_begin_alike(tiny, image_set, tmp_path):
     for name in "abc":
         (tmp_path / name).mkdir()

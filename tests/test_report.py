@@ -37,6 +37,7 @@ def folder(rows, tmp_path):
     curves = pd.DataFrame({"step": [1, 2] * 2, "ds_weight": 1.0, "g_latent/adv": [3.0, 2, 3, 1]})
     curves.assign(variant=["full"] * 2 + ["no_ds"] * 2, seed=0).to_csv(tmp_path / "in/curves.csv", index=False)
     (tmp_path / "in/grids").mkdir()
+    (tmp_path / "in/experiment.yaml").write_text("description: What <b> buys.\n")
     Image.new("RGB", (64, 64)).save(tmp_path / "in/grids/full-latent.png")
     return tmp_path
 
@@ -60,13 +61,14 @@ def test_report_folder(folder):
     page = report.write(folder / "in/results.csv", folder / "out", "the command")
     found = {path.relative_to(folder / "out").as_posix() for path in (folder / "out").rglob("*.*")}
     assert found == {
-        *("results.csv", "summary.csv", "curves.csv", "leaderboard.md", "report.html", "curves.png"),
+        *("results.csv", "summary.csv", "curves.csv", "leaderboard.md", "report.html", "curves.png", "experiment.yaml"),
         *("fd_alexnet.png", "fd_alexnet-by-target.png", "lpips.png", "lpips-by-target.png", "grids/full-latent.png"),
     }
     text = page.read_text()
     assert text.count("data:image/png;base64,") == 6
     assert not re.findall(r'(?:src|href)="(?!data:)', text)
     assert "the command" in text
+    assert "What &lt;b&gt; buys." in text
     assert "the command" in (folder / "out/leaderboard.md").read_text()
     summary = pd.read_csv(folder / "out/summary.csv")
     assert {"mean", "sd", "n"} <= set(summary.columns)
@@ -106,3 +108,20 @@ def test_one_seed_has_no_spread(tiny):
     assert body == [["full", "50.00", "0.2500", "1"]]
     plots.variants_plot(table(tiny), "lpips")
     plots.targets_plot(table(tiny), "lpips")
+
+
+def test_a_report_in_place_of_other_rows_is_refused(folder, rows):
+    results.write(rows[rows["variant"] == "full"], folder / "in/part.csv")
+    before = (folder / "in/results.csv").read_bytes()
+    with pytest.raises(ValueError, match=r"part.csv: give the report another folder with --out"):
+        report.write(folder / "in/part.csv", folder / "in", "")
+    assert (folder / "in/results.csv").read_bytes() == before
+
+
+def test_a_variant_without_a_metric_is_shown_without_it(rows):
+    part = rows[~((rows["variant"] == "full") & (rows["metric"] == "lpips"))]
+    _, body = leaderboard.leaderboard(part)
+    assert body[0] == ["no_ds", "40.50 ± 0.7071 (-10.00 ± 0.0000)", "0.6500 ± 0.7071", "2"]
+    assert body[1] == ["full", "50.50 ± 0.7071", "–", "2"]
+    with pytest.raises(ValueError, match="no overall values"):
+        leaderboard.leaderboard(rows[rows["target"] != "*"])

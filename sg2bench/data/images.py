@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 from rich.progress import track
 
 from sg2bench import cache
@@ -91,12 +91,15 @@ def _folder(root: Path, wanted: tuple[str, ...] | None) -> ImageSet:
         if not (root / split).is_dir():
             raise ValueError(f"{root / split}: no such folder; images are expected in {root}/{{train,val}}/<domain>/")
     found = {split: _domain_files(root / split) for split in SPLITS}
+    if wanted is not None:
+        _choose(tuple(sorted(set(found["train"]) | set(found["val"]))), wanted, str(root))
+        found = {split: {d: files for d, files in found[split].items() if d in wanted} for split in SPLITS}
     if set(found["train"]) != set(found["val"]):
         odd = sorted(set(found["train"]) ^ set(found["val"]))
         raise ValueError(
             f"{root}: train and val need images of the same domains; only one of them has {', '.join(odd)}"
         )
-    domains = _choose(tuple(sorted(found["train"])), wanted, str(root))
+    domains = tuple(found["train"])
     if len(domains) < 2:
         raise ValueError(f"{root}: a translation needs at least 2 domains, found {', '.join(domains) or 'none'}")
     names = {split: {domain: found[split][domain] for domain in domains} for split in SPLITS}
@@ -135,14 +138,22 @@ def _domain_files(folder: Path) -> dict[str, tuple[str, ...]]:
 
 
 def read_image(path: Path) -> Image.Image:
-    """Decode a file to 8-bit RGB; transparency is laid on white. Raises ValueError that names a broken file."""
+    """Decode a file to 8-bit RGB, upright as its EXIF says; transparency is laid on white, 16-bit grey is scaled.
+
+    Raises ValueError that names a broken file.
+    """
     try:
-        with Image.open(path) as image:
+        with Image.open(path) as stored:
+            image = ImageOps.exif_transpose(stored)
+            if image.mode.startswith("I;16"):
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            if image.mode in ("I", "F"):
+                raise ValueError("32-bit pixels; save it with 8")
             if "A" in image.getbands() or "transparency" in image.info:
                 layer = image.convert("RGBA")
                 return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
             return image.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except Exception as error:  # Pillow raises many kinds for files that are not what they seem
         raise ValueError(f"{path}: not a readable image ({error}); mend or remove it") from None
 
 

@@ -65,7 +65,8 @@ class Evaluator:
         return values + means(values)
 
     def reference_lines(self) -> dict[str, list[Value]]:
-        """How to read a Fréchet distance, by line of `REFERENCE_LINES`, on as many images as a pair has outputs.
+        """How to read a Fréchet distance, by line of `REFERENCE_LINES`: on as many validation images as a pair has
+        outputs, or on all there are (fewer images raise a Fréchet distance).
 
         `real`: real validation images of the target (the floor). `sources`: untranslated sources (doing nothing).
         """

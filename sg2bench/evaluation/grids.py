@@ -23,8 +23,8 @@ def grid(
 ) -> Image.Image:
     """The first validation images of every domain (top row) in styles of every domain (one row each).
 
-    In reference mode the left column shows the references, which are never among the sources. The same sources,
-    latents and references for every model of an image set.
+    At most 8 domains are shown. In reference mode the left column shows the references, the last validation images.
+    The same sources, latents and references for every model of an image set.
     """
     nets.eval()
     device = next(nets.parameters()).device

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf, nan
+
 import pandas as pd
 
 from sg2bench.config import REFERENCE_LINES
@@ -15,6 +17,8 @@ def number(value: float) -> str:
 
 
 def spread(mean: float, deviation: float, signed: bool = False) -> str:
+    if pd.isna(mean):
+        return "–"
     text = ("+" if signed and mean >= 0 else "") + number(mean)
     return text if pd.isna(deviation) else f"{text} ± {number(deviation)}"
 
@@ -28,23 +32,30 @@ def leaderboard(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     models = table[~table["variant"].isin(REFERENCE_LINES)]
     summary = summarize(models)
     columns = list(summary[["metric", "mode"]].drop_duplicates().itertuples(index=False, name=None))
+    if not columns:
+        raise ValueError("there are no overall values (source and target `*`) to rank")
     baseline = models["variant"].iloc[0]
     keyed = summary.set_index(["variant", "metric", "mode"])
-    cells = {key: (mean, sd, n) for key, mean, sd, n in keyed[["mean", "sd", "n"]].itertuples(name=None)}
+    cells = {key: (mean, sd) for key, mean, sd in keyed[["mean", "sd"]].itertuples(name=None)}
     first_metric, first_mode = columns[0]
-    order = summary[(summary["metric"] == first_metric) & (summary["mode"] == first_mode)]
-    order = order.sort_values("mean", ascending=better(first_metric) == "lower")
+    sign = 1 if better(first_metric) == "lower" else -1
+
+    def rank(variant: str) -> float:
+        return (
+            sign * cells[variant, first_metric, first_mode][0] if (variant, first_metric, first_mode) in cells else inf
+        )
+
     header = ["variant", *(f"{m} {mode} {'↓' if better(m) == 'lower' else '↑'}" for m, mode in columns), "seeds"]
     rows = []
-    for variant in order["variant"]:
+    for variant in sorted(dict.fromkeys(models["variant"]), key=rank):
         row = [variant]
         for metric, mode in columns:
-            mean, deviation, _ = cells[variant, metric, mode]
+            mean, deviation = cells.get((variant, metric, mode), (nan, nan))
             text = spread(mean, deviation)
-            if variant != baseline:
+            if variant != baseline and {(variant, metric, mode), (baseline, metric, mode)} <= set(cells):
                 text += f" ({spread(*difference(models, variant, baseline, metric, mode), signed=True)})"
             row.append(text)
-        rows.append([*row, str(cells[variant, first_metric, first_mode][2])])
+        rows.append([*row, str(models[models["variant"] == variant]["seed"].nunique())])
     for line in REFERENCE_LINES:
         overall = table[(table["variant"] == line) & (table["source"] == "*") & (table["target"] == "*")]
         level = overall.set_index("metric")["value"]
@@ -86,12 +97,20 @@ def caption(table: pd.DataFrame) -> str:
     """What the cells are, with counts, device and versions."""
     models = table[~table["variant"].isin(REFERENCE_LINES)]
     first = models.iloc[0]
+    lines = table[table["variant"].isin(REFERENCE_LINES)]
+    line_counts = f" The reference lines have {_range(lines['n_fake'])} images." if len(lines) else ""
     seeds = ", ".join(str(int(seed)) for seed in sorted(models["seed"].unique()))
     return (
         f"Mean ± standard deviation over seeds ({seeds}); in brackets the difference from `{first['variant']}`, paired "
-        f"by seed. {int(first['step'])} steps; each pair: {int(first['n_fake'])} outputs "
-        f"({int(first['outputs_per_source'])} a source) against {int(first['n_real'])} training images of the target. "
+        f"by seed. {_range(models['step'])} steps; each pair: {_range(models['n_fake'])} outputs "
+        f"({_range(models['outputs_per_source'])} a source) against {_range(models['n_real'])} training images of the "
+        f"target.{line_counts} "
         f"Protocol `{first['protocol']}` {first['protocol_hash']}, data {first['data_fingerprint']}, "
         f"{first['device']}, torch {first['torch_version']}, sg2bench {first['sg2bench_version']} "
         f"at {first['git_commit'] or 'no commit'}, {str(first['created_at'])[:10]}."
     )
+
+
+def _range(counts: pd.Series) -> str:
+    low, high = int(counts.min()), int(counts.max())
+    return str(low) if low == high else f"{low} to {high}"

@@ -25,7 +25,6 @@ _STYLE: Any = {
     "axes.grid.axis": "y",
     "grid.alpha": 0.3,
     "axes.axisbelow": True,
-    "svg.hashsalt": "sg2bench",
 }
 LINE_NAMES = {"real": "real validation images", "sources": "untranslated sources"}
 

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import jinja2
 import pandas as pd
+import yaml
 
 from sg2bench import cache, results
 from sg2bench.config import REFERENCE_LINES
 from sg2bench.report import leaderboard, plots
 from sg2bench.results import better, summarize
 
-RESULTS, SUMMARY, CURVES, GRIDS = "results.csv", "summary.csv", "curves.csv", "grids"
+RESULTS, SUMMARY, CURVES = "results.csv", "summary.csv", "curves.csv"
+EXPERIMENT, GRIDS = "experiment.yaml", "grids"
 
 
 @dataclass(frozen=True)
@@ -33,19 +35,24 @@ class Picture:
 def write(results_file: Path, out: Path, command: str) -> Path:
     """Write summary, leaderboard, plots and `report.html` of rows; returns the page's path.
 
-    Training curves (`curves.csv`) and sample grids (`grids/<variant>-<mode>.png`) are taken from beside the rows where
-    they are. Raises ValueError as `results.read`, and for rows of several experiments or protocols.
+    Training curves (`curves.csv`), sample grids (`grids/<variant>-<mode>.png`) and the experiment (`experiment.yaml`)
+    are taken from beside the rows where they are. Raises ValueError as `results.read`, for rows of several experiments,
+    image sets or protocols, and for a folder whose `results.csv` is another file.
     """
     table = results.read(results_file)
     _refuse_mixture(table, results_file)
     if (table["variant"].isin(REFERENCE_LINES)).all():
         raise ValueError(f"{results_file}: holds reference lines only, no variant")
-    out.mkdir(parents=True, exist_ok=True)
     source = results_file.parent
-    if source.resolve() != out.resolve() or results_file.name != RESULTS:
+    in_place = source.resolve() == out.resolve()
+    if in_place and results_file.name != RESULTS:
+        raise ValueError(f"{results_file}: give the report another folder with --out; this one is for {RESULTS}")
+    out.mkdir(parents=True, exist_ok=True)
+    if not in_place:
         shutil.copyfile(results_file, out / RESULTS)
-        if (source / CURVES).is_file():
-            shutil.copyfile(source / CURVES, out / CURVES)
+        for name in (CURVES, EXPERIMENT):
+            if (source / name).is_file():
+                shutil.copyfile(source / name, out / name)
         if (source / GRIDS).is_dir():
             shutil.copytree(source / GRIDS, out / GRIDS, dirs_exist_ok=True)
     with cache.atomic_file(out / SUMMARY) as temporary:
@@ -53,7 +60,8 @@ def write(results_file: Path, out: Path, command: str) -> Path:
     with cache.atomic_file(out / "leaderboard.md") as temporary:
         temporary.write_text(leaderboard.markdown(table, command), encoding="utf-8")
     pictures, grids = _plots(table, out), _grids(table, out)
-    page = _page(table, pictures, grids, command)
+    experiment = (out / EXPERIMENT).read_text(encoding="utf-8") if (out / EXPERIMENT).is_file() else ""
+    page = _page(table, pictures, grids, command, experiment)
     with cache.atomic_file(out / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
     return out / "report.html"
@@ -107,7 +115,7 @@ def _grids(table: pd.DataFrame, out: Path) -> list[Picture]:
     ]
 
 
-def _page(table: pd.DataFrame, pictures: list[Picture], grids: list[Picture], command: str) -> str:
+def _page(table: pd.DataFrame, pictures: list[Picture], grids: list[Picture], command: str, experiment: str) -> str:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = resources.files("sg2bench.report").joinpath("report.html.jinja").read_text(encoding="utf-8")
     header, rows = leaderboard.leaderboard(table)
@@ -125,6 +133,8 @@ def _page(table: pd.DataFrame, pictures: list[Picture], grids: list[Picture], co
             for key, mean, deviation, count in pairs.agg(["mean", "std", "count"]).itertuples(name=None)
         ],
         command=command,
+        configuration=experiment,
+        description=(yaml.safe_load(experiment) or {}).get("description", ""),
     )
 
 

@@ -29,7 +29,7 @@ class _Log:
 
     def truncate(self, step: int) -> None:
         """Forget lines after `step`: their steps will be trained anew."""
-        if self.path.is_file():
+        if self.path.is_file() and self.path.stat().st_size:
             header, *lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [line for line in lines if line.endswith("\n") and int(line.split(",")[0]) <= step]
             with cache.atomic_file(self.path) as temporary:
@@ -56,8 +56,9 @@ def train(experiment: Experiment, seed: int, images: ImageSet, folder: Path, dev
     state = State(experiment, len(images.domains), device)
     final = folder / f"{settings.steps:06d}_nets_ema.ckpt"
     if final.is_file():
+        (folder / _CHECKPOINT).unlink(missing_ok=True)
         return checkpoints.load_ema(state.ema, final)
-    start = _resume(state, folder / _CHECKPOINT, training_hash(experiment))
+    start = _resume(state, folder / _CHECKPOINT, training_hash(experiment, images.fingerprint))
     log = _Log(folder / LOG)
     log.truncate(start)
     batches = Batches(
@@ -82,7 +83,7 @@ def train(experiment: Experiment, seed: int, images: ImageSet, folder: Path, dev
         if done % settings.log_every == 0 or done == settings.steps:
             _log(log, done, ds_weight, terms)
         if done % settings.save_every == 0 and done < settings.steps:
-            _save(state, folder / _CHECKPOINT, done, training_hash(experiment))
+            _save(state, folder / _CHECKPOINT, done, training_hash(experiment, images.fingerprint))
     checkpoints.save_ema(state.ema, folder, settings.steps)
     (folder / _CHECKPOINT).unlink(missing_ok=True)
     return state.ema
@@ -106,6 +107,6 @@ def _resume(state: State, path: Path, config_hash: str) -> int:
         return 0
     stored = torch.load(path, map_location="cpu", weights_only=True)
     if stored["config_hash"] != config_hash:
-        raise ValueError(f"{path}: belongs to another configuration; remove the folder to train anew")
+        raise ValueError(f"{path}: belongs to another configuration or other images; remove the folder to train anew")
     state.load_state_dict(stored["state"])
     return int(stored["step"])
