@@ -20,7 +20,7 @@ from sg2bench.evaluation.protocol import Protocol
 from sg2bench.launch import Run
 from sg2bench.models import checkpoints
 from sg2bench.models.networks import Networks
-from sg2bench.report.report import CURVES, EXPERIMENT, GRIDS, RESULTS
+from sg2bench.report.report import CURVES, EXPERIMENT, GRIDS, MADE_BY, RESULTS
 from sg2bench.training.loop import LOG, train
 
 ROWS = "rows.csv"
@@ -133,11 +133,12 @@ def _refuse_other_configuration(folder: Path, resolved: Experiment, fingerprint:
         )
 
 
-def collect(experiment: Experiment, runs: Sequence[Run], reference: pd.DataFrame, out: Path) -> Path:
+def collect(experiment: Experiment, runs: Sequence[Run], reference: pd.DataFrame, out: Path, command: str) -> Path:
     """Put what the finished runs gave into a report folder, for `report.write`; returns the rows' path.
 
-    `results.csv` (the experiment's metrics and modes, reference lines last), `experiment.yaml`, `curves.csv` (the runs'
-    training logs) and, of each variant's first seed, the sample grids. Raises ValueError if no run is finished.
+    `results.csv` (the experiment's metrics and modes, reference lines last), `experiment.yaml` (with the command),
+    `curves.csv` (the runs' training logs) and, of each variant's first seed, the sample grids. Raises ValueError if no
+    run is finished.
     """
     finished = [run for run in runs if run.state in ("done", "skipped")]
     if not finished:
@@ -146,7 +147,7 @@ def collect(experiment: Experiment, runs: Sequence[Run], reference: pd.DataFrame
     asked = table["metric"].isin(experiment.evaluate.metrics) & table["mode"].isin(experiment.evaluate.modes)
     results.write(pd.concat([table[asked], reference], ignore_index=True), out / RESULTS)
     with cache.atomic_file(out / EXPERIMENT) as temporary:
-        temporary.write_text(config.dump(experiment), encoding="utf-8")
+        temporary.write_text(f"{MADE_BY}{command}\n{config.dump(experiment)}", encoding="utf-8")
     curves = [
         pd.read_csv(run.folder / LOG).assign(variant=run.variant, seed=run.seed)
         for run in finished

@@ -84,7 +84,7 @@ def ablate(
         errors.print(f"{run.name} failed, its log is {log}; the last lines:", style="red", highlight=False)
         errors.print("\n".join(log.read_text(errors="replace").splitlines()[-5:]), markup=False, highlight=False)
     if len(failed) < len(planned):
-        _report(ablation.collect(loaded, planned, reference, folder))
+        _report(ablation.collect(loaded, planned, reference, folder, _command()))
     if failed:
         raise typer.Exit(1)
 
@@ -268,10 +268,13 @@ def _device(name: str) -> Any:
 def _report(results: Path, out: Path | None = None) -> None:
     from sg2bench.report import report as writer
 
-    command = shlex.join(["sg2bench", *sys.argv[1:]])
-    page = writer.write(results, out or results.parent, command)
+    page = writer.write(results, out or results.parent, _command())
     console.print((page.parent / "leaderboard.md").read_text(encoding="utf-8"), markup=False, highlight=False)
     console.print(f"Report: {page}", highlight=False)
+
+
+def _command() -> str:
+    return shlex.join(["sg2bench", *sys.argv[1:]])
 
 
 def _print_table(frame: Any, columns: list[str]) -> None:

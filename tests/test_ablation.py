@@ -75,8 +75,8 @@ def test_collect_keeps_the_metrics_and_modes_asked_for(tiny, tmp_path):
     planned[0].state = "done"
     plain = tiny.model_dump(mode="json")
     plain["evaluate"] |= {"metrics": ["lpips"], "modes": ["latent"]}
-    path = ablation.collect(
-        Experiment.model_validate(plain), planned, results.read(planned[0].folder / "rows.csv")[:0], tmp_path
-    )
-    table = results.read(path)
+    no_lines = results.read(planned[0].folder / "rows.csv")[:0]
+    asked = Experiment.model_validate(plain)
+    table = results.read(ablation.collect(asked, planned, no_lines, tmp_path, "the command"))
     assert (set(table["metric"]), set(table["mode"])) == ({"lpips"}, {"latent"})
+    assert (tmp_path / "experiment.yaml").read_text().startswith("# Made by: the command\nname: tiny\n")

@@ -37,7 +37,7 @@ def folder(rows, tmp_path):
     curves = pd.DataFrame({"step": [1, 2] * 2, "ds_weight": 1.0, "g_latent/adv": [3.0, 2, 3, 1]})
     curves.assign(variant=["full"] * 2 + ["no_ds"] * 2, seed=0).to_csv(tmp_path / "in/curves.csv", index=False)
     (tmp_path / "in/grids").mkdir()
-    (tmp_path / "in/experiment.yaml").write_text("description: What <b> buys.\n")
+    (tmp_path / "in/experiment.yaml").write_text("# Made by: sg2bench ablate x\ndescription: What <b> buys.\n")
     Image.new("RGB", (64, 64)).save(tmp_path / "in/grids/full-latent.png")
     return tmp_path
 
@@ -67,9 +67,12 @@ def test_report_folder(folder):
     text = page.read_text()
     assert text.count("data:image/png;base64,") == 6
     assert not re.findall(r'(?:src|href)="(?!data:)', text)
-    assert "the command" in text
+    assert "sg2bench ablate x" in text
     assert "What &lt;b&gt; buys." in text
-    assert "the command" in (folder / "out/leaderboard.md").read_text()
+    assert "Made by `sg2bench ablate x`" in (folder / "out/leaderboard.md").read_text()
+    (folder / "in/experiment.yaml").unlink()
+    report.write(folder / "in/results.csv", folder / "other", "the command")
+    assert "Made by `the command`" in (folder / "other/leaderboard.md").read_text()
     summary = pd.read_csv(folder / "out/summary.csv")
     assert {"mean", "sd", "n"} <= set(summary.columns)
     again = report.write(folder / "out/results.csv", folder / "out", "the command")
@@ -79,7 +82,8 @@ def test_report_folder(folder):
 def test_names_are_escaped_in_the_page(folder, rows):
     rows["experiment"] = "<script>alert(1)</script>"
     results.write(rows, folder / "in/results.csv")
-    text = report.write(folder / "in/results.csv", folder / "out", "x > y").read_text()
+    (folder / "in/experiment.yaml").write_text("# Made by: x > y\n")
+    text = report.write(folder / "in/results.csv", folder / "out", "").read_text()
     assert "<script>alert" not in text
     assert "x &gt; y" in text
 

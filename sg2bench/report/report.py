@@ -19,6 +19,8 @@ from sg2bench.results import better, summarize
 
 RESULTS, SUMMARY, CURVES = "results.csv", "summary.csv", "curves.csv"
 EXPERIMENT, GRIDS = "experiment.yaml", "grids"
+MADE_BY = "# Made by: "
+"""Begins `experiment.yaml`; the command that made the rows follows."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Picture:
 
 def write(results_file: Path, out: Path, command: str) -> Path:
     """Write summary, leaderboard, plots and `report.html` of rows; returns the page's path.
+
+    `command` is shown as what made them, unless `experiment.yaml` knows better.
 
     Training curves (`curves.csv`), sample grids (`grids/<variant>-<mode>.png`) and the experiment (`experiment.yaml`)
     are taken from beside the rows where they are. Raises ValueError as `results.read`, for rows of several experiments,
@@ -55,12 +59,14 @@ def write(results_file: Path, out: Path, command: str) -> Path:
                 shutil.copyfile(source / name, out / name)
         if (source / GRIDS).is_dir():
             shutil.copytree(source / GRIDS, out / GRIDS, dirs_exist_ok=True)
+    experiment = (out / EXPERIMENT).read_text(encoding="utf-8") if (out / EXPERIMENT).is_file() else ""
+    if experiment.startswith(MADE_BY):
+        command = experiment.partition("\n")[0].removeprefix(MADE_BY)
     with cache.atomic_file(out / SUMMARY) as temporary:
         summarize(table).to_csv(temporary, index=False, float_format="%.6g")
     with cache.atomic_file(out / "leaderboard.md") as temporary:
         temporary.write_text(leaderboard.markdown(table, command), encoding="utf-8")
     pictures, grids = _plots(table, out), _grids(table, out)
-    experiment = (out / EXPERIMENT).read_text(encoding="utf-8") if (out / EXPERIMENT).is_file() else ""
     page = _page(table, pictures, grids, command, experiment)
     with cache.atomic_file(out / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
