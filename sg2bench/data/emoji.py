@@ -94,10 +94,11 @@ def fetch(target: Path, tarballs: Path | None = None) -> None:
     with ExitStack() as stack:
         work = stack.enter_context(cache.atomic_folder(target))
         source = tarballs or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        if tarballs is None:
+            for vendor in track(VENDORS, "downloading 3 packages, 152 MB"):
+                cache.npm_pack(vendor.package, source)
         archives = {}
         for vendor in VENDORS:
-            if tarballs is None:
-                cache.npm_pack(vendor.package, source)
             archives[vendor.domain] = stack.enter_context(tarfile.open(_checked(source / vendor.tarball, vendor)))
         listing = archives["noto"].extractfile("package/emoji.json")
         assert listing is not None
