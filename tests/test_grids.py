@@ -24,7 +24,7 @@ def test_sources_across_styles_down(tiny, mode):
 
     assert (tile(0, 2) == np.asarray(found.image("val", "cat", 0))).all()
     if mode == "reference":
-        reference = found.batch("val", "dog", range(4, 5), 32)
+        reference = found.batch("val", "dog", range(1, 2), 32)
         assert (sheet[5 * 64 + 4 : 6 * 64 + 4 : 2, :64:2] == reference[0].permute(1, 2, 0).numpy()).all()
         with torch.inference_mode():
             style = nets.style_encoder(to_float(reference), torch.tensor([2]))

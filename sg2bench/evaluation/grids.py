@@ -15,48 +15,48 @@ from sg2bench.models.networks import Networks
 
 _TILE = 64
 _GAP = 4
+_MOST_DOMAINS = 8
 
 
 @torch.inference_mode()
 def grid(
     nets: Networks, images: ImageSet, mode: Mode, image_size: int, per_domain: int = 3, styles_per_domain: int = 2
 ) -> Image.Image:
-    """The first validation images of every domain (top row) in styles of every domain (one row each).
+    """Validation images of every domain (top row) in styles of every domain (one row each).
 
-    At most 8 domains are shown. In reference mode the left column shows the references, the last validation images.
-    The same sources, latents and references for every model of an image set.
+    At most 8 domains are shown. Sources are spread over a domain's validation images, and the references, shown in the
+    left column in reference mode, lie between them. Every model of an image set gets the same sources, latents and
+    references.
     """
     nets.eval()
     device = next(nets.parameters()).device
-    domains = images.domains[:8]
-    sources = torch.cat(
-        [
-            images.batch("val", domain, range(min(per_domain, images.count("val", domain))), image_size)
-            for domain in domains
-        ]
-    )
+    domains = images.domains[:_MOST_DOMAINS]
+    sources = torch.cat([_spread(images, domain, image_size, per_domain, 0.0) for domain in domains])
     encoded = nets.generator.encode(to_float(sources.to(device)))
-    blank = torch.full((3, image_size, image_size), 255, dtype=torch.uint8)
-    latents = np.random.default_rng(0)
-    rows = [[blank, *sources]]
+    latents = torch.from_numpy(
+        np.random.default_rng(0).standard_normal(
+            (len(domains), styles_per_domain, nets.mapping_network.latent_dim), dtype=np.float32
+        )
+    )
+    rows = [[torch.full_like(sources[0], 255), *sources]]
     for label, domain in enumerate(domains):
-        for style_index in range(styles_per_domain):
-            corner, style = blank, None
-            y = torch.tensor([label], device=device)
-            if mode == "latent":
-                latent = torch.from_numpy(
-                    latents.standard_normal((1, nets.mapping_network.latent_dim), dtype=np.float32)
-                )
-                style = nets.mapping_network(latent.to(device), y)
-            else:
-                last = images.count("val", domain) - 1
-                index = max(0, last - style_index)
-                reference = images.batch("val", domain, range(index, index + 1), image_size)
-                corner = reference[0]
-                style = nets.style_encoder(to_float(reference.to(device)), y)
+        references = _spread(images, domain, image_size, styles_per_domain, 0.5)
+        labels = torch.full((styles_per_domain,), label, device=device)
+        if mode == "latent":
+            styles = nets.mapping_network(latents[label].to(device), labels)
+        else:
+            styles = nets.style_encoder(to_float(references.to(device)), labels)
+        for style, reference in zip(styles, references, strict=True):
             outputs = to_uint8(nets.generator.decode(encoded, style.expand(len(sources), -1)))
-            rows.append([corner, *outputs.cpu()])
+            rows.append([reference, *outputs.cpu()])
     return _tiles(rows if mode == "reference" else [row[1:] for row in rows])
+
+
+def _spread(images: ImageSet, domain: str, image_size: int, number: int, offset: float) -> Tensor:
+    """`number` validation images at even distances, uint8 (number, 3, S, S)."""
+    count = images.count("val", domain)
+    indices = [int((place + offset) * count / number) for place in range(number)]
+    return torch.cat([images.batch("val", domain, range(index, index + 1), image_size) for index in indices])
 
 
 def _tiles(rows: Sequence[Sequence[Tensor]]) -> Image.Image:
