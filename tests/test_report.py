@@ -101,10 +101,20 @@ def test_a_plot_shows_the_mean_the_spread_and_the_lines(rows):
     figure = plots.variants_plot(rows, "fd_alexnet")
     (axis,) = figure.axes
     assert [label.get_text() for label in axis.get_xticklabels()] == ["full", "no_ds"]
-    assert [bar.get_height() for bar in axis.patches] == [50.5, 40.5]
+    assert [float(container.lines[0].get_ydata()[0]) for container in axis.containers] == [50.5, 40.5]
+    assert (axis.get_yscale(), axis.get_ylim()[0]) == ("linear", 0)
     levels = {line.get_ydata()[0] for line in axis.lines if line.get_linestyle() in ("--", ":")}
     assert levels == {1.5, 90.0}
     assert axis.get_ylabel() == "fd_alexnet (lower is better)"
+
+
+def test_an_outlier_makes_the_axis_logarithmic(rows):
+    rows.loc[(rows["variant"] == "no_ds") & (rows["metric"] == "fd_alexnet"), "value"] *= 40
+    assert plots.variants_plot(rows, "fd_alexnet").axes[0].get_yscale() == "linear"
+    more = rows[rows["variant"] == "full"]
+    rows = pd.concat([rows, more.assign(variant="a"), more.assign(variant="b")])
+    assert plots.variants_plot(rows, "fd_alexnet").axes[0].get_yscale() == "log"
+    assert plots.targets_plot(rows, "fd_alexnet").axes[0].get_yscale() == "log"
 
 
 def test_one_seed_has_no_spread(tiny):

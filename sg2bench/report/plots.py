@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,13 @@ _STYLE: Any = {
     "grid.alpha": 0.3,
     "axes.axisbelow": True,
 }
+_LOGARITHMIC_ABOVE = 4
+"""Times the median."""
 LINE_NAMES = {"real": "real validation images", "sources": "untranslated sources"}
 
 
 def variants_plot(table: pd.DataFrame, metric: str) -> Figure:
-    """Overall value of each variant by mode: a dot a seed, the mean and its standard deviation over seeds."""
+    """Overall value of each variant by mode: dots are seeds, squares their mean, whiskers one standard deviation."""
     table, lines = _models_and_lines(table[table["metric"] == metric])
     overall = table[(table["source"] == "*") & (table["target"] == "*")]
     variants, modes = (list(dict.fromkeys(overall[column])) for column in ("variant", "mode"))
@@ -49,14 +50,14 @@ def variants_plot(table: pd.DataFrame, metric: str) -> Figure:
             axis.set_xticks(range(len(variants)), variants, rotation=30, ha="right")
             axis.set_title(f"{mode} guidance")
         axes[0].set_ylabel(f"{metric} ({better(metric)} is better)")
-        axes[0].set_ylim(bottom=0)
+        _scale(axes[0], overall["value"])
         if axes[-1].get_legend_handles_labels()[0]:
             figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
 def targets_plot(table: pd.DataFrame, metric: str) -> Figure:
-    """Value of each variant for each target domain, a panel a mode; bars are the standard deviation over seeds."""
+    """Value of each variant for each target domain, a panel a mode; whiskers are one standard deviation over seeds."""
     table, _ = _models_and_lines(table[table["metric"] == metric])
     by_target = table[(table["source"] == "*") & (table["target"] != "*")]
     variants, modes, targets = (list(dict.fromkeys(by_target[column])) for column in ("variant", "mode", "target"))
@@ -70,19 +71,20 @@ def targets_plot(table: pd.DataFrame, metric: str) -> Figure:
                 chosen = by_target[(by_target["variant"] == variant) & (by_target["mode"] == mode)]
                 groups = chosen.groupby("target")["value"]
                 places = np.arange(len(targets)) + (order - (len(variants) - 1) / 2) * width
-                axis.bar(
+                axis.errorbar(
                     places,
                     groups.mean().reindex(targets),
-                    width,
-                    yerr=groups.std().reindex(targets),
+                    groups.std().reindex(targets),
                     color=_COLOURS[order % len(_COLOURS)],
-                    error_kw={"linewidth": 1},
+                    fmt="o",
+                    capsize=3,
                     label=variant,
                 )
             axis.set_xticks(range(len(targets)), targets, rotation=30 if len(targets) > 6 else 0)
             axis.set_xlabel("target domain")
             axis.set_title(f"{mode} guidance")
         axes[0].set_ylabel(f"{metric} ({better(metric)} is better)")
+        _scale(axes[0], by_target["value"])
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
     return figure
 
@@ -121,9 +123,16 @@ def _models_and_lines(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return table[~is_line], table[is_line]
 
 
-def _spread(axis: mpl.axes.Axes, place: int, values: Sequence[float] | pd.Series, colour: str) -> None:
-    mean, deviation = np.mean(values), np.std(values, ddof=1) if len(values) > 1 else 0.0
-    axis.bar(place, mean, 0.62, color=colour, alpha=0.35)
-    axis.errorbar(place, mean, deviation, color=colour, capsize=4, linewidth=1.6, marker="_", markersize=12)
-    offsets = np.linspace(-0.14, 0.14, len(values)) if len(values) > 1 else [0.0]
-    axis.plot(place + np.asarray(offsets), values, "o", color=colour, markersize=4)
+def _spread(axis: mpl.axes.Axes, place: int, values: pd.Series, colour: str) -> None:
+    """A dot a seed; beside them their mean and standard deviation."""
+    deviation = values.std() if len(values) > 1 else 0.0
+    axis.errorbar(place + 0.12, values.mean(), deviation, color=colour, capsize=4, linewidth=1.6, marker="s")
+    axis.plot([place - 0.12] * len(values), values, "o", color=colour, markersize=4, alpha=0.6)
+
+
+def _scale(axis: mpl.axes.Axes, values: pd.Series) -> None:
+    """From zero, or logarithmic where the largest value would press the others to the ground."""
+    if values.min() > 0 and values.max() > _LOGARITHMIC_ABOVE * values.median():
+        axis.set_yscale("log", nonpositive="clip")
+    else:
+        axis.set_ylim(bottom=0)

@@ -88,7 +88,7 @@ def _plots(table: pd.DataFrame, out: Path) -> list[Picture]:
         pictures.append(
             Picture(
                 f"{metric} by variant",
-                f"{direction}. Dots are seeds, bars their mean, whiskers one standard deviation.{lines}",
+                f"{direction}. Dots are seeds, squares their mean, whiskers one standard deviation.{lines}",
                 file,
             )
         )
