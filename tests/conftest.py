@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -47,16 +48,16 @@ def tiny():
 def cli(tmp_path):
     """Runs `sg2bench ARGUMENTS` as a user would, in an empty folder; returns the finished process."""
 
-    def run(*arguments, **environment):
-        import os
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
 
+    def run(*arguments, **environment):
         return subprocess.run(
             [sys.executable, "-m", "sg2bench", *map(str, arguments)],
             cwd=tmp_path,
             capture_output=True,
             text=True,
             check=False,
-            env=os.environ | {"COLUMNS": "200", "OMP_NUM_THREADS": "1"} | environment,
+            env=outside | {"COLUMNS": "200", "OMP_NUM_THREADS": "1"} | environment,
         )
 
     return run

