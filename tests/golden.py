@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -26,22 +28,51 @@ def manifest() -> dict[str, Any]:
     return json.loads(path.read_text()) if path.is_file() else {"cases": [], "seed_string": ""}
 
 
-def cases(kind: str) -> list[Any]:
-    """All cases of a kind, as pytest parameters."""
-    return [pytest.param(case, id=case["id"]) for case in manifest()["cases"] if case["kind"] == kind]
+def cases(kind: str, suffix: str = "") -> list[Any]:
+    """All cases of a kind (whose file ends in `suffix`), as pytest parameters; those of 256 px are slow."""
+    return [
+        pytest.param(case, id=case["id"], marks=[pytest.mark.slow] if case["config"].get("img_size", 0) >= 256 else [])
+        for case in manifest()["cases"]
+        if case["kind"] == kind and case["file"].endswith(suffix)
+    ]
 
 
-def _rng(*parts: str) -> np.random.RandomState:
-    return np.random.RandomState(zlib.crc32((manifest()["seed_string"] + "".join(parts)).encode()))
+def load(case: dict[str, Any]) -> Any:
+    """What the file of a case holds: arrays by name, or the content of a JSON file."""
+    path = FOLDER / case["file"]
+    return np.load(path) if path.suffix == ".npz" else json.loads(path.read_text())
 
 
-def weight(network: str, key: str, shape: tuple[int, ...], gain: float = 2.0) -> torch.Tensor:
-    n = _rng(":", network, ".", key).standard_normal(shape)
+def inputs(case: dict[str, Any]) -> dict[str, list[torch.Tensor]]:
+    """Each input of a case that the manifest gives as "<law>, name(s) '...', shape (...)"."""
+    laws = {"uniform(-1,1)": image, "uniform(0,1)": mask, "standard_normal": latent}
+    made = {}
+    for key, text in case["inputs"].items():
+        shape = tuple(map(int, re.search(r"shape \(([\d,]+)\)", text).group(1).split(",")))
+        made[key] = [laws[text.split(", ")[0]](name, shape) for name in text.split("'")[1::2]]
+    return made
+
+
+def _rng(text: str) -> np.random.RandomState:
+    return np.random.RandomState(zlib.crc32(text.encode()))
+
+
+def weight(network: str, key: str, shape: tuple[int, ...]) -> torch.Tensor:
+    rules = manifest()
+    seed = rules["inception_seed_string" if network == "inception" else "seed_string"]
+    if key.endswith("num_batches_tracked"):
+        return torch.tensor(0)
+    n = _rng(f"{seed}:{network}.{key}").standard_normal(shape)
     if len(shape) > 1:
-        value = n * np.sqrt(gain / np.prod(shape[1:]))
+        gains = rules["weight_gain"]
+        value = n * np.sqrt(gains.get(network, gains["default"]) / np.prod(shape[1:]))
+    elif key.endswith("running_var"):
+        value = 1 + 0.1 * np.abs(n)
+    elif key.endswith("weight"):
+        value = 1 + 0.1 * n
     else:
-        value = 1 + 0.1 * n if key.endswith("weight") else 0.1 * n
-    return torch.from_numpy(np.asarray(value))
+        value = 0.1 * n - 6 * (f"{network}.{key}" == "fan.l0.bias")
+    return torch.from_numpy(np.asarray(np.abs(value) if network == "lpips" else value))
 
 
 def fill(module: nn.Module, network: str) -> nn.Module:
@@ -54,13 +85,26 @@ def fill(module: nn.Module, network: str) -> nn.Module:
     return module
 
 
+@functools.cache
+def inception_state() -> dict[str, torch.Tensor]:
+    """The golden weights of torchvision's Inception v3, float32."""
+    from torchvision.models import inception_v3
+
+    shapes = inception_v3(weights=None, init_weights=False).state_dict()
+    return {key: weight("inception", key, tuple(value.shape)).to(value.dtype) for key, value in shapes.items()}
+
+
+def input_rng(name: str) -> np.random.RandomState:
+    return _rng(f"{manifest()['seed_string']}:input:{name}")
+
+
 def image(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    return torch.from_numpy(_rng(":input:", name).uniform(-1, 1, shape))
+    return torch.from_numpy(input_rng(name).uniform(-1, 1, shape))
 
 
 def latent(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    return torch.from_numpy(_rng(":input:", name).standard_normal(shape))
+    return torch.from_numpy(input_rng(name).standard_normal(shape))
 
 
 def mask(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    return torch.from_numpy(_rng(":input:", name).uniform(0, 1, shape))
+    return torch.from_numpy(input_rng(name).uniform(0, 1, shape))
