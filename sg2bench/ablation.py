@@ -169,7 +169,9 @@ def evaluate_checkpoint(
     """Rows of a model file; the step is the number that its name begins with, 0 without one."""
     resolved = experiment.resolve(variant)
     images = image_sets.load(resolved.data, resolved.model.image_size)
-    nets = checkpoints.load_ema(Networks(resolved.model, len(images.domains)), checkpoint).to(device)
+    nets = Networks(resolved.model, len(images.domains))
+    checkpoints.load(nets, checkpoint, fan_weights=resolved.model.fan_weights)
+    nets.to(device)
     digits = checkpoint.name.split("_")[0]
     values = Evaluator(resolved, images, device).model(nets)
     step = int(digits) if digits.isdigit() else 0

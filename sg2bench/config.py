@@ -49,6 +49,14 @@ class Model(_Part):
     style_dim: int = Field(64, ge=1)
     latent_dim: int = Field(16, ge=1)
     mapping_width: int = Field(512, ge=1)
+    condition: Literal["style", "latent", "label", "label_map"] = Field(
+        "style", description="what the generator is given: see models/networks.py; all but style are the paper's ladder"
+    )
+    discriminator: Literal["multi_task", "auxiliary"] = Field(
+        "multi_task", description="a logit per domain, or one logit and a classifier of domains"
+    )
+    w_hpf: Weight = Field(0, description="high-pass skip for faces, 1 for CelebA-HQ; needs the face-alignment network")
+    fan_weights: Path | None = Field(None, description="w_hpf: file of the face-alignment network (wing.ckpt)")
 
     @field_validator("image_size")
     @classmethod
@@ -56,6 +64,12 @@ class Model(_Part):
         if value not in IMAGE_SIZES:
             raise ValueError(f"must be one of {', '.join(map(str, IMAGE_SIZES))}, got {value}")
         return value
+
+    @model_validator(mode="after")
+    def _high_pass_skip_fits(self) -> Model:
+        if self.w_hpf and self.condition == "label_map":
+            raise ValueError("condition label_map is StarGAN's generator, which has no high-pass skip: set w_hpf: 0")
+        return self
 
 
 class Loss(_Part):
@@ -66,12 +80,17 @@ class Loss(_Part):
     ds: Weight = 1.0
     cyc: Weight = 1.0
     r1: Weight = 1.0
+    gp: Weight = Field(0.0, description="gradient penalty of WGAN-GP")
+    cls: Weight = Field(0.0, description="classification by an auxiliary discriminator")
+    objective: Literal["logistic", "wasserstein"] = Field("logistic", description="form of the adversarial term")
     ds_steps: int | None = Field(None, ge=1, description="steps until ds is 0, linearly; train.steps if null")
 
     @model_validator(mode="after")
     def _generator_has_a_loss(self) -> Loss:
         if not (self.adv or self.sty or self.cyc):
             raise ValueError("nothing would train the generator: give at least one of adv, sty, cyc a weight")
+        if self.cls and not self.adv:
+            raise ValueError("cls needs the discriminator, which adv: 0 switches off")
         return self
 
 
@@ -86,26 +105,46 @@ class Train(_Part):
     beta2: float = Field(0.99, ge=0, lt=1)
     weight_decay: Weight = 1e-4
     ema_decay: float = Field(0.999, ge=0, lt=1)
+    start_from: Path | None = Field(None, description="NNNNNN_nets.ckpt whose four networks training begins with")
     crop_probability: float = Field(0.5, ge=0, le=1)
     log_every: int = Field(10, ge=1, description="steps between lines of the training log")
     save_every: int = Field(1000, ge=1, description="steps between checkpoints to go on from")
     loader_workers: int = Field(0, ge=0, description="processes that load images; 0 loads in the trainer")
 
 
-METRICS = ("fd_alexnet", "lpips", "fd_efflite0")
+METRICS = {
+    "offline": ("fd_alexnet", "lpips", "fd_efflite0"),
+    "standard": ("fid", "lpips"),
+    "paper": ("fid", "lpips"),
+}
+"""What each protocol can measure; the first two are measured unless others are asked for."""
 
 
 class Evaluate(_Part):
     """What is measured, on how many images; part of the protocol and its hash."""
 
-    protocol: Literal["offline"] = "offline"
-    metrics: tuple[Literal["fd_alexnet", "lpips", "fd_efflite0"], ...] = ("fd_alexnet", "lpips")
+    protocol: Literal["offline", "standard", "paper"] = "offline"
+    metrics: tuple[str, ...] = ()
     modes: tuple[Literal["latent", "reference"], ...] = ("latent", "reference")
-    resize: int = Field(224, ge=32, le=512, description="side in pixels of the images that the network sees")
+    resize: int = Field(224, ge=32, le=512, description="offline: side in pixels of the images that the network sees")
     sources: int | None = Field(None, ge=1, description="validation images translated per domain; all if null")
     outputs_per_source: int = Field(10, ge=2)
-    batch_size: int = Field(32, ge=1, description="sources translated at once; does not change the values")
+    batch_size: int = Field(32, ge=1, description="sources translated at once; only `paper` values depend on it")
     seed: int = Field(0, ge=0, description="draws latents and references")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_metrics(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and not values.get("metrics"):
+            values = {**values, "metrics": METRICS.get(values.get("protocol", "offline"), ())[:2]}
+        return values
+
+    @model_validator(mode="after")
+    def _metrics_of_the_protocol(self) -> Evaluate:
+        if unknown := [metric for metric in self.metrics if metric not in METRICS[self.protocol]]:
+            known = ", ".join(METRICS[self.protocol])
+            raise ValueError(f"metrics: protocol {self.protocol} has no {', '.join(unknown)} (it has {known})")
+        return self
 
     @field_validator("metrics", "modes")
     @classmethod
@@ -139,6 +178,18 @@ class Experiment(_Part):
                 self.resolve(variant)
         return self
 
+    @model_validator(mode="after")
+    def _losses_fit_the_networks(self) -> Experiment:
+        condition = self.model.condition
+        if condition.startswith("label"):
+            if self.loss.sty or self.loss.ds:
+                raise ValueError(f"model.condition {condition} has no style: set loss.sty and loss.ds to 0")
+            if "reference" in self.evaluate.modes:
+                raise ValueError(f"model.condition {condition} takes no reference: set evaluate.modes to [latent]")
+        if bool(self.loss.cls) != (self.model.discriminator == "auxiliary"):
+            raise ValueError("loss.cls and model.discriminator auxiliary go together: give both or neither")
+        return self
+
     def resolve(self, variant: str) -> Experiment:
         """The experiment with this variant's overrides applied and no other variant left."""
         if variant not in self.variants:
@@ -159,12 +210,24 @@ class Experiment(_Part):
 def training_hash(experiment: Experiment, data_fingerprint: str) -> str:
     """Hash (16 hex digits) of all that decides the weights of a resolved run, its seed apart.
 
-    The images count by their fingerprint, not by where they are.
+    The images count by their fingerprint, not by where they are, and files of weights by their SHA-256. Raises
+    ValueError if such a file is missing.
     """
     plain = experiment.model_dump(mode="json", include={"model", "loss", "train"}) | {"data": data_fingerprint}
+    for part, key in (("model", "fan_weights"), ("train", "start_from")):
+        if plain[part][key] is not None:
+            plain[part][key] = _digest(Path(plain[part][key]), f"{part}.{key}")
     for key in ("log_every", "save_every", "loader_workers"):
         del plain["train"][key]
     return stable_hash(plain)
+
+
+def _digest(path: Path, key: str) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ValueError(f"{key}: {path}: {error.strerror}") from None
 
 
 def stable_hash(value: object) -> str:

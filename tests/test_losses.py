@@ -15,7 +15,8 @@ TIGHT = {"rtol": 1e-10, "atol": 1e-12}
 
 @pytest.fixture(scope="module")
 def expected():
-    return np.load(golden.FOLDER / "losses/losses.npz")
+    (case,) = golden.cases("losses")
+    return golden.load(case.values[0])
 
 
 @golden.needs_golden
@@ -79,3 +80,12 @@ def test_r1_of_a_linear_discriminator_is_half_its_squared_weight():
     weight = torch.arange(12.0).reshape(3, 2, 2)
     x = torch.randn(5, 3, 2, 2, requires_grad=True)
     assert losses.r1((x * weight).flatten(1).sum(1), x).item() == pytest.approx(0.5 * (weight**2).sum().item())
+
+
+def test_wasserstein_is_the_mean_and_its_penalty_the_departure_of_the_gradient_from_1():
+    logits = torch.tensor([1.0, -3.0])
+    assert losses.adversarial(logits, True, "wasserstein").item() == 1
+    assert losses.adversarial(logits, False, "wasserstein").item() == -1
+    weight = torch.tensor([3.0, 4.0])
+    x = torch.randn(7, 2, requires_grad=True)
+    assert losses.gradient_penalty(x @ weight, x).item() == pytest.approx((5 - 1) ** 2)

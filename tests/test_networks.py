@@ -1,16 +1,24 @@
 from __future__ import annotations
 
 import json
+import re
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
 
 from sg2bench.config import Model
-from sg2bench.models.networks import Discriminator, Generator, MappingNetwork, Networks, StyleEncoder
+from sg2bench.models.networks import (
+    Discriminator,
+    Generator,
+    MappingNetwork,
+    Networks,
+    StyleEncoder,
+    build_discriminator,
+)
+from sg2bench.models.stargan import StarGANGenerator
 from tests import golden
-
-pytestmark = pytest.mark.filterwarnings("error")
 
 
 def build(config, w_hpf=0):
@@ -24,62 +32,98 @@ def build(config, w_hpf=0):
     }
 
 
-def assert_close(actual, expected):
-    tolerance = {"rtol": 1e-9, "atol": 1e-10} if expected.dtype == np.float64 else {"rtol": 0, "atol": 2e-6}
-    np.testing.assert_allclose(actual.numpy(), expected, **tolerance)
+def assert_stored(actual, arrays, name):
+    """`actual` is the array of that name, as far as the file holds it."""
+    stored = arrays[name]
+    tolerance = {"rtol": 1e-9, "atol": 1e-10} if stored.dtype == np.float64 else {"rtol": 0, "atol": 2e-6}
+    np.testing.assert_allclose(actual.numpy(), stored, err_msg=name, **tolerance)
+    if f"{name}_f64_every8" in arrays:
+        assert_stored(actual[:, :, ::8, ::8], arrays, f"{name}_f64_every8")
+        assert_stored(torch.stack([actual.sum(), actual.norm()]), arrays, f"{name}_f64_sum_l2")
 
 
-def network_cases():
-    for case in golden.manifest()["cases"]:
-        if case["kind"] == "networks" and case["file"].endswith(".npz"):
-            slow = [pytest.mark.slow] if case["config"]["img_size"] >= 256 else []
-            yield pytest.param(case, id=case["id"], marks=slow)
+@contextmanager
+def watched(net, expected):
+    """Hold the output of each block, on its first call, against its shape, sum and norm."""
+    seen = set()
+
+    def check(name):
+        def hook(_module, _inputs, output):
+            if name not in seen:
+                seen.add(name)
+                want = expected[name]
+                assert list(output.shape) == want["shape"], name
+                np.testing.assert_allclose(output.norm().item(), want["l2"], rtol=1e-9, err_msg=name)
+                atol = 1e-9 * want["l2"] * output.numel() ** 0.5
+                np.testing.assert_allclose(output.sum().item(), want["sum"], rtol=0, atol=atol, err_msg=name)
+
+        return hook
+
+    handles = [dict(net.named_modules())[name].register_forward_hook(check(name)) for name in expected]
+    yield
+    assert seen == set(expected)
+    for handle in handles:
+        handle.remove()
 
 
-def input_names(case):
-    """The name in the formula of each input of a case: the quoted word that the manifest gives."""
-    return {key: text.split("'")[1::2] for key, text in case["inputs"].items()}
+def intermediates(case):
+    (found,) = [c for c in golden.manifest()["cases"] if c["kind"] == "networks" and c["file"].endswith(".json")]
+    return golden.load(found).get(case["id"], {})
 
 
 @golden.needs_golden
-@pytest.mark.parametrize("case", list(network_cases()))
+@pytest.mark.parametrize(
+    "case", [case for case in golden.cases("networks", ".npz") if not case.values[0]["config"]["w_hpf"]]
+)
 @torch.no_grad()
 def test_golden_networks(case):
-    config, arrays = case["config"], np.load(golden.FOLDER / case["file"])
-    names, size = input_names(case), config["img_size"]
-    for w_hpf in config["w_hpf"] if isinstance(config["w_hpf"], list) else [config["w_hpf"]]:
-        nets = {name: golden.fill(net, name) for name, net in build(config, w_hpf).items()}
-        batch = 1 if w_hpf or size >= 256 else 2
-        x = golden.image(names["x"][0], (2 if "mapping_network" in arrays else 1, 3, size, size))[:batch]
-        s = golden.latent(names["s"][0], (2 if "mapping_network" in arrays else 1, config["style_dim"]))[:batch]
-        masks = None
-        if w_hpf:
-            masks = tuple(golden.mask(name, (1, 1, 256, 256)) for name in names["masks"])
-        image = nets["generator"](x, s, masks)
-        suffix = f"_w{w_hpf}" if f"generator_w{w_hpf}" in arrays else ""
-        assert_close(image, arrays[f"generator{suffix}"])
-        if f"generator{suffix}_nomasks" in arrays:
-            assert_close(nets["generator"](x, s)[..., ::4, ::4], arrays[f"generator{suffix}_nomasks"])
-        if "mapping_network" not in arrays:
-            continue
-        z = golden.latent(names["z"][0], (4, config["latent_dim"]))
-        x = golden.image(names["x"][0], (2, 3, size, size))
-        for label in range(config["num_domains"]):
-            y = torch.full((4,), label)
-            assert_close(nets["mapping_network"](z, y), arrays["mapping_network"][label])
-            assert_close(nets["style_encoder"](x, y[:2]), arrays["style_encoder"][label])
-            assert_close(nets["discriminator"](x, y[:2]), arrays["discriminator"][label])
-        assert_close(nets["mapping_network"](z, torch.tensor([2, 0, 1, 2])), arrays["mapping_network_mixed"])
+    config, arrays, inputs, blocks = case["config"], golden.load(case), golden.inputs(case), intermediates(case)
+    nets = {name: golden.fill(net, name) for name, net in build(config).items()}
+    (x,), (z,), (s,) = inputs["x"], inputs["z"], inputs["s"]
+    batch = len(arrays["generator"])
+    with watched(nets["generator"], blocks["generator"]):
+        assert_stored(nets["generator"](x[:batch], s[:batch]), arrays, "generator")
+    for name, given in (("mapping_network", z), ("style_encoder", x), ("discriminator", x)):
+        with watched(nets[name], blocks.get(name, {})):
+            by_label = [nets[name](given, torch.full((len(given),), k)) for k in range(config["num_domains"])]
+        assert_stored(torch.stack(by_label), arrays, name)
+    labels = json.loads(re.search(r"\[.*\]", case["arrays"]["mapping_network_mixed"]["what"]).group())
+    assert_stored(nets["mapping_network"](z, torch.tensor(labels)), arrays, "mapping_network_mixed")
 
 
 @golden.needs_golden
-@pytest.mark.parametrize(("name", "k", "w_hpf"), [("k2_whpf1", 2, 1), ("k3_whpf0", 3, 0)])
-def test_golden_state_dicts(name, k, w_hpf):
-    expected = json.loads((golden.FOLDER / "state_dicts/state_dicts.json").read_text())["networks"][name]
-    config = {"img_size": 256, "max_conv_dim": 512, "style_dim": 64, "num_domains": k}
+@pytest.mark.parametrize(
+    "case", [case for case in golden.cases("networks", ".npz") if case.values[0]["config"]["w_hpf"]]
+)
+@torch.no_grad()
+def test_golden_generator_with_high_pass_skip(case):
+    arrays, inputs, blocks = golden.load(case), golden.inputs(case), intermediates(case)
+    (x,), (s,), masks = inputs["x"], inputs["s"], tuple(inputs["masks"])
+    for w_hpf in case["config"]["w_hpf"]:
+        name = f"generator_w{w_hpf}"
+        generator = golden.fill(build(case["config"], w_hpf)["generator"], "generator")
+        with watched(generator, blocks[name]):
+            assert_stored(generator(x, s, masks), arrays, name)
+        if f"{name}_nomasks" in arrays:
+            assert_stored(generator(x, s)[..., ::4, ::4], arrays, f"{name}_nomasks")
+
+
+def state_dict_cases():
+    for case in golden.cases("state_dicts"):
+        for name, text in case.values[0]["config"]["configs"].items():
+            k, w_hpf = map(int, re.fullmatch(r"K=(\d+), w_hpf=(\d+)", text).groups())
+            yield pytest.param(case.values[0], name, k, w_hpf, id=name)
+
+
+@golden.needs_golden
+@pytest.mark.parametrize(("case", "name", "k", "w_hpf"), list(state_dict_cases()))
+def test_golden_state_dicts(case, name, k, w_hpf):
     with torch.device("meta"):
-        nets = build(config, w_hpf)
-    for network, net in nets.items():
+        nets = Networks(Model(w_hpf=w_hpf), k)
+        found = dict(nets.named_children()) | {"discriminator": build_discriminator(Model(), k)}
+    expected = golden.load(case)["networks"][name]
+    assert set(found) == set(expected)
+    for network, net in found.items():
         shapes = {key: list(value.shape) for key, value in net.state_dict().items()}
         assert shapes == expected[network]["state_dict"]
         assert sum(p.numel() for p in net.parameters()) == expected[network]["parameters"]
@@ -119,3 +163,61 @@ def test_initial_biases_are_zero_and_weights_have_he_s_spread():
     assert all((p == 0).all() for name, p in generator.named_parameters() if name.endswith("conv1.bias"))
     weight = dict(generator.named_parameters())["encode.1.conv1.weight"]
     assert weight.std().item() == pytest.approx((2 / weight[0].numel()) ** 0.5, rel=0.02)
+
+
+LABEL, LATENT = torch.tensor([2, 0]), torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+
+
+@pytest.mark.parametrize(
+    ("condition", "given"),
+    [
+        ("label", [[0, 0, 1], [1, 0, 0]]),
+        ("label_map", [[0, 0, 1], [1, 0, 0]]),
+        ("latent", [[1, 2, 3, 0, 0, 1], [4, 5, 6, 1, 0, 0]]),
+    ],
+)
+def test_what_the_rungs_of_the_ladder_give_the_generator(condition, given):
+    torch.manual_seed(0)
+    sizes = {"image_size": 32, "first_width": 4, "max_width": 8, "style_dim": 5, "latent_dim": 3}
+    nets = Networks(Model(condition=condition, **sizes), 3)
+    style = nets.latent_style(LATENT, LABEL)
+    assert style.tolist() == given
+    x = torch.rand(2, 3, 32, 32) * 2 - 1
+    assert nets.reference_style(x, LABEL).shape == style.shape
+    image = nets.decode(nets.encode(x), style)
+    assert image.shape == x.shape
+    other = nets.decode(nets.encode(x), nets.latent_style(LATENT, torch.tensor([1, 0])))
+    assert (image[0] != other[0]).any()
+    torch.testing.assert_close(image[1], other[1])
+    assert set(nets.trained()) == {"generator"} | ({"style_encoder"} if condition == "latent" else set())
+
+
+def test_stargan_s_generator_has_its_layers_and_ends_in_tanh():
+    """Parameters at 128 px and 5 domains, from the table of layers in the StarGAN paper, norms affine."""
+    generator = StarGANGenerator(5, 64, 256)
+    convolutions = 8 * 64 * 49 + 64 * 128 * 16 + 128 * 256 * 16 + 12 * 256 * 256 * 9
+    convolutions += 256 * 128 * 16 + 128 * 64 * 16 + 64 * 3 * 49
+    norms = 2 * (64 + 128 + 256 + 12 * 256 + 128 + 64)
+    assert sum(p.numel() for p in generator.parameters()) == convolutions + norms
+    assert 8_000_000 < convolutions + norms < 9_000_000
+    x = torch.randn(1, 3, 32, 32)
+    assert generator(x, torch.eye(5)[:1]).abs().max() <= 1
+
+
+def test_an_auxiliary_discriminator_has_one_logit_and_a_classifier():
+    discriminator = Discriminator(32, 3, first_width=4, max_width=8, auxiliary=True)
+    x = torch.randn(2, 3, 32, 32)
+    verdict = discriminator.judge(x, torch.tensor([0, 1]))
+    assert verdict.real.shape == (2,)
+    assert verdict.classes.shape == (2, 3)
+    assert (discriminator(x, torch.tensor([2, 2])) == verdict.real).all()
+
+
+def test_masks_come_from_the_image_that_is_encoded():
+    """High-pass features where the face-alignment network sees something, none where it sees nothing."""
+    nets = Networks(Model(image_size=64, first_width=4, max_width=8, style_dim=5, w_hpf=1), 2)
+    encoded = nets.encode(torch.rand(1, 3, 64, 64))
+    assert set(encoded.skips) == {32, 64}
+    torch.nn.init.zeros_(nets.fan.l0.weight)
+    torch.nn.init.zeros_(nets.fan.l0.bias)
+    assert all(skip.count_nonzero() == 0 for skip in nets.encode(torch.rand(1, 3, 64, 64)).skips.values())

@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 import copy
-import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from sg2bench.config import Experiment
+from sg2bench.config import Experiment, load
 from sg2bench.data.batches import Batch
 from sg2bench.models.networks import Generator, StyleEncoder
 from sg2bench.training import losses
 from sg2bench.training.losses import diversity_weight
-from sg2bench.training.step import NETWORKS, State, train_step
+from sg2bench.training.step import State, train_step
 from tests import golden
 
 
@@ -24,6 +24,7 @@ def golden_experiment(config):
             "max_width": config["max_conv_dim"],
             "style_dim": config["style_dim"],
             "latent_dim": config["latent_dim"],
+            "w_hpf": config["w_hpf"],
         },
         loss={
             "r1": config["lambda_reg"],
@@ -63,24 +64,18 @@ def golden_batch(config, step):
         labels["y_trg"],
         latent("z_trg"),
         latent("z_trg2"),
+        torch.zeros(n),
     )
-
-
-def training_cases():
-    for case in golden.manifest()["cases"]:
-        if case["kind"] == "training" and case["file"].endswith(".json") and case["config"]["w_hpf"] == 0:
-            yield pytest.param(case, id=case["id"])
 
 
 PHASES = {"D_latent": "d_latent", "D_ref": "d_reference", "G_latent": "g_latent", "G_ref": "g_reference"}
 NAMES = {"reg": "r1"}
 
 
-def golden_state(experiment):
-    state = State(experiment, 3)
-    state.nets.double()
-    for name in NETWORKS:
-        golden.fill(getattr(state.nets, name), name)
+def golden_state(experiment, num_domains):
+    state = State(experiment, num_domains)
+    for name, network in state.nets.named_children():
+        golden.fill(network, name)
     golden.fill(state.discriminator, "discriminator")
     state.ema.double().load_state_dict(state.nets.state_dict())
     return state
@@ -88,8 +83,8 @@ def golden_state(experiment):
 
 def parameters_of(state):
     """{"nets" or "ema": {network: {key: tensor}}}, copies."""
-    nets = {name: getattr(state.nets, name) for name in NETWORKS} | {"discriminator": state.discriminator}
-    ema = {name: getattr(state.ema, name) for name in NETWORKS}
+    nets = state.nets.trained() | {"discriminator": state.discriminator}
+    ema = state.ema.trained()
     return {
         group: {name: {k: v.detach().clone() for k, v in net.named_parameters()} for name, net in networks.items()}
         for group, networks in (("nets", nets), ("ema", ema))
@@ -114,12 +109,12 @@ def assert_parameters(now, start, expected):
 
 
 @golden.needs_golden
-@pytest.mark.parametrize("case", list(training_cases()))
+@pytest.mark.parametrize("case", golden.cases("training", ".json"))
 def test_golden_training(case):
-    expected = json.loads((golden.FOLDER / case["file"]).read_text())
+    expected = golden.load(case)
     config = case["config"]
     experiment = golden_experiment(config)
-    state = golden_state(experiment)
+    state = golden_state(experiment, config["num_domains"])
     start = parameters_of(state)
     for step, want in enumerate(expected["losses"]):
         ds_weight = diversity_weight(config["lambda_ds"], step, config["ds_iter"])
@@ -137,16 +132,20 @@ def test_golden_training(case):
         assert after == pytest.approx(want["lambda_ds_after"], rel=1e-12)
         assert_parameters(parameters_of(state), start, expected["parameters_after_step"][step])
 
-    outputs = np.load(golden.FOLDER / case["file"].replace(".json", "_outputs.npz"))
+    (stored,) = [other for other in golden.manifest()["cases"] if other["id"] == f"{case['id']}_outputs"]
+    outputs = golden.load(stored)
     size = config["img_size"]
     x, z = golden.image("train.eval.x", (1, 3, size, size)), golden.latent("train.eval.z", (1, config["latent_dim"]))
     with torch.no_grad():
+        np.testing.assert_allclose(
+            state.discriminator(x, torch.tensor([1])), outputs["net_logit"], rtol=1e-8, atol=1e-9
+        )
         for prefix, nets in (("ema", state.ema), ("net", state.nets)):
             styles = {"latent": nets.mapping_network(z, torch.tensor([1]))}
             styles["ref"] = nets.style_encoder(x, torch.tensor([1]))
             for mode, style in styles.items():
                 want = outputs[f"{prefix}_image_{mode}"]
-                image = nets.generator(x, style)
+                image = nets.decode(nets.encode(x), style)
                 image = image if want.shape == image.shape else image[..., ::4, ::4]
                 np.testing.assert_allclose(style, outputs[f"{prefix}_style_{mode}"], rtol=1e-9, atol=1e-9)
                 np.testing.assert_allclose(image, want, rtol=1e-9, atol=1e-9)
@@ -173,7 +172,7 @@ def small_batch():
     images = [torch.rand(2, 3, 32, 32) * 2 - 1 for _ in range(3)]
     latents = [torch.randn(2, 3) for _ in range(2)]
     labels = [torch.tensor([0, 1]), torch.tensor([1, 1])]
-    return Batch(images[0], labels[0], images[1], images[2], labels[1], *latents)
+    return Batch(images[0], labels[0], images[1], images[2], labels[1], *latents, torch.tensor([0.3, 0.8]))
 
 
 def count_calls(monkeypatch):
@@ -247,3 +246,34 @@ def test_state_survives_a_round_trip():
     one = train_step(a, small_batch(), experiment.loss, 0.5)
     other = train_step(b, small_batch(), experiment.loss, 0.5)
     assert all((one[name] == other[name]).all() for name in one)
+
+
+LADDER = load(Path(__file__).parents[1] / "experiments/paper_ladder.yaml")
+PHASE_TERMS = {
+    "A_stargan": ({"real", "fake", "gp", "cls"}, {"adv", "cls", "cyc"}),
+    "B_multi_task": ({"real", "fake", "gp"}, {"adv", "cyc"}),
+    "C_r1_adain": ({"real", "fake", "r1"}, {"adv", "cyc"}),
+    "D_latent": ({"real", "fake", "r1"}, {"adv", "sty", "cyc"}),
+    "E_style_code": ({"real", "fake", "r1"}, {"adv", "sty", "cyc"}),
+    "F_diversity": ({"real", "fake", "r1"}, {"adv", "sty", "ds", "cyc"}),
+}
+
+
+@pytest.mark.parametrize("rung", LADDER.variants)
+def test_each_rung_of_the_ladder_has_its_terms_and_trains_its_networks(rung):
+    torch.manual_seed(0)
+    resolved = LADDER.resolve(rung)
+    small = {"first_width": 4, "max_width": 8, "latent_dim": 3, "style_dim": 5, "mapping_width": 8}
+    resolved = resolved.model_copy(update={"model": resolved.model.model_copy(update=small)})
+    state = State(resolved, 2)
+    before = copy.deepcopy(state.nets.state_dict())
+    of_d, of_g = PHASE_TERMS[rung]
+    modes = ("latent", "reference") if rung[0] in "EF" else ("latent",)
+    terms = train_step(state, small_batch(), resolved.loss, resolved.loss.ds)
+    assert set(terms) == {f"d_{mode}/{name}" for mode in modes for name in of_d} | {
+        f"g_{mode}/{name}" for mode in modes for name in of_g
+    }
+    assert all(term.isfinite() for term in terms.values())
+    after = state.nets.state_dict()
+    for name in state.nets.trained():
+        assert any((after[key] != value).any() for key, value in before.items() if key.startswith(name)), name

@@ -23,6 +23,8 @@ class Batch(NamedTuple):
     target_domain: torch.Tensor
     latent: torch.Tensor
     latent2: torch.Tensor
+    mix: torch.Tensor
+    """Uniform in [0, 1) (N,): where between real and fake a gradient penalty looks."""
 
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> Batch:
         """Images and latents in `dtype`, all on `device`."""
@@ -47,14 +49,16 @@ class Batches(Dataset[Batch]):
         source_domain = self._labels(rng)
         target_domain = self._labels(rng)
         latents = rng.standard_normal((2, self.batch_size, self.latent_dim), dtype=np.float32)
+        source, reference, reference2 = (self._draw(d, rng) for d in (source_domain, target_domain, target_domain))
         return Batch(
-            self._draw(source_domain, rng),
+            source,
             torch.from_numpy(source_domain),
-            self._draw(target_domain, rng),
-            self._draw(target_domain, rng),
+            reference,
+            reference2,
             torch.from_numpy(target_domain),
             torch.from_numpy(latents[0]),
             torch.from_numpy(latents[1]),
+            torch.from_numpy(rng.random(self.batch_size, dtype=np.float32)),
         )
 
     def _labels(self, rng: np.random.Generator) -> np.ndarray:

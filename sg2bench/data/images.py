@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -53,7 +53,7 @@ class ImageSet:
             self._decoded_bytes[0] += size
         return image
 
-    def batch(self, split: Split, domain: str, indices: range, image_size: int) -> torch.Tensor:
+    def batch(self, split: Split, domain: str, indices: Sequence[int], image_size: int) -> torch.Tensor:
         """Whole images resized (PIL, bilinear) to a square: uint8 (len(indices), 3, image_size, image_size)."""
         side = (image_size, image_size)
         arrays = [

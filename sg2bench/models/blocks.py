@@ -1,8 +1,9 @@
-"""The residual blocks that all four networks are made of (paper, appendix: network architecture)."""
+"""The residual blocks that all networks are made of (paper, appendix: network architecture)."""
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +31,24 @@ def double(x: Tensor) -> Tensor:
     n, c, h, w = x.shape
     x = torch.stack((x, x), 4).view(n, c, h, 2 * w)
     return torch.stack((x, x), 3).view(n, c, 2 * h, 2 * w)
+
+
+class Encoded(NamedTuple):
+    """A source image as the generator's decoder takes it; it does not depend on the style."""
+
+    features: Tensor
+    skips: dict[int, Tensor]
+    """Masked, high-passed features by their side in pixels; empty without high-pass skip."""
+
+    def detach(self) -> Encoded:
+        return Encoded(self.features.detach(), {side: skip.detach() for side, skip in self.skips.items()})
+
+    def repeat_interleave(self, repeats: int) -> Encoded:
+        """Each source `repeats` times in a row."""
+        return Encoded(
+            self.features.repeat_interleave(repeats, 0),
+            {side: skip.repeat_interleave(repeats, 0) for side, skip in self.skips.items()},
+        )
 
 
 class ResBlock(nn.Module):

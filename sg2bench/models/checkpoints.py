@@ -1,48 +1,178 @@
-"""Model files in the form of the published code: a dict of state dicts by network, keys without `module.`."""
+"""Model files in the form of the published code: a dict of state dicts by network, as a legacy pickle.
+
+`NNNNNN_nets_ema.ckpt` holds generator, mapping_network and style_encoder (and `fan`, the face-alignment network, where
+w_hpf > 0); `NNNNNN_nets.ckpt` also the discriminator. Nothing in a file is ever run.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from sg2bench import cache
+from sg2bench import cache, weights
+from sg2bench.config import Model
 from sg2bench.models.networks import Networks
+
+StateDict = dict[str, Tensor]
+_OPTIONAL = "hpf.filter"
+"""A constant that some published files leave out."""
 
 
 def save_ema(nets: Networks, folder: Path, step: int) -> Path:
-    """Write `<step>_nets_ema.ckpt` with generator, mapping_network and style_encoder."""
+    """Write `<step>_nets_ema.ckpt` with the networks that make images."""
     path = folder / f"{step:06d}_nets_ema.ckpt"
     with cache.atomic_file(path) as temporary:
-        torch.save({name: network.state_dict() for name, network in nets.named_children()}, temporary)
+        torch.save(_states(nets), temporary, _use_new_zipfile_serialization=False)
     return path
 
 
-def load_ema(nets: Networks, path: Path) -> Networks:
-    """Load such a file, strictly, without running code of it; `nets` is changed in place and returned.
+def load(nets: Networks, path: Path, discriminator: nn.Module | None = None, fan_weights: Path | None = None) -> None:
+    """Fill `nets` (and the discriminator) from such a file, strictly but for the constant high-pass filter.
 
-    Raises ValueError that names the file and the first key that does not fit.
+    Keys may begin with `module.`. Face-alignment weights that the file does not hold come from `fan_weights`, or from
+    where pretrained files lie. Raises ValueError that names the file, the first key that does not fit and, where the
+    file tells, why.
     """
-    try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such checkpoint") from None
-    except Exception as error:  # torch raises many kinds for files that are not checkpoints
-        raise ValueError(f"{path}: not a checkpoint that can be loaded safely ({str(error).splitlines()[0]})") from None
+    stored = read(path)
+    wanted = dict(nets.named_children()) | ({"discriminator": discriminator} if discriminator is not None else {})
+    fan_is_elsewhere = "fan" in wanted and "fan" not in stored
+    if fan_is_elsewhere:
+        del wanted["fan"]
+    fitting = {name: _fit(network, name, stored, path, _why(stored, nets)) for name, network in wanted.items()}
+    if fan_is_elsewhere:
+        load_fan(nets, fan_weights)
+    for name, network in wanted.items():
+        network.load_state_dict(fitting[name], strict=True)
+
+
+def load_fan(nets: Networks, path: Path | None) -> None:
+    """Fill the face-alignment network of `nets` from wing.ckpt; keys that it does not have are surplus there.
+
+    Raises ValueError if the file cannot be had or does not fit.
+    """
+    found = path or weights.given("wing.ckpt")
+    if found is None:
+        raise ValueError(
+            "model.w_hpf > 0 needs the weights of the face-alignment network: set model.fan_weights to wing.ckpt of "
+            "the published code, or put that file into a folder and set SG2BENCH_WEIGHTS to it"
+        )
+    stored = _torch_load(found)
+    state = stored.get("state_dict") if isinstance(stored, dict) else None
+    if not isinstance(state, dict):
+        raise ValueError(f"{found}: holds no `state_dict`: not a file of the face-alignment network")
+    known = nets.fan.state_dict()
+    own = {key: value for key, value in _plain(state).items() if key in known}
+    nets.fan.load_state_dict(_fit(nets.fan, "fan", {"fan": own}, found, ""), strict=True)
+
+
+def read(path: Path) -> dict[str, StateDict]:
+    """State dicts by network, keys without `module.`. Raises ValueError if the file is not of this form."""
+    stored = _torch_load(path)
     if not isinstance(stored, dict):
         raise ValueError(f"{path}: not a checkpoint: holds a {type(stored).__name__}, expected networks by name")
-    for name, network in nets.named_children():
-        if name not in stored:
-            raise ValueError(f"{path}: holds no `{name}` (it has {', '.join(map(str, stored))})")
-        expected, found = network.state_dict(), stored[name]
-        for key in [*expected, *found]:
-            if key not in found or key not in expected:
-                whose = "the checkpoint" if key in found else "the configuration"
-                raise ValueError(f"{path}: only {whose} has `{name}.{key}`; do model sizes and domains match?")
-            if found[key].shape != expected[key].shape:
-                raise ValueError(
-                    f"{path}: `{name}.{key}` is {tuple(found[key].shape)}, the configuration needs "
-                    f"{tuple(expected[key].shape)}; do model sizes and domains match?"
-                )
-        network.load_state_dict(found, strict=True)
-    return nets
+    for name, state in stored.items():
+        if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+            raise ValueError(f"{path}: `{name}` is not a state dict; expected a file like 100000_nets_ema.ckpt")
+    return {str(name): _plain(state) for name, state in stored.items()}
+
+
+def infer(path: Path) -> tuple[Model, int]:
+    """Sizes and number of domains of a StarGAN v2 file, from its shapes. Raises ValueError if it is not one."""
+    try:
+        return _infer(read(path))
+    except _OtherModelError:
+        raise ValueError(
+            f"{path}: these are not the three networks of StarGAN v2, whose sizes shapes tell; name its experiment"
+        ) from None
+
+
+class _OtherModelError(Exception):
+    pass
+
+
+def _infer(stored: Mapping[str, StateDict]) -> tuple[Model, int]:
+    try:
+        generator, mapping, encoder = (stored[name] for name in ("generator", "mapping_network", "style_encoder"))
+        halvings = _count(encoder, "shared.{}.conv1.weight", 1)
+        image_size = 2 ** (halvings + 2)
+        first_width = len(generator["from_rgb.weight"])
+        w_hpf = 0.0
+        if _count(generator, "encode.{}.conv1.weight", 0) > halvings:
+            w_hpf = 8 / generator[_OPTIONAL][1, 1].item() if _OPTIONAL in generator else 1.0
+        model = Model(
+            image_size=image_size,
+            first_width=None if first_width == 2**14 // image_size else first_width,
+            max_width=max(first_width, len(encoder[f"shared.{halvings}.conv2.weight"])),
+            style_dim=generator["decode.0.norm1.fc.weight"].shape[1],
+            latent_dim=mapping["shared.0.weight"].shape[1],
+            mapping_width=len(mapping["shared.0.weight"]),
+            w_hpf=w_hpf,
+        )
+        return model, _count(mapping, "unshared.{}.0.weight", 0)
+    except (KeyError, IndexError, ZeroDivisionError):
+        raise _OtherModelError from None
+
+
+def _count(state: StateDict, key: str, start: int) -> int:
+    number = 0
+    while key.format(start + number) in state:
+        number += 1
+    return number
+
+
+def _torch_load(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ValueError(f"{path}: {'no such checkpoint' if not path.exists() else error.strerror}") from None
+    except Exception as error:  # torch raises many kinds for files that are not checkpoints
+        raise ValueError(f"{path}: not a checkpoint that can be loaded safely ({str(error).splitlines()[0]})") from None
+
+
+def _plain(state: Mapping[str, Tensor]) -> StateDict:
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def _fit(network: nn.Module, name: str, stored: Mapping[str, StateDict], path: Path, why: str) -> StateDict:
+    """The state that a file holds for a network; ValueError if it does not fit."""
+    if name not in stored:
+        hint = "; training goes on from NNNNNN_nets.ckpt, an EMA file holds no discriminator"
+        raise ValueError(
+            f"{path}: holds no `{name}` (it has {', '.join(stored) or 'nothing'})"
+            + (hint if name == "discriminator" else why)
+        )
+    expected, found = network.state_dict(), stored[name]
+    for key in [*expected, *found]:
+        if key not in found and key.endswith(_OPTIONAL):
+            found = found | {key: expected[key]}
+        if key not in found or key not in expected:
+            whose = "the checkpoint" if key in found else "the configuration"
+            raise ValueError(f"{path}: only {whose} has `{name}.{key}`{why}")
+        if found[key].shape != expected[key].shape:
+            shapes = f"{tuple(found[key].shape)}, the configuration needs {tuple(expected[key].shape)}"
+            raise ValueError(f"{path}: `{name}.{key}` is {shapes}{why}")
+        if key.endswith(_OPTIONAL) and not torch.allclose(found[key].double(), expected[key].double()):
+            raise ValueError(f"{path}: `{name}.{key}` is of another strength{why}")
+    return found
+
+
+def _why(stored: Mapping[str, StateDict], nets: Networks) -> str:
+    """What the shapes of the file say about it, where they differ from those of `nets`."""
+    try:
+        (file_model, file_domains), (model, domains) = _infer(stored), _infer(_states(nets))
+    except _OtherModelError:
+        return ""
+    theirs, ours = {"domains": file_domains} | dict(file_model), {"domains": domains} | dict(model)
+    different = [key for key in theirs if theirs[key] != ours[key]]
+    if not different:
+        return ""
+    told, needed = (", ".join(f"{key} {side[key]}" for key in different) for side in (theirs, ours))
+    return f": the file was made with {told}, the configuration has {needed}"
+
+
+def _states(nets: Networks) -> dict[str, StateDict]:
+    return {name: network.state_dict() for name, network in nets.named_children()}

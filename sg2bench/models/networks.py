@@ -15,27 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sg2bench.config import Model
-from sg2bench.models.blocks import SLOPE, AdaINResBlock, ResBlock, he_initialize
+from sg2bench.models import heatmaps
+from sg2bench.models.blocks import SLOPE, AdaINResBlock, Encoded, ResBlock, he_initialize
+from sg2bench.models.heatmaps import FaceAlignment
+from sg2bench.models.stargan import StarGANGenerator
 
 _SKIP_SIZES = (32, 64, 128)
-
-
-class Encoded(NamedTuple):
-    """A source image as the generator's decoder takes it; it does not depend on the style."""
-
-    features: Tensor
-    skips: dict[int, Tensor]
-    """Masked, high-passed features by their side in pixels; empty without high-pass skip."""
-
-    def detach(self) -> Encoded:
-        return Encoded(self.features.detach(), {side: skip.detach() for side, skip in self.skips.items()})
-
-    def repeat_interleave(self, repeats: int) -> Encoded:
-        """Each source `repeats` times in a row."""
-        return Encoded(
-            self.features.repeat_interleave(repeats, 0),
-            {side: skip.repeat_interleave(repeats, 0) for side, skip in self.skips.items()},
-        )
 
 
 class HighPass(nn.Module):
@@ -160,18 +145,43 @@ class StyleEncoder(nn.Module):
         return _select(self.unshared, self.shared(image).flatten(1), domain)
 
 
-class Discriminator(nn.Module):
-    """Image and domain -> logit of being a real image of that domain: (N, 3, S, S), (N,) -> (N,)."""
+class Verdict(NamedTuple):
+    """What a discriminator says of N images."""
 
-    def __init__(self, image_size: int, num_domains: int, first_width: int | None = None, max_width: int = 512) -> None:
+    real: Tensor
+    """Logit of being real, in the domain given if the discriminator has a logit per domain; (N,)."""
+    classes: Tensor | None
+    """Logits of the domains (N, K), from an auxiliary classifier."""
+
+
+class Discriminator(nn.Module):
+    """Image and domain -> logit of being a real image of that domain: (N, 3, S, S), (N,) -> (N,).
+
+    With `auxiliary`, one logit serves all domains, and a classifier tells them apart (Odena et al. 2017).
+    """
+
+    def __init__(
+        self,
+        image_size: int,
+        num_domains: int,
+        first_width: int | None = None,
+        max_width: int = 512,
+        auxiliary: bool = False,
+    ) -> None:
         super().__init__()
+        self.auxiliary = auxiliary
         layers, width = _downsampler(image_size, first_width, max_width)
-        self.main = nn.Sequential(*layers, nn.Conv2d(width, num_domains, 1))
+        self.main = nn.Sequential(*layers, nn.Conv2d(width, num_domains + auxiliary, 1))
         he_initialize(self)
 
-    def forward(self, image: Tensor, domain: Tensor) -> Tensor:
+    def judge(self, image: Tensor, domain: Tensor) -> Verdict:
         logits: Tensor = self.main(image).flatten(1)
-        return logits.gather(1, domain[:, None]).squeeze(1)
+        if self.auxiliary:
+            return Verdict(logits[:, 0], logits[:, 1:])
+        return Verdict(logits.gather(1, domain[:, None]).squeeze(1), None)
+
+    def forward(self, image: Tensor, domain: Tensor) -> Tensor:
+        return self.judge(image, domain).real
 
 
 def _downsampler(image_size: int, first_width: int | None, max_width: int) -> tuple[list[nn.Module], int]:
@@ -192,15 +202,65 @@ def _select(heads: nn.ModuleList, shared: Tensor, domain: Tensor) -> Tensor:
 
 
 class Networks(nn.Module):
-    """The three networks that make images, by the names of the published checkpoints."""
+    """The networks that make images, by the names of the published checkpoints.
+
+    What the generator is given depends on `model.condition`:
+
+    * `style`: a style code, from the mapping network or the style encoder: StarGAN v2.
+    * `latent`: the latent itself and the domain, one-hot; the style encoder recovers latents.
+    * `label`: the domain, one-hot, through AdaIN; neither mapping network nor style encoder.
+    * `label_map`: the same, as a map beside the image, to StarGAN's generator.
+    """
 
     def __init__(self, model: Model, num_domains: int) -> None:
         super().__init__()
-        sizes = (model.style_dim, model.first_width, model.max_width)
-        self.generator = Generator(model.image_size, *sizes)
-        self.mapping_network = MappingNetwork(num_domains, model.latent_dim, model.style_dim, model.mapping_width)
-        self.style_encoder = StyleEncoder(model.image_size, num_domains, *sizes)
+        self.condition, self.num_domains, self.latent_dim = model.condition, num_domains, model.latent_dim
+        widths = (model.first_width, model.max_width)
+        given = {"style": model.style_dim, "latent": model.latent_dim + num_domains}.get(model.condition, num_domains)
+        self.generator = (
+            StarGANGenerator(num_domains, model.first_width or 2**14 // model.image_size, model.max_width)
+            if model.condition == "label_map"
+            else Generator(model.image_size, given, *widths, model.w_hpf)
+        )
+        if model.condition == "style":
+            self.mapping_network = MappingNetwork(num_domains, model.latent_dim, model.style_dim, model.mapping_width)
+            self.style_encoder = StyleEncoder(model.image_size, num_domains, model.style_dim, *widths)
+        if model.condition == "latent":
+            self.style_encoder = StyleEncoder(model.image_size, num_domains, model.latent_dim, *widths)
+        if model.w_hpf:
+            self.fan = FaceAlignment()
+
+    def trained(self) -> dict[str, nn.Module]:
+        """The networks that training changes."""
+        return {name: network for name, network in self.named_children() if name != "fan"}
+
+    def encode(self, image: Tensor) -> Encoded:
+        """What the decoder needs of an image, with masks from the face-alignment network where there is one."""
+        masks = heatmaps.masks(self.fan, image) if "fan" in self._modules else None
+        return self.generator.encode(image, masks)
+
+    def decode(self, encoded: Encoded, style: Tensor) -> Tensor:
+        return self.generator.decode(encoded, style)
+
+    def latent_style(self, latent: Tensor, domain: Tensor) -> Tensor:
+        """What the generator is given for a latent: (N, latent_dim), (N,) -> (N, its style_dim)."""
+        if self.condition == "style":
+            style: Tensor = self.mapping_network(latent, domain)
+            return style
+        label = self._one_hot(domain, latent)
+        return torch.cat([latent, label], 1) if self.condition == "latent" else label
+
+    def reference_style(self, image: Tensor, domain: Tensor) -> Tensor:
+        """What the generator is given to make images like this one, of this domain."""
+        if self.condition.startswith("label"):
+            return self._one_hot(domain, image)
+        style: Tensor = self.style_encoder(image, domain)
+        return style if self.condition == "style" else torch.cat([style, self._one_hot(domain, style)], 1)
+
+    def _one_hot(self, domain: Tensor, like: Tensor) -> Tensor:
+        return F.one_hot(domain, self.num_domains).to(like.dtype)
 
 
 def build_discriminator(model: Model, num_domains: int) -> Discriminator:
-    return Discriminator(model.image_size, num_domains, model.first_width, model.max_width)
+    auxiliary = model.discriminator == "auxiliary"
+    return Discriminator(model.image_size, num_domains, model.first_width, model.max_width, auxiliary)

@@ -57,7 +57,13 @@ def train(experiment: Experiment, seed: int, images: ImageSet, folder: Path, dev
     final = folder / f"{settings.steps:06d}_nets_ema.ckpt"
     if final.is_file():
         (folder / _CHECKPOINT).unlink(missing_ok=True)
-        return checkpoints.load_ema(state.ema, final)
+        checkpoints.load(state.ema, final)
+        return state.ema
+    if settings.start_from:
+        checkpoints.load(state.nets, settings.start_from, state.discriminator, experiment.model.fan_weights)
+        state.ema.load_state_dict(state.nets.state_dict())
+    elif experiment.model.w_hpf:
+        checkpoints.load_fan(state.nets, experiment.model.fan_weights)
     start = _resume(state, folder / _CHECKPOINT, training_hash(experiment, images.fingerprint))
     log = _Log(folder / LOG)
     log.truncate(start)

@@ -7,15 +7,29 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def adversarial(logits: Tensor, real: bool) -> Tensor:
-    """Binary cross-entropy of logits against all real or all fake (equation 1)."""
-    return F.softplus(-logits if real else logits).mean()
+def adversarial(logits: Tensor, real: bool, objective: str = "logistic") -> Tensor:
+    """Binary cross-entropy of logits against all real or all fake (equation 1); `wasserstein`: the critic's mean."""
+    signed = -logits if real else logits
+    return (F.softplus(signed) if objective == "logistic" else signed).mean()
 
 
 def r1(logits: Tensor, images: Tensor) -> Tensor:
     """Half the squared norm of the logits' gradient at real images, which must require grad."""
+    return 0.5 * _gradient(logits, images).square().sum(1).mean()
+
+
+def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
+    """Squared departure from 1 of the norm of the logits' gradient at images between real and fake.
+
+    Gulrajani et al., *Improved Training of Wasserstein GANs* (2017), equation 3.
+    """
+    penalty: Tensor = (_gradient(logits, images).norm(dim=1) - 1).square().mean()
+    return penalty
+
+
+def _gradient(logits: Tensor, images: Tensor) -> Tensor:
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
-    return 0.5 * gradient.square().flatten(1).sum(1).mean()
+    return gradient.flatten(1)
 
 
 def l1(a: Tensor, b: Tensor) -> Tensor:

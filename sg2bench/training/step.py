@@ -8,38 +8,37 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sg2bench.config import Experiment, Loss
 from sg2bench.data.batches import Batch
-from sg2bench.models.networks import Encoded, Networks, build_discriminator
+from sg2bench.models.blocks import Encoded
+from sg2bench.models.networks import Networks, build_discriminator
 from sg2bench.training import losses
-
-NETWORKS = ("generator", "mapping_network", "style_encoder")
 
 
 class State:
-    """Networks, their moving average, the discriminator and the four optimisers of a run."""
+    """Networks, their moving average, the discriminator and an optimiser for each network that is trained."""
 
     def __init__(self, experiment: Experiment, num_domains: int, device: torch.device | str = "cpu") -> None:
         train = experiment.train
         self.nets = Networks(experiment.model, num_domains).to(device)
         self.discriminator = build_discriminator(experiment.model, num_domains).to(device)
         self.ema = copy.deepcopy(self.nets).requires_grad_(False)
+        if "fan" in self.nets._modules:
+            self.ema.fan = self.nets.fan  # given, not trained: one will do
         self.ema_update = get_ema_multi_avg_fn(train.ema_decay)  # type: ignore[no-untyped-call]
-
-        def adam(network: nn.Module, learning_rate: float) -> torch.optim.Adam:
-            betas = (train.beta1, train.beta2)
-            return torch.optim.Adam(
-                network.parameters(), learning_rate, betas, weight_decay=train.weight_decay, fused=True
-            )
-
         self.optimizers = {
-            "generator": adam(self.nets.generator, train.learning_rate),
-            "mapping_network": adam(self.nets.mapping_network, train.mapping_learning_rate),
-            "style_encoder": adam(self.nets.style_encoder, train.learning_rate),
-            "discriminator": adam(self.discriminator, train.learning_rate),
+            name: torch.optim.Adam(
+                network.parameters(),
+                train.mapping_learning_rate if name == "mapping_network" else train.learning_rate,
+                (train.beta1, train.beta2),
+                weight_decay=train.weight_decay,
+                fused=True,
+            )
+            for name, network in (self.nets.trained() | {"discriminator": self.discriminator}).items()
         }
 
     def state_dict(self) -> dict[str, Any]:
@@ -62,63 +61,71 @@ def train_step(state: State, batch: Batch, loss: Loss, ds_weight: float) -> dict
     """One iteration: D on latent and on reference guidance; G, F and E on latent; G alone on reference; EMA.
 
     `ds_weight` is the diversity weight of this step. A term whose weight is 0 is not computed; without an adversarial
-    term the discriminator is not trained. Returns each computed term, unweighted and detached, by names such as
-    `g_latent/cyc`.
+    term the discriminator is not trained; where the generator is not given a style code, there is no reference
+    guidance. Returns each computed term, unweighted and detached, by names such as `g_latent/cyc`.
     """
-    generator, mapping, encoder = (getattr(state.nets, name) for name in NETWORKS)
+    nets = state.nets
+    by_reference = nets.condition == "style"
     terms: dict[str, Tensor] = {}
 
-    encoded = generator.encode(batch.source)
-    style = mapping(batch.latent, batch.target_domain)
-    fake = generator.decode(encoded, style)
+    encoded = nets.encode(batch.source)
+    style = nets.latent_style(batch.latent, batch.target_domain)
+    fake = nets.decode(encoded, style)
     if loss.adv:
-        with torch.no_grad():
-            reference_style = encoder(batch.reference, batch.target_domain)
-            reference_fake = generator.decode(encoded.detach(), reference_style)
         _discriminator_step(state, batch, fake.detach(), loss, terms, "d_latent")
-        _discriminator_step(state, batch, reference_fake, loss, terms, "d_reference")
+        if by_reference:
+            with torch.no_grad():
+                reference_style = nets.reference_style(batch.reference, batch.target_domain)
+                reference_fake = nets.decode(encoded.detach(), reference_style)
+            _discriminator_step(state, batch, reference_fake, loss, terms, "d_reference")
 
     with _frozen(state.discriminator):
         with torch.no_grad():
-            style2 = mapping(batch.latent2, batch.target_domain) if ds_weight else None
-        source_style = encoder(batch.source, batch.source_domain) if loss.cyc else None
+            style2 = nets.latent_style(batch.latent2, batch.target_domain) if ds_weight else None
+        source_style = nets.reference_style(batch.source, batch.source_domain) if loss.cyc else None
         total = _generator_loss(
             state, batch, loss, ds_weight, (encoded, fake), (style, style2, source_style), terms, "g_latent"
         )
-        _step(state, total, *NETWORKS)
+        _step(state, total, *nets.trained())
 
-    with _frozen(state.discriminator), _frozen(encoder):
-        with torch.no_grad():
-            style = encoder(batch.reference, batch.target_domain)
-            style2 = encoder(batch.reference2, batch.target_domain) if ds_weight else None
-            source_style = encoder(batch.source, batch.source_domain) if loss.cyc else None
-        encoded = generator.encode(batch.source)
-        fake = generator.decode(encoded, style)
-        total = _generator_loss(
-            state, batch, loss, ds_weight, (encoded, fake), (style, style2, source_style), terms, "g_reference"
-        )
-        _step(state, total, "generator")
+    if by_reference:
+        with _frozen(state.discriminator), _frozen(nets.style_encoder):
+            with torch.no_grad():
+                style = nets.reference_style(batch.reference, batch.target_domain)
+                style2 = nets.reference_style(batch.reference2, batch.target_domain) if ds_weight else None
+                source_style = nets.reference_style(batch.source, batch.source_domain) if loss.cyc else None
+            encoded = nets.encode(batch.source)
+            fake = nets.decode(encoded, style)
+            total = _generator_loss(
+                state, batch, loss, ds_weight, (encoded, fake), (style, style2, source_style), terms, "g_reference"
+            )
+            _step(state, total, "generator")
 
     with torch.no_grad():
-        state.ema_update(list(state.ema.parameters()), list(state.nets.parameters()), 0)
+        for name, network in nets.trained().items():
+            state.ema_update(list(state.ema.get_submodule(name).parameters()), list(network.parameters()), 0)
     return terms
 
 
 def _discriminator_step(
     state: State, batch: Batch, fake: Tensor, loss: Loss, terms: dict[str, Tensor], phase: str
 ) -> None:
-    """Equation 1 from the discriminator's side, with R1 on real images."""
+    """Equation 1 from the discriminator's side, with R1 on real images; for the ladder, WGAN-GP and classification."""
+    discriminator = state.discriminator
     real_images = batch.source.detach().requires_grad_(loss.r1 > 0)
-    logits = state.discriminator(real_images, batch.source_domain)
-    real = losses.adversarial(logits, real=True)
-    fooled = losses.adversarial(state.discriminator(fake, batch.target_domain), real=False)
-    terms |= {f"{phase}/real": real.detach(), f"{phase}/fake": fooled.detach()}
-    total = real + fooled
+    verdict = discriminator.judge(real_images, batch.source_domain)
+    weighted = {
+        "real": (1.0, losses.adversarial(verdict.real, True, loss.objective)),
+        "fake": (1.0, losses.adversarial(discriminator(fake, batch.target_domain), False, loss.objective)),
+    }
     if loss.r1:
-        penalty = losses.r1(logits, real_images)
-        terms[f"{phase}/r1"] = penalty.detach()
-        total = total + loss.r1 * penalty
-    _step(state, total, "discriminator")
+        weighted["r1"] = loss.r1, losses.r1(verdict.real, real_images)
+    if loss.gp:
+        between = torch.lerp(fake, batch.source, batch.mix[:, None, None, None]).requires_grad_()
+        weighted["gp"] = loss.gp, losses.gradient_penalty(discriminator(between, batch.target_domain), between)
+    if verdict.classes is not None:
+        weighted["cls"] = loss.cls, F.cross_entropy(verdict.classes, batch.source_domain)
+    _step(state, _weigh(weighted, terms, phase), "discriminator")
 
 
 def _generator_loss(
@@ -132,21 +139,29 @@ def _generator_loss(
     phase: str,
 ) -> Tensor:
     """Equation 6: `translated` is (encoded source, fake), `styles` are the fake's, the second fake's, the source's."""
-    generator, encoder = state.nets.generator, state.nets.style_encoder
+    nets = state.nets
     encoded, fake = translated
     style, style2, source_style = styles
     weighted: dict[str, tuple[float, Tensor]] = {}
     if loss.adv:
-        logits = state.discriminator(fake, batch.target_domain)
-        weighted["adv"] = loss.adv, losses.adversarial(logits, real=True)
+        verdict = state.discriminator.judge(fake, batch.target_domain)
+        weighted["adv"] = loss.adv, losses.adversarial(verdict.real, True, loss.objective)
+        if verdict.classes is not None:
+            weighted["cls"] = loss.cls, F.cross_entropy(verdict.classes, batch.target_domain)
     if loss.sty:
-        weighted["sty"] = loss.sty, losses.l1(encoder(fake, batch.target_domain), style)
+        recovered = nets.style_encoder(fake, batch.target_domain)
+        weighted["sty"] = loss.sty, losses.l1(recovered, style[:, : recovered.shape[1]])  # a label may follow a latent
     if style2 is not None:
         with torch.no_grad():
-            fake2 = generator.decode(encoded.detach(), style2)
+            fake2 = nets.decode(encoded.detach(), style2)
         weighted["ds"] = -ds_weight, losses.l1(fake, fake2)
     if source_style is not None:
-        weighted["cyc"] = loss.cyc, losses.l1(generator(fake, source_style), batch.source)
+        weighted["cyc"] = loss.cyc, losses.l1(nets.decode(nets.encode(fake), source_style), batch.source)
+    return _weigh(weighted, terms, phase)
+
+
+def _weigh(weighted: dict[str, tuple[float, Tensor]], terms: dict[str, Tensor], phase: str) -> Tensor:
+    """The weighted sum of terms, which are noted as they are."""
     terms |= {f"{phase}/{name}": term.detach() for name, (_, term) in weighted.items()}
     return torch.stack([weight * term for weight, term in weighted.values()]).sum()
 
