@@ -14,7 +14,7 @@ import sg2bench
 from sg2bench import cache
 from sg2bench.config import REFERENCE_LINES, Experiment, training_hash
 from sg2bench.evaluation.evaluate import Value
-from sg2bench.evaluation.protocol import EXTRACTOR, WEIGHTS, Protocol
+from sg2bench.evaluation.protocol import WEIGHTS, Protocol
 
 COLUMNS = (
     *("experiment", "variant", "seed", "step", "mode", "source", "target", "metric"),
@@ -58,10 +58,9 @@ def rows(
         "created_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     table = [
-        shared
-        | vars(value)
-        | {"extractor": EXTRACTOR[value.metric], "weights_sha256": WEIGHTS[EXTRACTOR[value.metric]].sha256}
+        shared | vars(value) | {"extractor": extractor, "weights_sha256": WEIGHTS[extractor].sha256}
         for value in values
+        for extractor in [protocol.extractor(value.metric)]
     ]
     return pd.DataFrame(table, columns=COLUMNS)
 

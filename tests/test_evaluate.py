@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from sg2bench.config import Data
+from sg2bench import weights
+from sg2bench.config import Data, Experiment
 from sg2bench.data import images
 from sg2bench.evaluation import frechet
 from sg2bench.evaluation.evaluate import Evaluator, Value, means
+from sg2bench.evaluation.guidance import Guidance, guide
+from sg2bench.evaluation.lpips import diversity
 from sg2bench.evaluation.protocol import Protocol
-from sg2bench.evaluation.translate import style_codes, translate
+from sg2bench.evaluation.translate import style_codes, to_uint8, translate
 from sg2bench.models.networks import Networks
+from tests import golden
 
 
 @pytest.fixture
@@ -46,8 +50,9 @@ def test_every_pair_domain_and_whole_in_both_modes(evaluator, nets):
 def test_a_pair_s_distance_is_that_of_its_images_from_the_target_s_training_images(evaluator, nets, tiny):
     found, network = evaluator.images, evaluator.extractors["alexnet"]
     nets.eval()
-    styles = style_codes(nets, found, tiny.evaluate, "latent", "cat", "dog", 32)
-    fakes = torch.cat(list(translate(nets, found, "cat", styles, 32, 32)))
+    guidance = guide(found, tiny.evaluate, "latent", nets.latent_dim)["cat", "dog"]
+    styles = style_codes(nets, found, guidance, "dog", 32, 32)
+    fakes = to_uint8(torch.cat(list(translate(nets, found, "cat", guidance, styles, 32, 32))))
     real = network(found.batch("train", "dog", range(6), 32)).pooled.numpy()
     expected = frechet.distance(frechet.statistics(real), network(fakes).pooled.numpy())
     measured = by_key(evaluator.model(nets))["latent", "cat", "dog", "fd_alexnet"].value
@@ -67,10 +72,12 @@ def test_same_values_again_and_whatever_the_batch(evaluator, nets, tiny):
 def test_real_statistics_are_cached_by_content_and_a_damaged_entry_is_made_anew(evaluator, tmp_path):
     fresh = evaluator.real_statistics("alexnet", "cat")
     (entry,) = (tmp_path / "cache/real").glob("*.npz")
+    evaluator._statistics.clear()
     evaluator._real_features = None
     cached = evaluator.real_statistics("alexnet", "cat")
-    assert (cached.covariance == fresh.covariance).all()
+    assert (cached.factor == fresh.factor).all()
     del evaluator._real_features
+    evaluator._statistics.clear()
     entry.write_bytes(entry.read_bytes()[:100])
     assert (evaluator.real_statistics("alexnet", "cat").mean == fresh.mean).all()
     other = Evaluator(evaluator_experiment(seed=1), images.load(Data(train_per_domain=6, val_per_domain=5, seed=1), 32))
@@ -78,8 +85,6 @@ def test_real_statistics_are_cached_by_content_and_a_damaged_entry_is_made_anew(
 
 
 def evaluator_experiment(seed):
-    from sg2bench.config import Experiment
-
     return Experiment(
         name="other", data={"train_per_domain": 6, "val_per_domain": 5, "seed": seed}, model={"image_size": 32},
         evaluate={"resize": 64},
@@ -117,3 +122,112 @@ def test_protocol_hash_changes_with_what_values_depend_on(tiny):
 def test_too_few_images_are_refused(tiny):
     with pytest.raises(ValueError, match="val/bunny has 1 image; a Fréchet distance needs at least 2"):
         Evaluator(tiny, images.load(Data(train_per_domain=6, val_per_domain=1), 32))
+
+
+@pytest.fixture(scope="module")
+def golden_evaluator(tmp_path_factory):
+    """An evaluator, made once, so that cases share the real statistics; the golden Inception is torchvision's."""
+    made = {}
+
+    def make(config):
+        if not made:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(weights, "inception_torchvision", golden.inception_state)
+                made["it"] = Evaluator(paper_experiment(config), golden_images(config))
+        return made["it"]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SG2BENCH_CACHE", str(tmp_path_factory.mktemp("golden")))
+        yield make
+
+
+def golden_images(config):
+    return images.load(Data(source="folder", root=golden.FOLDER / config["images"].partition("/{")[0]), 64)
+
+
+def paper_experiment(config):
+    return Experiment(
+        name="golden",
+        model={"image_size": config["img_size"], "max_width": config["max_conv_dim"]},
+        evaluate={
+            "protocol": "paper",
+            "outputs_per_source": config["num_outs_per_domain"],
+            "batch_size": config["val_batch_size"],
+        },
+    )
+
+
+def golden_guidance(task, names, latent_dim):
+    """What the file says of a task's sources, and of its references or latents."""
+
+    def indices(domain, files):
+        return np.array([names[domain].index(file) for file in files])
+
+    batches = task["batches"]
+    sources = indices(task["source"], [file for batch in batches for file in batch["sources"]])
+    if "references" in batches[0]:
+        given = [np.stack([indices(task["target"], files) for files in b["references"]], 1) for b in batches]
+        return Guidance(sources, references=np.concatenate(given))
+    given = [
+        np.stack([golden.latent(name, (len(b["sources"]), latent_dim)).numpy() for name in b["latents"]], 1)
+        for b in batches
+    ]
+    return Guidance(sources, latents=np.concatenate(given).astype(np.float32))
+
+
+@golden.needs_golden
+@pytest.mark.parametrize("case", golden.cases("evaluation"))
+def test_golden_evaluation(case, golden_evaluator, monkeypatch):
+    """LPIPS of every batch and task, FID of every task, and their means, under the `paper` protocol."""
+    config, expected = case["config"], golden.load(case)
+    evaluator, outputs = golden_evaluator(config), config["num_outs_per_domain"]
+    found = evaluator.images
+    nets = Networks(paper_experiment(config).model, len(found.domains))
+    for name, network in nets.named_children():
+        golden.fill(network, name).float()
+    guidance = {
+        (task["source"], task["target"]): golden_guidance(task, found.names["val"], nets.latent_dim)
+        for task in expected["tasks"]
+    }
+    raws = {pair: [] for pair in guidance}
+
+    def recorded(nets, images, source, given, *rest):
+        (pair,) = [pair for pair, guided in guidance.items() if guided is given]
+        for raw in translate(nets, images, source, given, *rest):
+            raws[pair].append(raw)
+            yield raw
+
+    monkeypatch.setattr("sg2bench.evaluation.evaluate.translate", recorded)
+    values = evaluator.pairs(nets, expected["mode"], guidance)
+    measured = by_key(values + means(values))
+    for task in expected["tasks"]:
+        pair = task["source"], task["target"]
+        fid = measured[(expected["mode"], *pair, "fid")]
+        np.testing.assert_allclose(fid.value, task["fid"]["exact"], rtol=1e-4)
+        np.testing.assert_allclose(fid.value, task["fid"]["official"], rtol=1e-4)
+        assert (fid.n_real, fid.n_fake) == (task["fid"]["n_real"], task["fid"]["n_fake"])
+        np.testing.assert_allclose(measured[(expected["mode"], *pair, "lpips")].value, task["lpips"], rtol=1e-5)
+        raw = torch.cat(raws[pair])
+        by_source = raw.unflatten(0, (-1, outputs)).split([len(batch["sources"]) for batch in task["batches"]])
+        for batch, theirs in zip(task["batches"], by_source, strict=True):
+            norms = [theirs[:, output].norm() for output in range(outputs)]
+            np.testing.assert_allclose(norms, [norm for _, norm in batch["raw_outputs_sum_l2"]], rtol=1e-5)
+            with torch.inference_mode():
+                alexnet = evaluator.extractors["alexnet"]
+                each = diversity(alexnet((theirs.flatten(0, 1) + 1) * 127.5).layers, alexnet.heads, outputs)
+            np.testing.assert_allclose(each.mean(), batch["lpips"], rtol=1e-5)
+        if expected["mode"] == "reference" and (np.diff(guidance[pair].sources) > 0).all():
+            assert_stored_fakes(raw, "2".join(pair), outputs)
+    whole = {metric: measured[expected["mode"], "*", "*", metric].value for metric in ("fid", "lpips")}
+    np.testing.assert_allclose(whole["fid"], case["result"]["fid_exact"], rtol=1e-4)
+    np.testing.assert_allclose(whole["lpips"], case["result"]["lpips"], rtol=1e-5)
+
+
+def assert_stored_fakes(raw, task, outputs):
+    """`<source>_<output>.png`, both counted from 1: within a level, in a few pixels."""
+    for file in (golden.FOLDER / "evaluation/fakes" / task).glob("*.png"):
+        source, output = map(int, file.stem.split("_"))
+        ours = to_uint8(raw[(source - 1) * outputs + output - 1]).permute(1, 2, 0).numpy().astype(int)
+        off = np.abs(ours - np.asarray(images.read_image(file)).astype(int))
+        assert off.max() <= 1
+        assert (off > 0).mean() < 0.01

@@ -6,18 +6,59 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from sg2bench import weights
 from sg2bench.config import Data
 from sg2bench.data import images
 from sg2bench.evaluation import frechet
-from sg2bench.evaluation.extractors import AlexNet, EfficientNetLite0, resized
+from sg2bench.evaluation.extractors import AlexNet, EfficientNetLite0, InceptionTorchvision, resized
+from sg2bench.evaluation.translate import to_float
 from tests import golden
 
 
 @golden.needs_golden
-def test_golden_alexnet_weights():
-    (case,) = [case for case in golden.manifest()["cases"] if case["kind"] == "lpips"]
+@pytest.mark.parametrize("case", golden.cases("state_dicts"))
+def test_golden_inception_keys(case):
+    expected = golden.load(case)["torchvision_inception_v3"]["state_dict"]
+    assert {key: list(value.shape) for key, value in golden.inception_state().items()} == expected
+
+
+@golden.needs_golden
+@pytest.mark.parametrize("case", golden.cases("fid"))
+def test_golden_fid(case, monkeypatch):
+    """Resize through 8-bit images, activations, moments and the distance of the `paper` protocol."""
+    monkeypatch.setattr(weights, "inception_torchvision", golden.inception_state)
+    network, stored, config = InceptionTorchvision(None), golden.load(case), case["config"]
+    side = config["img_size"]
+
+    def read(folder):
+        files = sorted((golden.FOLDER / folder).glob("*.png"))
+        resized = [images.read_image(file).resize((side, side), Image.Resampling.BILINEAR) for file in files]
+        return torch.from_numpy(np.stack([np.asarray(image) for image in resized])).permute(0, 3, 1, 2)
+
+    with torch.inference_mode():
+        real, fake = (network(read(config[key].split()[0])).pooled.numpy() for key in ("real", "fake"))
+        odd = read("fid/images/odd")
+        np.testing.assert_allclose(to_float(odd), stored["odd_network_input"], rtol=0, atol=1e-6)
+        prepared = network.prepare(odd)[..., ::8, ::8]
+        np.testing.assert_allclose(prepared, stored["odd_inception_input"], rtol=0, atol=1e-6)
+        np.testing.assert_allclose(network(odd).pooled, stored["activations_odd"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(real[:2], stored["activations_a"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(fake[:2], stored["activations_b"], rtol=1e-4, atol=1e-5)
+    a, b = frechet.statistics(real), frechet.statistics(fake)
+    np.testing.assert_allclose(a.mean, stored["mean_a"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(b.mean, stored["mean_b"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.square(a.mean - b.mean).sum(), stored["mean_term"], rtol=2e-5)
+    np.testing.assert_allclose(a.trace, stored["trace_real"], rtol=2e-5)
+    np.testing.assert_allclose(b.trace, stored["trace_fake"], rtol=2e-5)
+    np.testing.assert_allclose(frechet.distance(a, fake), stored["fid_exact"], rtol=2e-5)
+    np.testing.assert_allclose(frechet.distance(a, fake), stored["fid_official"], rtol=1e-4)
+
+
+@golden.needs_golden
+@pytest.mark.parametrize("case", golden.cases("lpips"))
+def test_golden_alexnet_weights(case):
     trunk, _ = weights.alexnet_lpips()
     hashes = {key: hashlib.sha256(value.numpy().astype("<f4").tobytes()).hexdigest() for key, value in trunk.items()}
     assert hashes == case["weights_sha256"]["alexnet"]

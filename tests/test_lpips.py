@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import re
 import warnings
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from sg2bench import weights
+from sg2bench.data.images import read_image
 from sg2bench.evaluation.extractors import AlexNet
 from sg2bench.evaluation.lpips import diversity
 from tests import golden
@@ -15,7 +16,7 @@ from tests import golden
 
 @pytest.fixture(scope="module")
 def alexnet():
-    return AlexNet(resize=64)
+    return AlexNet(resize=None)
 
 
 @pytest.fixture(scope="module")
@@ -49,17 +50,58 @@ def test_agrees_with_the_lpips_package_pair_by_pair(alexnet, package):
         assert ours[source].item() == pytest.approx(pairwise(package, images[source]), abs=1e-6)
 
 
+@pytest.fixture(scope="module")
+def formula():
+    """AlexNet and heads of the golden formula."""
+    network = AlexNet(resize=None)
+    network.load_state_dict({k: golden.weight("alexnet", k, tuple(v.shape)) for k, v in network.state_dict().items()})
+    for index in range(5):
+        head = network.get_buffer(f"head{index}")
+        head.copy_(golden.weight("lpips", f"lin{index}.model.1.weight", (1, len(head), 1, 1)).flatten())
+    return network
+
+
+def golden_groups(case):
+    """Ten batches of images (N, 3, H, W) float32 by the name of the group."""
+    for name in ("small", "big"):
+        text = case["inputs"][name]
+        shape = tuple(map(int, re.search(r"shape \(([\d,]+)\)", text).group(1).split(",")))
+        scale = float((re.search(r"([\d.]+) \* uniform", text) or ["", 1])[1])
+        prefix = text.split("'")[1].removesuffix("0")
+        yield name, [(scale * golden.image(f"{prefix}{index}", shape)).float() for index in range(10)]
+    folder = golden.FOLDER / case["inputs"]["png"].split(" ")[0]
+    files = sorted(folder.parent.glob("*.png"))[:10]
+    yield "png", [torch.from_numpy(np.array(read_image(file))).permute(2, 0, 1)[None] / 127.5 - 1 for file in files]
+
+
 @golden.needs_golden
-def test_golden_lpips_of_ten_images(alexnet):
-    files = [golden.FOLDER / f"fid/images/a/{index:03d}.png" for index in range(10)]
-    arrays = []
-    for file in files:
-        with Image.open(file) as image:
-            arrays.append(np.asarray(image.convert("RGB")))
-    images = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
-    expected = np.load(golden.FOLDER / "lpips/lpips.npz")["real_png"]
-    ours = diversity(alexnet(images).layers, alexnet.heads, 10)
-    np.testing.assert_allclose(ours, expected, rtol=1e-5)
+@pytest.mark.parametrize("weights_of", ["real", "formula"])
+@pytest.mark.parametrize("case", golden.cases("lpips"))
+@torch.inference_mode()
+def test_golden_lpips(case, weights_of, request):
+    """Groups, every pair, layers and samples, on raw images: neither clamped nor rounded."""
+    network = request.getfixturevalue("alexnet" if weights_of == "real" else "formula")
+    stored = golden.load(case)
+    for name, group in golden_groups(case):
+        pairs = stored[f"{weights_of}_{name}_pairs"]
+        features = [network((images + 1) * 127.5).layers for images in group[: len(pairs)]]
+
+        def between(*members, features=features, only=slice(None)):
+            """LPIPS of each sample, mean over the pairs of the members."""
+            together = zip(*(features[member] for member in members), strict=True)
+            layers = [torch.stack(same, 1).flatten(0, 1) for same in together]
+            return diversity(layers[only], network.heads[only], len(members))
+
+        np.testing.assert_allclose(between(*range(len(pairs))).mean(), stored[f"{weights_of}_{name}"], rtol=1e-5)
+        for i in range(len(pairs)):
+            for j in range(i):
+                np.testing.assert_allclose(between(i, j).mean(), pairs[i, j], rtol=1e-5, err_msg=f"{name} {i} {j}")
+        if f"{weights_of}_{name}_pair01_samples" in stored:
+            samples, layers = (stored[f"{weights_of}_{name}_pair01_{part}"] for part in ("samples", "layers"))
+            np.testing.assert_allclose(between(0, 1), samples, rtol=1e-5)
+            each = [between(0, 1, only=slice(layer, layer + 1)).mean() for layer in range(5)]
+            np.testing.assert_allclose(each, layers, rtol=1e-5)
+        assert between(0, 0).max() == 0
 
 
 def test_equal_outputs_have_no_diversity_and_pairs_do_not_mix_sources(alexnet):

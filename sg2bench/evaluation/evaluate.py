@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from sg2bench import cache
 from sg2bench.config import REFERENCE_LINES, Experiment, stable_hash
-from sg2bench.data.images import ImageSet, Split
+from sg2bench.data.images import SPLITS, ImageSet, Split
 from sg2bench.evaluation import frechet, lpips
-from sg2bench.evaluation.extractors import AlexNet, EfficientNetLite0
-from sg2bench.evaluation.protocol import EXTRACTOR, VERSION, WEIGHTS
-from sg2bench.evaluation.translate import Mode, source_count, style_codes, translate
+from sg2bench.evaluation.extractors import EXTRACTORS, AlexNet
+from sg2bench.evaluation.guidance import Guidance, Mode, Pair, guide, source_count
+from sg2bench.evaluation.protocol import VERSION, WEIGHTS, Protocol
+from sg2bench.evaluation.translate import style_codes, to_uint8, translate
 from sg2bench.models.networks import Networks
 
 ANY = "*"
-EXTRACTORS = {"alexnet": AlexNet, "efficientnet-lite0": EfficientNetLite0}
 
 
 @dataclass(frozen=True)
@@ -43,26 +42,39 @@ class Evaluator:
 
     def __init__(self, experiment: Experiment, images: ImageSet, device: torch.device | str = "cpu") -> None:
         self.evaluate = experiment.evaluate
+        self.protocol = Protocol(experiment.evaluate)
         self.image_size = experiment.model.image_size
         self.images = images
         self.device = torch.device(device)
-        _enough_images(images, self.evaluate.metrics)
-        self.extractors = {
-            name: EXTRACTORS[name](self.evaluate.resize).to(self.device)
-            for name in sorted({EXTRACTOR[metric] for metric in self.evaluate.metrics})
+        _enough_images(images)
+        self.extractors: dict[str, torch.nn.Module] = {
+            name: EXTRACTORS[name](self.protocol.resize).to(self.device)
+            for name in sorted({self.protocol.extractor(metric) for metric in self.evaluate.metrics})
         }
+        self._statistics: dict[tuple[str, str], frechet.Statistics] = {}
 
     def model(self, nets: Networks, progress: Callable[[str], None] = lambda _: None) -> list[Value]:
         """Values of a model in every mode; `progress` is told each pair that begins."""
-        nets.eval()
         values = []
         for mode in self.evaluate.modes:
-            for target in self.images.domains:
-                for source in self.images.domains:
-                    if source != target:
-                        progress(f"{mode} {source} → {target}")
-                        values += self._pair(nets, mode, source, target)
+            guidance = guide(self.images, self.evaluate, mode, nets.latent_dim)
+            values += self.pairs(nets, mode, guidance, progress)
         return values + means(values)
+
+    def pairs(
+        self,
+        nets: Networks,
+        mode: Mode,
+        guidance: Mapping[Pair, Guidance],
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> list[Value]:
+        """Values of a model for each pair that is guided."""
+        nets.eval()
+        values = []
+        for (source, target), given in guidance.items():
+            progress(f"{mode} {source} → {target}")
+            values += self._pair(nets, mode, source, target, given)
+        return values
 
     def reference_lines(self) -> dict[str, list[Value]]:
         """How to read a Fréchet distance, by line of `REFERENCE_LINES`: on as many validation images as a pair has
@@ -75,9 +87,9 @@ class Evaluator:
             for source in self.images.domains:
                 count = source_count(self.images, self.evaluate, source) * self.evaluate.outputs_per_source
                 count = min(count, self.images.count("val", source))
-                features = self._real_features(EXTRACTOR[name], "val", source)[:count]
+                features = self._real_features(self.protocol.extractor(name), "val", source)[:count]
                 for target in self.images.domains:
-                    real = self.real_statistics(EXTRACTOR[name], target)
+                    real = self.real_statistics(self.protocol.extractor(name), target)
                     line, shown = ("real", ANY) if source == target else ("sources", source)
                     distance = frechet.distance(real, features)
                     lines[line].append(Value("none", shown, target, name, distance, real.count, count))
@@ -88,59 +100,68 @@ class Evaluator:
 
     def real_statistics(self, extractor: str, domain: str) -> frechet.Statistics:
         """Statistics of a domain's training images, from the cache of an earlier run where there are any."""
-        key = stable_hash(
-            [VERSION, self.images.fingerprint, domain, self.image_size, self.evaluate.resize, WEIGHTS[extractor].sha256]
-        )
+        if (extractor, domain) not in self._statistics:
+            self._statistics[extractor, domain] = self._cached_statistics(extractor, domain)
+        return self._statistics[extractor, domain]
+
+    def _cached_statistics(self, extractor: str, domain: str) -> frechet.Statistics:
+        made_by = [VERSION, self.images.fingerprint, domain, self.image_size, self.protocol.resize]
+        key = stable_hash([*made_by, WEIGHTS[extractor].sha256])
         path = cache.folder() / "real" / f"{key}.npz"
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                return frechet.Statistics(stored["mean"], stored["covariance"], int(stored["count"]))
+                return frechet.Statistics(stored["mean"], stored["factor"], int(stored["count"]))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             statistics = frechet.statistics(self._real_features(extractor, "train", domain))
         with cache.atomic_file(path) as temporary:
-            np.savez(temporary, mean=statistics.mean, covariance=statistics.covariance, count=statistics.count)
+            np.savez(temporary, mean=statistics.mean, factor=statistics.factor, count=statistics.count)
         return statistics
 
     def _frechet_metrics(self) -> list[str]:
-        return [metric for metric in self.evaluate.metrics if metric.startswith("fd_")]
-
-    def _real_features(self, extractor: str, split: Split, domain: str) -> NDArray[np.float32]:
-        count, step = self.images.count(split, domain), self.evaluate.batch_size
-        batches = (range(start, min(start + step, count)) for start in range(0, count, step))
-        images = (self.images.batch(split, domain, indices, self.image_size) for indices in batches)
-        return self._features(extractor, images)[0]
+        return [metric for metric in self.evaluate.metrics if metric != "lpips"]
 
     @torch.inference_mode()
-    def _features(
-        self, extractor: str, batches: Iterable[Tensor], outputs: int | None = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """Pooled features (n, dim) of all images, and each source's LPIPS where `outputs` says how many it has."""
-        pooled, diversity = [], []
-        network = self.extractors[extractor]
-        for batch in batches:
-            features = network(batch.to(self.device))
-            pooled.append(features.pooled.cpu().numpy())
-            if outputs is not None:
-                diversity.append(lpips.diversity(features.layers, cast(AlexNet, network).heads, outputs).cpu().numpy())
-        return np.concatenate(pooled), np.concatenate(diversity or [np.empty(0)])
+    def _real_features(self, extractor: str, split: Split, domain: str) -> NDArray[np.float32]:
+        count, step = self.images.count(split, domain), self.evaluate.batch_size
+        pooled = []
+        for start in range(0, count, step):
+            batch = self.images.batch(split, domain, range(start, min(start + step, count)), self.image_size)
+            pooled.append(self.extractors[extractor](batch.to(self.device)).pooled.cpu().numpy())
+        return np.concatenate(pooled)
 
-    def _pair(self, nets: Networks, mode: Mode, source: str, target: str) -> list[Value]:
-        styles = style_codes(nets, self.images, self.evaluate, mode, source, target, self.image_size)
-        outputs = styles.shape[1]
-        batches = list(translate(nets, self.images, source, styles, self.evaluate.batch_size, self.image_size))
-        measured: dict[str, float] = {}
-        for extractor in self.extractors:
-            wants_lpips = "lpips" in self.evaluate.metrics and EXTRACTOR["lpips"] == extractor
-            pooled, diversity = self._features(extractor, batches, outputs if wants_lpips else None)
-            for metric in self._frechet_metrics():
-                if EXTRACTOR[metric] == extractor:
-                    measured[metric] = frechet.distance(self.real_statistics(extractor, target), pooled)
-            if wants_lpips:
-                measured["lpips"] = float(diversity.mean())
-        n_real, n_fake = self.images.count("train", target), styles.shape[0] * outputs
+    @torch.inference_mode()
+    def _pair(self, nets: Networks, mode: Mode, source: str, target: str, guidance: Guidance) -> list[Value]:
+        size, side = self.evaluate.batch_size, self.image_size
+        styles = style_codes(nets, self.images, guidance, target, size, side)
+        sources, outputs = styles.shape[:2]
+        pooled: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self.extractors}
+        diversity = []
+        for raw in translate(nets, self.images, source, guidance, styles, size, side):
+            images = to_uint8(raw)
+            for name, network in self.extractors.items():
+                is_lpips = "lpips" in self.evaluate.metrics and name == self.protocol.extractor("lpips")
+                features = network((raw + 1) * 127.5 if is_lpips and self.protocol.as_published else images)
+                pooled[name].append(features.pooled.cpu().numpy())
+                if is_lpips:
+                    heads = cast(AlexNet, network).heads
+                    diversity.append(lpips.diversity(features.layers, heads, outputs).cpu().numpy())
+        measured = {}
+        for metric in self._frechet_metrics():
+            extractor = self.protocol.extractor(metric)
+            real = self.real_statistics(extractor, target)
+            measured[metric] = frechet.distance(real, np.concatenate(pooled[extractor]))
+        if diversity:
+            measured["lpips"] = self._mean_over_sources(np.concatenate(diversity))
+        n_real = self.images.count("train", target)
         return [
-            Value(mode, source, target, metric, measured[metric], n_real, n_fake) for metric in self.evaluate.metrics
+            Value(mode, source, target, metric, measured[metric], n_real, sources * outputs)
+            for metric in self.evaluate.metrics
         ]
+
+    def _mean_over_sources(self, each: NDArray[np.float64]) -> float:
+        """The mean; as published, the mean of the batches' means, a short last batch counting as much as the others."""
+        step = self.evaluate.batch_size if self.protocol.as_published else len(each)
+        return float(np.mean([each[start : start + step].mean() for start in range(0, len(each), step)]))
 
 
 def means(values: Sequence[Value]) -> list[Value]:
@@ -158,9 +179,8 @@ def means(values: Sequence[Value]) -> list[Value]:
     ]
 
 
-def _enough_images(images: ImageSet, metrics: Sequence[str]) -> None:
+def _enough_images(images: ImageSet) -> None:
     for domain in images.domains:
-        for split, needed in (("train", 2), ("val", 2)):
-            found = images.count(cast(Split, split), domain)
-            if any(metric.startswith("fd_") for metric in metrics) and found < needed:
-                raise ValueError(f"{split}/{domain} has {found} image; a Fréchet distance needs at least {needed}")
+        for split in SPLITS:
+            if (found := images.count(split, domain)) < 2:
+                raise ValueError(f"{split}/{domain} has {found} image; a Fréchet distance needs at least 2")

@@ -1,8 +1,9 @@
-"""The Fréchet distance between two sets of features, in float64, without a matrix square root of a product.
+"""The Fréchet distance between two sets of features, in float64, without any matrix square root.
 
-`|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))` (Dowson and Landau 1982; Heusel et al. 2017, section 4). With R the root
-of C1 and X the centred features of the other set, the last trace is the sum of the singular values of `X R`, which
-are real and not negative however singular the covariances are.
+`|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))` (Dowson and Landau 1982; Heusel et al. 2017, section 4). With factors
+`C1 = F1' F1` and `C2 = F2' F2`, which a QR decomposition of the centred features gives, the last trace is the sum of
+the singular values of `F1 F2'`: real and not negative, however singular the covariances are. With fewer images than
+features a matrix square root carries noise; this value is exact.
 """
 
 from __future__ import annotations
@@ -17,11 +18,19 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Statistics:
-    """Mean (d,) and covariance (d, d) of `count` features, divided by count - 1."""
+    """Of `count` features: their mean (d,) and a factor (min(count, d), d) of their covariance, `factor' factor`.
+
+    The covariance is divided by count - 1.
+    """
 
     mean: Array
-    covariance: Array
+    factor: Array
     count: int
+
+    @property
+    def trace(self) -> float:
+        """Of the covariance: the sum of the variances."""
+        return float(np.square(self.factor).sum())
 
 
 def statistics(features: NDArray[np.floating]) -> Statistics:
@@ -31,14 +40,10 @@ def statistics(features: NDArray[np.floating]) -> Statistics:
         raise ValueError(f"a Fréchet distance needs at least 2 images on each side, got {len(features)}")
     if not np.isfinite(features).all():
         raise ValueError("features are not finite: an image or the network gave NaN or infinity")
-    return Statistics(features.mean(0), np.atleast_2d(np.cov(features, rowvar=False)), len(features))
-
-
-def root(covariance: Array) -> Array:
-    """The symmetric square root of a covariance; rounding's negative eigenvalues count as 0."""
-    values, vectors = np.linalg.eigh(covariance)
-    symmetric: Array = (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
-    return symmetric
+    mean = features.mean(0)
+    centred = (features - mean) / np.sqrt(len(features) - 1)
+    factor: Array = centred if len(centred) <= len(mean) else np.asarray(np.linalg.qr(centred, mode="r"))
+    return Statistics(mean, factor, len(features))
 
 
 def distance(real: Statistics, features: NDArray[np.floating]) -> float:
@@ -46,9 +51,5 @@ def distance(real: Statistics, features: NDArray[np.floating]) -> float:
     fake = statistics(features)
     if len(fake.mean) != len(real.mean):
         raise ValueError(f"features have {len(fake.mean)} dimensions, the real statistics {len(real.mean)}")
-    centred = np.asarray(features, np.float64) - fake.mean
-    if len(centred) > len(fake.mean):
-        centred = root(fake.covariance) * np.sqrt(fake.count - 1)
-    overlap = np.linalg.svd(centred @ root(real.covariance), compute_uv=False).sum() / np.sqrt(fake.count - 1)
-    traces = np.trace(real.covariance) + np.trace(fake.covariance)
-    return float(max(0.0, np.square(real.mean - fake.mean).sum() + traces - 2 * overlap))
+    overlap = np.linalg.svd(fake.factor @ real.factor.T, compute_uv=False).sum()
+    return float(max(0.0, np.square(real.mean - fake.mean).sum() + real.trace + fake.trace - 2 * overlap))

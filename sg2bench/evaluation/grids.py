@@ -10,7 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from sg2bench.data.images import ImageSet
-from sg2bench.evaluation.translate import Mode, to_float, to_uint8
+from sg2bench.evaluation.guidance import Mode
+from sg2bench.evaluation.translate import to_float, to_uint8
 from sg2bench.models.networks import Networks
 
 _TILE = 64
@@ -32,24 +33,22 @@ def grid(
     device = next(nets.parameters()).device
     domains = images.domains[:_MOST_DOMAINS]
     sources = torch.cat([_spread(images, domain, image_size, per_domain, 0.0) for domain in domains])
-    encoded = nets.generator.encode(to_float(sources.to(device)))
+    encoded = nets.encode(to_float(sources.to(device)))
     latents = torch.from_numpy(
-        np.random.default_rng(0).standard_normal(
-            (len(domains), styles_per_domain, nets.mapping_network.latent_dim), dtype=np.float32
-        )
+        np.random.default_rng(0).standard_normal((len(domains), styles_per_domain, nets.latent_dim), dtype=np.float32)
     )
     rows = [[torch.full_like(sources[0], 255), *sources]]
     for label, domain in enumerate(domains):
         references = _spread(images, domain, image_size, styles_per_domain, 0.5)
         labels = torch.full((styles_per_domain,), label, device=device)
         if mode == "latent":
-            styles = nets.mapping_network(latents[label].to(device), labels)
+            styles = nets.latent_style(latents[label].to(device), labels)
         else:
-            styles = nets.style_encoder(to_float(references.to(device)), labels)
+            styles = nets.reference_style(to_float(references.to(device)), labels)
         for style, reference in zip(styles, references, strict=True):
-            outputs = to_uint8(nets.generator.decode(encoded, style.expand(len(sources), -1)))
+            outputs = to_uint8(nets.decode(encoded, style.expand(len(sources), -1)))
             rows.append([reference, *outputs.cpu()])
-    return _tiles(rows if mode == "reference" else [row[1:] for row in rows])
+    return tiles(rows if mode == "reference" else [row[1:] for row in rows])
 
 
 def _spread(images: ImageSet, domain: str, image_size: int, number: int, offset: float) -> Tensor:
@@ -59,7 +58,7 @@ def _spread(images: ImageSet, domain: str, image_size: int, number: int, offset:
     return torch.cat([images.batch("val", domain, range(index, index + 1), image_size) for index in indices])
 
 
-def _tiles(rows: Sequence[Sequence[Tensor]]) -> Image.Image:
+def tiles(rows: Sequence[Sequence[Tensor]]) -> Image.Image:
     """Images (3, S, S) uint8 in rows, each enlarged to at least 64 px, with a gap below the first row."""
     size = rows[0][0].shape[-1]
     tile = max(size, _TILE)

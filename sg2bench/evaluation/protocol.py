@@ -5,17 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sg2bench import weights
-from sg2bench.config import Evaluate, stable_hash
+from sg2bench.config import METRICS, Evaluate, stable_hash
 
-EXTRACTOR = {"fd_alexnet": "alexnet", "lpips": "alexnet", "fd_efflite0": "efficientnet-lite0"}
-WEIGHTS = {"alexnet": weights.ALEXNET_LPIPS, "efficientnet-lite0": weights.EFFICIENTNET_LITE0}
+WEIGHTS = {
+    "alexnet": weights.ALEXNET_LPIPS,
+    "efficientnet-lite0": weights.EFFICIENTNET_LITE0,
+    "inception-v3-compat": weights.INCEPTION_2015,
+    "inception-v3-torchvision": weights.INCEPTION_TORCHVISION,
+}
+_EXTRACTOR = {
+    ("offline", "fd_alexnet"): "alexnet",
+    ("offline", "fd_efflite0"): "efficientnet-lite0",
+    ("standard", "fid"): "inception-v3-compat",
+    ("paper", "fid"): "inception-v3-torchvision",
+}
 VERSION = 1
 """Rises when a change of the code changes values."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """`offline`: LPIPS and Fréchet distances on networks that the Python index carries, from 8-bit images."""
+    """`offline`, the default: LPIPS and Fréchet distances on networks that the Python index carries.
+
+    `standard`: FID on the Inception of 2015, as torch-fidelity has it, and LPIPS, as other papers report them.
+    `paper`: what the published tables of StarGAN v2 report, to the digit, with its choices: LPIPS on raw outputs,
+    averaged over batches of unequal size; FID on torchvision's Inception; references in full batches, one order
+    running through all sources of a target. The other two look at 8-bit images, give every source the same weight and
+    use every reference.
+    """
 
     evaluate: Evaluate
 
@@ -24,17 +41,34 @@ class Protocol:
         return self.evaluate.protocol
 
     @property
+    def as_published(self) -> bool:
+        return self.name == "paper"
+
+    @property
+    def resize(self) -> int | None:
+        """Side in pixels to which images are resized before AlexNet and EfficientNet; None for their own size."""
+        return self.evaluate.resize if self.name == "offline" else None
+
+    def extractor(self, metric: str) -> str:
+        """Name of the network that a metric needs."""
+        return "alexnet" if metric == "lpips" else _EXTRACTOR[self.name, metric]
+
+    @property
     def hash(self) -> str:
         """Hash of networks, weights, resize, normalisation and counts; not of which metrics or modes were asked for."""
-        return stable_hash(
-            {
-                "version": VERSION,
-                "name": self.name,
-                "images": "8-bit RGB",
-                "resize": [self.evaluate.resize, "bicubic antialias, clamped"],
-                "sources": self.evaluate.sources,
-                "outputs_per_source": self.evaluate.outputs_per_source,
-                "seed": self.evaluate.seed,
-                "weights": {name: file.sha256 for name, file in WEIGHTS.items()},
-            }
-        )
+        evaluate = self.evaluate
+        networks = sorted({self.extractor(metric) for metric in METRICS[self.name]})
+        content = {
+            "version": VERSION,
+            "name": self.name,
+            "images": "8-bit RGB",
+            "sources": evaluate.sources,
+            "outputs_per_source": evaluate.outputs_per_source,
+            "seed": evaluate.seed,
+            "weights": {network: WEIGHTS[network].sha256 for network in networks},
+        }
+        if self.resize is not None:
+            content["resize"] = [self.resize, "bicubic antialias, clamped"]
+        if self.as_published:
+            content["batch_size"] = evaluate.batch_size
+        return stable_hash(content)

@@ -1,0 +1,107 @@
+"""Which sources are translated, in which order, and by which latents or references: a function of seed and counts."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sg2bench.config import Evaluate
+from sg2bench.data.images import ImageSet
+from sg2bench.evaluation.protocol import Protocol
+
+Mode = Literal["latent", "reference"]
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """What a pair's outputs are made from: `sources` (n,) indices of validation images of the source domain, and either
+    `latents` float32 (n, outputs, latent_dim) or `references` (n, outputs), indices of those of the target.
+    """
+
+    sources: NDArray[np.int64]
+    latents: NDArray[np.float32] | None = None
+    references: NDArray[np.int64] | None = None
+
+
+def guide(images: ImageSet, evaluate: Evaluate, mode: Mode, latent_dim: int) -> dict[Pair, Guidance]:
+    """The guidance of every ordered pair (source, target), by target."""
+    if Protocol(evaluate).as_published and mode == "reference":
+        return published(images, evaluate, shuffle=True)
+    return {
+        (source, target): _each_alike(images, evaluate, mode, source, target, latent_dim)
+        for target in images.domains
+        for source in images.domains
+        if source != target
+    }
+
+
+def source_count(images: ImageSet, evaluate: Evaluate, domain: str) -> int:
+    available = images.count("val", domain)
+    return min(available, evaluate.sources or available)
+
+
+def _each_alike(
+    images: ImageSet, evaluate: Evaluate, mode: Mode, source: str, target: str, latent_dim: int
+) -> Guidance:
+    """Sources in order; latents standard normal; references at random, none twice for a source while there are enough.
+
+    The same for a pair whatever else is evaluated.
+    """
+    count, outputs = source_count(images, evaluate, source), evaluate.outputs_per_source
+    rng = np.random.default_rng([evaluate.seed, zlib.crc32(f"{mode}:{source}:{target}".encode())])
+    if mode == "latent":
+        latents = rng.standard_normal((count * outputs, latent_dim), dtype=np.float32)
+        return Guidance(np.arange(count), latents=latents.reshape(count, outputs, latent_dim))
+    references = images.count("val", target)
+    rounds = -(-outputs // references)
+    chosen = [np.concatenate([rng.permutation(references) for _ in range(rounds)])[:outputs] for _ in range(count)]
+    return Guidance(np.arange(count), references=np.stack(chosen))
+
+
+def published(images: ImageSet, evaluate: Evaluate, shuffle: bool) -> dict[Pair, Guidance]:
+    """Reference guidance in the order of the published evaluation; `shuffle` as it does, or all in name order.
+
+    Sources come in batches; each output of a batch takes the next full batch of the target's references, source `i`
+    with reference `i`. One run through the references, begun anew at its end (in another order, if shuffled), serves
+    all outputs, batches and source domains of a target; what would be a short batch of references is left out. Raises
+    ValueError if a target has fewer references than a batch.
+    """
+    size, outputs = evaluate.batch_size, evaluate.outputs_per_source
+    found = {}
+    for target in images.domains:
+        count = images.count("val", target)
+        if count < size:
+            raise ValueError(
+                f"protocol paper takes references in full batches of {size}, val/{target} has {count} images; "
+                "add some, or lower evaluate.batch_size (which changes the protocol's hash)"
+            )
+        rng = np.random.default_rng([evaluate.seed, zlib.crc32(f"paper:{target}".encode())]) if shuffle else None
+        batches = _reference_batches(count, size, rng)
+        for source in images.domains:
+            if source != target:
+                number = source_count(images, evaluate, source)
+                order = _order(number, rng)
+                references = np.empty((number, outputs), np.int64)
+                for start in range(0, number, size):
+                    stop = min(start + size, number)
+                    for output in range(outputs):
+                        references[start:stop, output] = next(batches)[: stop - start]
+                found[source, target] = Guidance(order, references=references)
+    return found
+
+
+def _reference_batches(count: int, size: int, rng: np.random.Generator | None) -> Iterator[NDArray[np.int64]]:
+    while True:
+        order = _order(count, rng)
+        for start in range(0, count - size + 1, size):
+            yield order[start : start + size]
+
+
+def _order(count: int, rng: np.random.Generator | None) -> NDArray[np.int64]:
+    return np.arange(count) if rng is None else rng.permutation(count)
