@@ -41,6 +41,8 @@ def plan(experiment: Experiment, runs: Path) -> list[Run]:
         if key not in fingerprints:
             fingerprints[key] = image_sets.load(*key).fingerprint
         fingerprint = fingerprints[key]
+        if resolved.model.w_hpf and not resolved.train.start_from:
+            checkpoints.find_fan(resolved.model.fan_weights)
         for seed in experiment.seeds:
             run = Run(variant, seed, runs / experiment.name / variant / f"seed-{seed}", resolved.train.steps)
             _refuse_other_configuration(run.folder, resolved, fingerprint)

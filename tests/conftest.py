@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from sg2bench import cache, weights
+from sg2bench.cli import main
 from sg2bench.config import Experiment
 
 torch.set_num_threads(1)
@@ -42,6 +44,25 @@ def tiny():
         evaluate={"resize": 64, "sources": 3, "outputs_per_source": 2},
         variants={"full": {}, "no_ds": {"loss.ds": 0}},
     )
+
+
+@pytest.fixture
+def quick_cli(tmp_path, monkeypatch, capsys):
+    """As `cli`, but within this process, which saves the seconds of the imports."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["sg2bench", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as exit_:
+            code = exit_.code or 0
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture

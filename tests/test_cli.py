@@ -90,7 +90,7 @@ def test_when_every_run_fails_the_exit_code_still_says_failed(cli, tmp_path):
 def test_help_names_every_command(cli):
     process = cli("--help")
     assert process.returncode == 0
-    for command in ("ablate", "run", "evaluate", "report", "check", "bench", "data"):
+    for command in ("ablate", "run", "evaluate", "translate", "report", "check", "bench", "data"):
         assert command in process.stdout
 
 
@@ -112,14 +112,18 @@ def test_help_names_every_command(cli):
         (("dance",), ("dance",)),
     ],
 )
-def test_bad_input_is_one_clear_line(cli, tmp_path, arguments, parts):
-    assert_refused(cli(*arguments), *parts)
+def test_bad_input_is_one_clear_line(quick_cli, tmp_path, arguments, parts):
+    assert_refused(quick_cli(*arguments), *parts)
     assert not (tmp_path / "reports").exists()
 
 
+def test_bad_input_to_the_program_as_installed(cli):
+    assert_refused(cli("ablate", "none.yaml"), "sg2bench: none.yaml: no such experiment file")
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there(cli):
-    assert_refused(cli("ablate", SMOKE, "--device", "cuda"), "torch sees no CUDA device; use --device cpu")
+def test_a_gpu_that_is_not_there(quick_cli):
+    assert_refused(quick_cli("ablate", SMOKE, "--device", "cuda"), "torch sees no CUDA device; use --device cpu")
 
 
 def test_interrupted_and_repeated(cli, tmp_path):
@@ -152,9 +156,9 @@ def test_interrupted_and_repeated(cli, tmp_path):
     assert results.read(tmp_path / "reports/smoke/results.csv")["value"].tolist() == cut
 
 
-def test_a_report_folder_that_cannot_be_made_is_refused_before_training(cli, tmp_path):
+def test_a_report_folder_that_cannot_be_made_is_refused_before_training(quick_cli, tmp_path):
     (tmp_path / "file").write_text("")
-    assert_refused(cli("ablate", SMOKE, "--out", "file/report"), "file")
+    assert_refused(quick_cli("ablate", SMOKE, "--out", "file/report"), "file")
     assert not (tmp_path / "runs").exists()
 
 

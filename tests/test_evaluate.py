@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -7,10 +8,11 @@ import pytest
 import torch
 
 from sg2bench import weights
-from sg2bench.config import Data, Experiment
+from sg2bench.config import Data, Evaluate, Experiment
 from sg2bench.data import images
 from sg2bench.evaluation import frechet
 from sg2bench.evaluation.evaluate import Evaluator, Value, means
+from sg2bench.evaluation.extractors import EXTRACTORS
 from sg2bench.evaluation.guidance import Guidance, guide
 from sg2bench.evaluation.lpips import diversity
 from sg2bench.evaluation.protocol import Protocol
@@ -231,3 +233,54 @@ def assert_stored_fakes(raw, task, outputs):
         off = np.abs(ours - np.asarray(images.read_image(file)).astype(int))
         assert off.max() <= 1
         assert (off > 0).mean() < 0.01
+
+
+def test_standard_is_torch_fidelity_s_fid_and_the_lpips_of_8_bit_images(tiny, tmp_path, monkeypatch):
+    """On a stand-in for the Inception of 2015, whose weights no index carries: the same network, other numbers."""
+    from torch_fidelity import feature_extractor_inceptionv3 as theirs
+
+    with monkeypatch.context() as patch:
+        patch.setattr(theirs, "load_state_dict_from_url", lambda *_, **__: {})
+        patch.setattr(theirs.FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
+        torch.manual_seed(0)
+        network = theirs.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
+    torch.save(network.state_dict(), tmp_path / "inception.pth")
+    (tmp_path / weights.ALEXNET_LPIPS.file).symlink_to(weights.fetch(weights.ALEXNET_LPIPS))
+    monkeypatch.setenv("SG2BENCH_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("SG2BENCH_CACHE", str(tmp_path / "cache"))
+    digest = hashlib.sha256((tmp_path / "inception.pth").read_bytes()).hexdigest()
+    monkeypatch.setattr(weights, "INCEPTION_2015", weights.Weights("inception.pth", digest, "Apache-2.0"))
+    evaluate = Evaluate(protocol="standard", sources=3, outputs_per_source=2, modes=("latent",))
+    experiment = tiny.model_copy(update={"evaluate": evaluate})
+    found = images.load(Data(train_per_domain=6, val_per_domain=5, domains=("cat", "dog")), 32)
+    nets = Networks(tiny.model, 2)
+    evaluator = Evaluator(experiment, found)
+    guidance = guide(found, evaluate, "latent", nets.latent_dim)["cat", "dog"]
+    ours = by_key(evaluator.pairs(nets, "latent", {("cat", "dog"): guidance}))
+    styles = style_codes(nets, found, guidance, "dog", 32, 32)
+    fakes = to_uint8(torch.cat(list(translate(nets, found, "cat", guidance, styles, 32, 32))))
+    with torch.inference_mode():
+        real, fake = (network(batch)[0].numpy() for batch in (found.batch("train", "dog", range(6), 32), fakes))
+        alexnet = evaluator.extractors["alexnet"]
+        lpips = diversity(alexnet(fakes).layers, alexnet.heads, 2).mean().item()
+    expected = frechet.distance(frechet.statistics(real), fake)
+    assert ours["latent", "cat", "dog", "fid"].value == pytest.approx(expected, rel=1e-4)
+    assert ours["latent", "cat", "dog", "lpips"].value == pytest.approx(lpips, rel=1e-5)
+
+
+def test_protocols_have_their_own_hashes_and_paper_s_depends_on_the_batch(tiny):
+    hashes = {name: Protocol(Evaluate(protocol=name)).hash for name in ("offline", "standard", "paper")}
+    assert len(set(hashes.values())) == 3
+    assert Protocol(Evaluate(protocol="standard", batch_size=7, resize=64)).hash == hashes["standard"]
+    assert Protocol(Evaluate(protocol="paper", resize=64)).hash == hashes["paper"]
+    assert Protocol(Evaluate(protocol="paper", batch_size=7)).hash != hashes["paper"]
+
+
+def test_as_published_a_short_batch_weighs_as_much_as_a_full_one(tiny, monkeypatch):
+    monkeypatch.setattr("sg2bench.evaluation.evaluate.EXTRACTORS", dict.fromkeys(EXTRACTORS, torch.nn.Identity))
+    found = images.load(tiny.data, 32)
+    each = np.array([1.0, 2.0, 9.0])
+    for protocol, mean in (("paper", (1.5 + 9) / 2), ("standard", 4.0)):
+        evaluate = Evaluate(protocol=protocol, batch_size=2)
+        evaluator = Evaluator(tiny.model_copy(update={"evaluate": evaluate}), found)
+        assert evaluator._mean_over_sources(each) == mean

@@ -54,12 +54,7 @@ def load_fan(nets: Networks, path: Path | None) -> None:
 
     Raises ValueError if the file cannot be had or does not fit.
     """
-    found = path or weights.given("wing.ckpt")
-    if found is None:
-        raise ValueError(
-            "model.w_hpf > 0 needs the weights of the face-alignment network: set model.fan_weights to wing.ckpt of "
-            "the published code, or put that file into a folder and set SG2BENCH_WEIGHTS to it"
-        )
+    found = find_fan(path)
     stored = _torch_load(found)
     state = stored.get("state_dict") if isinstance(stored, dict) else None
     if not isinstance(state, dict):
@@ -67,6 +62,16 @@ def load_fan(nets: Networks, path: Path | None) -> None:
     known = nets.fan.state_dict()
     own = {key: value for key, value in _plain(state).items() if key in known}
     nets.fan.load_state_dict(_fit(nets.fan, "fan", {"fan": own}, found, ""), strict=True)
+
+
+def find_fan(path: Path | None) -> Path:
+    """The face-alignment network's file: as given, or where pretrained files lie. Raises ValueError without one."""
+    if (found := path or weights.given("wing.ckpt")) is None:
+        raise ValueError(
+            "model.w_hpf > 0 needs the weights of the face-alignment network: set model.fan_weights to wing.ckpt of "
+            "the published code, or put that file into a folder and set SG2BENCH_WEIGHTS to it"
+        )
+    return found
 
 
 def read(path: Path) -> dict[str, StateDict]:
