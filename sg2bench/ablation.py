@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -25,7 +25,7 @@ from sg2bench.training.loop import LOG, train
 
 ROWS = "rows.csv"
 CONFIG = "config.yaml"
-_DATA = "# data fingerprint: "
+_DATA, _HASH = "# data fingerprint: ", "# training hash: "
 
 
 def plan(experiment: Experiment, runs: Path) -> list[Run]:
@@ -41,11 +41,10 @@ def plan(experiment: Experiment, runs: Path) -> list[Run]:
         if key not in fingerprints:
             fingerprints[key] = image_sets.load(*key).fingerprint
         fingerprint = fingerprints[key]
-        if resolved.model.w_hpf and not resolved.train.start_from:
-            checkpoints.find_fan(resolved.model.fan_weights)
+        files = checkpoints.files_of(resolved)
         for seed in experiment.seeds:
             run = Run(variant, seed, runs / experiment.name / variant / f"seed-{seed}", resolved.train.steps)
-            _refuse_other_configuration(run.folder, resolved, fingerprint)
+            _refuse_other_configuration(run.folder, resolved, fingerprint, files)
             if is_finished(run.folder, resolved, fingerprint):
                 run.state, run.step = "skipped", run.steps
             planned.append(run)
@@ -67,14 +66,15 @@ def perform(experiment: Experiment, variant: str, seed: int, folder: Path, devic
     """Train and evaluate one run into its folder: config, log, networks, rows, sample grids."""
     resolved = experiment.resolve(variant)
     images = image_sets.load(resolved.data, resolved.model.image_size)
-    _refuse_other_configuration(folder, resolved, images.fingerprint)
+    files = checkpoints.files_of(resolved)
+    _refuse_other_configuration(folder, resolved, images.fingerprint, files)
     if device.type == "cpu":
         torch.set_num_threads(1)  # another number gives another rounding, and training amplifies it
     evaluator = Evaluator(resolved, images, device)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):
-            _perform(resolved, variant, seed, folder, images, evaluator, device)
+            _perform(resolved, variant, seed, folder, images, files, evaluator, device)
     except Timeout:
         raise ValueError(f"{folder}: another process is at work there; wait for it, or stop it") from None
 
@@ -85,17 +85,20 @@ def _perform(
     seed: int,
     folder: Path,
     images: ImageSet,
+    files: Mapping[str, str],
     evaluator: Evaluator,
     device: torch.device,
 ) -> None:
+    config_hash = training_hash(resolved, images.fingerprint, files)
     with cache.atomic_file(folder / CONFIG) as temporary:
-        temporary.write_text(f"{_DATA}{images.fingerprint}\n{config.dump(resolved)}", encoding="utf-8")
-    nets = train(resolved, seed, images, folder, device)
+        identity = f"{_DATA}{images.fingerprint}\n{_HASH}{config_hash}\n"
+        temporary.write_text(identity + config.dump(resolved), encoding="utf-8")
+    nets = train(resolved, seed, images, folder, device, config_hash)
     for mode in resolved.evaluate.modes:
         with cache.atomic_file(folder / "samples" / f"{mode}.png") as temporary:
             grid(nets, images, mode, resolved.model.image_size).save(temporary)
     values = evaluator.model(nets, progress=lambda pair: print(f"evaluating {pair}", flush=True))
-    table = results.rows(values, resolved, variant, seed, resolved.train.steps, images.fingerprint, device)
+    table = results.rows(values, resolved, variant, seed, resolved.train.steps, images.fingerprint, device, files)
     results.write(table, folder / ROWS)
 
 
@@ -112,14 +115,16 @@ def reference_lines(experiment: Experiment, images: ImageSet, device: torch.devi
     )
 
 
-def _refuse_other_configuration(folder: Path, resolved: Experiment, fingerprint: str) -> None:
+def _refuse_other_configuration(folder: Path, resolved: Experiment, fingerprint: str, files: Mapping[str, str]) -> None:
     path = folder / CONFIG
     if not path.is_file():
         return
     stored = config.load(path)
-    first_line = path.read_text(encoding="utf-8").partition("\n")[0]
-    stored_fingerprint = first_line.removeprefix(_DATA)
-    if training_hash(stored, stored_fingerprint) != training_hash(resolved, fingerprint):
+    head = path.read_text(encoding="utf-8").splitlines()[:2]
+    stored_fingerprint = head[0].removeprefix(_DATA)
+    # Folders of versions before files counted say no hash.
+    stored_hash = head[1].removeprefix(_HASH) if head[1].startswith(_HASH) else None
+    if (stored_hash or training_hash(stored, stored_fingerprint, {})) != training_hash(resolved, fingerprint, files):
         old, new = stored.model_dump(mode="json"), resolved.model_dump(mode="json")
         changed = [
             f"{part}.{key} {old[part][key]} → {new[part][key]}"
@@ -129,6 +134,7 @@ def _refuse_other_configuration(folder: Path, resolved: Experiment, fingerprint:
         ]
         if stored_fingerprint != fingerprint:
             changed.append(f"images {stored_fingerprint} → {fingerprint}")
+        changed = changed or [f"other content of {', '.join(files)}"]
         raise ValueError(
             f"{folder} was made with another configuration ({', '.join(changed)}); "
             "remove the folder, or give another --runs folder or name"

@@ -122,6 +122,10 @@ def evaluate(
     """Measure a trained model: Fréchet distance and LPIPS per pair, per domain, overall."""
     from sg2bench import ablation, config, launch, results
 
+    if protocol is not None and protocol not in config.METRICS:
+        raise ValueError(f"--protocol {protocol}: expected {', '.join(config.METRICS)}")
+    if out.is_dir():
+        raise ValueError(f"--out {out}: is a folder; name the CSV")
     usual = [f"evaluate.protocol={protocol}", "evaluate.metrics=[]"] if protocol else []
     loaded = config.load(experiment, [*usual, *(set_ or [])])
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -141,19 +145,22 @@ def translate(
     references: Annotated[Path | None, typer.Option(help="Folder with a folder of images for each domain.")] = None,
     latent_seeds: Annotated[int | None, typer.Option(min=1, help="Styles per domain, from latents 0 … N-1.")] = None,
     psi: Annotated[float, typer.Option(min=0, max=1, help="Latents: 1 as drawn, toward 0 the domain's mean.")] = 1.0,
-    frames: Annotated[int, typer.Option(min=0, help="Of the animation, from style to style; 0 for none.")] = 8,
+    frames: Annotated[int, typer.Option(min=0, max=60, help="Of the animation, from style to style; 0 for none.")] = 8,
     domains: Annotated[
-        str | None, typer.Option(help="Names in the order of training, as cat,dog; default: those of the folders.")
+        str | None, typer.Option(help="Names in the order of training, as cat,dog; default: the experiment's.")
     ] = None,
     experiment: Annotated[
-        Path | None, typer.Option(help="Experiment that says model and domains; default: what the file's shapes tell.")
+        Path | None,
+        typer.Option(
+            help="Says model and domains; default: config.yaml beside the checkpoint, else the file's shapes."
+        ),
     ] = None,
     variant: Annotated[str | None, typer.Option(help="Its variant; default: the first.")] = None,
     out: Annotated[Path, typer.Option(help="Folder to make.")] = Path("translated"),
     device: Device = "auto",
 ) -> None:
     """Your images in styles of latents or references: single images, grids, an animation between the styles."""
-    from sg2bench import config, launch
+    from sg2bench import ablation, config, launch
     from sg2bench.data import images as image_sets
     from sg2bench.evaluation import gallery
     from sg2bench.models import checkpoints
@@ -163,13 +170,23 @@ def translate(
         raise ValueError("give either --references DIR or --latent-seeds N")
     if references is not None and psi != 1:
         raise ValueError("--psi is for latents; a reference's style is taken as it is")
+    beside = checkpoint.parent / ablation.CONFIG
+    if experiment is None and variant is not None:
+        raise ValueError("--variant goes with --experiment")
+    if experiment is None and beside.is_file():
+        experiment = beside
     if experiment is None:
+        if references is not None and domains is None:
+            raise ValueError("--references needs the names of the domains in the order of training: --domains cat,dog")
         model, number = checkpoints.infer(checkpoint)
-        names = gallery.name_domains(number, domains, references, sources)
+        names = gallery.name_domains(number, domains)
     else:
         loaded = config.load(experiment)
         resolved = loaded.resolve(variant or next(iter(loaded.variants)))
-        model, names = resolved.model, image_sets.load(resolved.data, resolved.model.image_size).domains
+        model = resolved.model
+        names = image_sets.load(resolved.data, model.image_size).domains
+        if domains is not None:
+            names = gallery.name_domains(len(names), domains)
     pictures = gallery.read_folder(sources, model.image_size)
     nets = Networks(model, len(names))
     checkpoints.load(nets, checkpoint, fan_weights=model.fan_weights)
@@ -180,7 +197,7 @@ def translate(
     else:
         styles = gallery.latent_styles(nets, names, latent_seeds or 0, psi)
     count = gallery.write(nets, pictures, styles, out, frames)
-    console.print(f"domains {', '.join(names)}; {count} images, grids, interpolation: {out}", highlight=False)
+    console.print(f"domains {', '.join(names)}; {count} images: {out}", highlight=False)
 
 
 @app.command()

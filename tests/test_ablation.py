@@ -22,7 +22,7 @@ def test_a_run_is_performed_once_and_measured_anew_for_another_protocol(tiny, tm
     (run, _) = ablation.plan(tiny, tmp_path)
     ablation.perform(tiny, "full", 0, run.folder, CPU)
     assert {path.name for path in run.folder.iterdir()} == {
-        *("config.yaml", "train.csv", "rows.csv", "samples", "000004_nets_ema.ckpt", ".lock"),
+        *("config.yaml", "train.csv", "rows.csv", "samples", "000004_nets_ema.ckpt", "000004_nets.ckpt", ".lock"),
     }
     assert [r.state for r in ablation.plan(tiny, tmp_path)] == ["skipped", "waiting"]
     plain = tiny.model_dump(mode="json")

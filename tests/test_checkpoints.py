@@ -83,6 +83,13 @@ def test_a_file_with_high_pass_skip_is_refused_without_and_at_another_strength(t
         checkpoints.load(networks(w_hpf=2), path)
 
 
+@pytest.mark.parametrize("condition", ["latent", "label", "label_map"])
+def test_a_file_of_another_condition_is_named_as_such(tmp_path, condition):
+    path = checkpoints.save_ema(networks(), tmp_path, 1)
+    with pytest.raises(ValueError, match="the file was made with another model.condition"):
+        checkpoints.load(networks(condition=condition), path)
+
+
 def test_a_refused_file_changes_nothing(tmp_path):
     """The generator fits, the mapping network does not."""
     path = checkpoints.save_ema(networks(), tmp_path, 1)

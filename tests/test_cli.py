@@ -102,6 +102,12 @@ def test_help_names_every_command(cli):
         (("ablate", SMOKE, "--set", "data.source=emoji", "--set", "data.root=x"), ("sg2bench data fetch emoji",)),
         (("run", SMOKE, "--variant", "no_sd", "--seed", "0"), ("no variant `no_sd`, did you mean `no_ds`?",)),
         (("evaluate", "none.ckpt", "--experiment", SMOKE), ("none.ckpt: no such checkpoint",)),
+        (("evaluate", "x.ckpt", "--experiment", SMOKE, "--protocol", "bogus"), ("expected offline, standard, paper",)),
+        (("evaluate", "x.ckpt", "--experiment", SMOKE, "--out", "."), ("--out .: is a folder; name the CSV",)),
+        (
+            ("evaluate", "x.ckpt", "--experiment", SMOKE, "--set", "evaluate.protocol=[a]"),
+            ("evaluate.protocol: Input",),
+        ),
         (("report", "none.csv"), ("none.csv: no such file",)),
         (("check", "none.csv", "--baseline", "none.csv"), ("none.csv: no such file",)),
         (("data", "fetch", "afhq"), ("no image set `afhq` to fetch (known: emoji)",)),
@@ -130,7 +136,7 @@ def test_interrupted_and_repeated(cli, tmp_path):
     """Ctrl-C stops the runs; the same command goes on and gives what an uninterrupted one gives."""
     settings = [
         "--set",
-        "train.steps=60",
+        "train.steps=150",
         "--set",
         "seeds=[0]",
         "--set",
@@ -141,7 +147,7 @@ def test_interrupted_and_repeated(cli, tmp_path):
     command = [sys.executable, "-m", "sg2bench", "ablate", str(SMOKE), *settings, "--runs", "cut"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     log = tmp_path / "cut/smoke/full/seed-0/train.csv"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not (log.is_file() and log.read_text().count("\n") > 10):
         assert time.monotonic() < deadline
         time.sleep(0.05)

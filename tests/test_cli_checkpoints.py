@@ -72,13 +72,43 @@ def test_a_checkpoint_of_another_model_is_refused(quick_cli, tmp_path, experimen
     assert not (tmp_path / "rows.csv").exists()
 
 
+def test_damaged_and_odd_files_are_refused(quick_cli, tmp_path, experiment):
+    state = torch.load(saved(tmp_path, experiment), weights_only=True)
+    odd = {
+        "empty": b"",
+        "cut off": (tmp_path / "100000_nets_ema.ckpt").read_bytes()[:5000],
+        "numbers for keys": {"generator": {1: torch.zeros(2)}},
+        "no size": state | {"generator": state["generator"] | {"from_rgb.weight": torch.tensor(1.0)}},
+    }
+    for name, content in odd.items():
+        path = tmp_path / f"{name}.ckpt"
+        path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+        assert_refused(quick_cli("evaluate", path, "--experiment", "tiny.yaml"), str(path))
+        assert_refused(quick_cli("translate", path, "--sources", ".", "--latent-seeds", 1), str(path))
+
+
+def test_another_file_to_begin_with_is_another_run(quick_cli, tmp_path, experiment):
+    """By its content, wherever it lies; and a finished run's rows keep the hash of the file it began with."""
+    nets, discriminator = Networks(experiment.model, 3), build_discriminator(experiment.model, 3)
+    checkpoints.save(nets, discriminator, tmp_path, 7)
+    command = ("run", "tiny.yaml", "--variant", "full", "--seed", 0, "--set", "train.start_from=000007_nets.ckpt")
+    assert quick_cli(*command).returncode == 0
+    assert (tmp_path / "runs/tiny/full/seed-0/000002_nets.ckpt").is_file()
+    checkpoints.save(Networks(experiment.model, 3), discriminator, tmp_path, 7)
+    assert_refused(quick_cli(*command), "made with another configuration (other content of train.start_from)")
+
+
 def test_code_in_a_checkpoint_is_refused(quick_cli, tmp_path, experiment):
     class Evil:
         def __reduce__(self):
             return (tmp_path / "ran").write_text, ("x",)
 
     (tmp_path / "evil.ckpt").write_bytes(pickle.dumps({"generator": Evil()}))
-    assert_refused(quick_cli("evaluate", "evil.ckpt", "--experiment", "tiny.yaml"), "evil.ckpt: not a checkpoint")
+    assert_refused(
+        quick_cli("evaluate", "evil.ckpt", "--experiment", "tiny.yaml"),
+        "evil.ckpt: not a checkpoint that can be loaded safely",
+        "(none of it was run)",
+    )
     assert not (tmp_path / "ran").exists()
 
 
@@ -106,14 +136,17 @@ def test_training_begins_with_published_networks(quick_cli, tmp_path, experiment
         for key, value in net.items():
             torch.testing.assert_close(value, state[name][key], atol=1e-6, rtol=1e-4)
     missing = "--set", "train.start_from=none.ckpt"
-    assert_refused(quick_cli(*where, *missing, "--runs", "none"), "none.ckpt: no such checkpoint")
-    assert_refused(quick_cli("ablate", "tiny.yaml", *missing), "train.start_from: none.ckpt: No such file")
+    for command in (where, ("ablate", "tiny.yaml")):
+        assert_refused(quick_cli(*command, *missing, "--runs", "none"), "train.start_from: none.ckpt: No such file")
 
 
 def test_translate_by_latents_and_by_references(quick_cli, tmp_path, experiment):
     path = saved(tmp_path, experiment)
     assert quick_cli("data", "draw", "--out", "critters", "--experiment", "tiny.yaml").returncode == 0
-    process = quick_cli("translate", path, "--sources", "critters/val", "--latent-seeds", 2, "--psi", 0.7)
+    process = quick_cli(
+        *("translate", path, "--sources", "critters/val", "--latent-seeds", 2, "--psi", 0.7),
+        *("--domains", "bunny,cat,dog"),
+    )
     assert process.returncode == 0, process.stderr
     assert "domains bunny, cat, dog; 72 images" in process.stdout
     assert len(list((tmp_path / "translated/images/cat2dog").glob("*.png"))) == 8
@@ -121,7 +154,7 @@ def test_translate_by_latents_and_by_references(quick_cli, tmp_path, experiment)
         assert animation.n_frames == 3 * 2 * 8
     process = quick_cli(
         *("translate", path, "--sources", "critters/val/cat", "--references", "critters/train", "--frames", 0),
-        *("--out", "by-reference"),
+        *("--out", "by-reference", "--experiment", "tiny.yaml"),
     )
     assert process.returncode == 0, process.stderr
     assert "72 images" in process.stdout
@@ -135,7 +168,10 @@ def test_translate_refuses(quick_cli, tmp_path, experiment):
     wanted = ("translate", path, "--sources", "in")
     assert_refused(quick_cli(*wanted), "give either --references DIR or --latent-seeds N")
     assert_refused(quick_cli(*wanted, "--references", "in", "--psi", 0.5), "--psi is for latents")
-    assert_refused(quick_cli(*wanted, "--references", "in"), "domain-0", "found `.`", "--domains")
+    assert_refused(quick_cli(*wanted, "--references", "in"), "needs the names of the domains", "--domains cat,dog")
+    named = ("--domains", "bunny,cat,dog")
+    assert_refused(quick_cli(*wanted, "--references", "in", *named), "named by domain (bunny, cat, dog)", "found `.`")
+    assert_refused(quick_cli(*wanted, "--latent-seeds", 1, "--variant", "full"), "--variant goes with --experiment")
     assert_refused(quick_cli(*wanted, "--latent-seeds", 1, "--domains", "a,b"), "the model's 3 domains")
     assert_refused(quick_cli(*wanted, "--latent-seeds", 1, "--out", "in"), "in: exists already")
     assert_refused(quick_cli("translate", path, "--sources", "none", "--latent-seeds", 1), "none: no such folder")

@@ -114,12 +114,16 @@ def test_a_group_of_keys_changes_just_the_keys_it_names(tmp_path):
 def test_hash_changes_with_what_decides_the_weights_and_with_nothing_else(tiny):
     def with_(**changes):
         changed = config._with_overrides(tiny.model_dump(mode="json"), changes)
-        return training_hash(Experiment.model_validate(changed), "images")
+        return training_hash(Experiment.model_validate(changed), "images", {})
 
-    base = training_hash(tiny, "images")
+    base = training_hash(tiny, "images", {})
     assert base == with_(name="other", **{"evaluate.resize": 32, "train.log_every": 7, "train.save_every": 9})
-    changed = [training_hash(tiny, "others"), *(with_(**{key: 5}) for key in ("loss.ds", "train.steps"))]
-    assert len({base, *changed}) == 4
+    changed = [
+        training_hash(tiny, "others", {}),
+        training_hash(tiny, "images", {"train.start_from": "1"}),
+        *(with_(**{key: 5}) for key in ("loss.ds", "train.steps")),
+    ]
+    assert len({base, *changed}) == 5
 
 
 @given(st.recursive(st.none() | st.integers() | st.text(), lambda s: st.lists(s) | st.dictionaries(st.text(), s)))

@@ -128,15 +128,16 @@ def test_too_few_images_are_refused(tiny):
 
 @pytest.fixture(scope="module")
 def golden_evaluator(tmp_path_factory):
-    """An evaluator, made once, so that cases share the real statistics; the golden Inception is torchvision's."""
+    """Makes evaluators whose torchvision Inception is the golden one; cases of one configuration share theirs."""
     made = {}
 
     def make(config):
-        if not made:
+        key = repr(config)
+        if key not in made:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(weights, "inception_torchvision", golden.inception_state)
-                made["it"] = Evaluator(paper_experiment(config), golden_images(config))
-        return made["it"]
+                made[key] = Evaluator(paper_experiment(config), golden_images(config))
+        return made[key]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SG2BENCH_CACHE", str(tmp_path_factory.mktemp("golden")))
@@ -144,13 +145,20 @@ def golden_evaluator(tmp_path_factory):
 
 
 def golden_images(config):
-    return images.load(Data(source="folder", root=golden.FOLDER / config["images"].partition("/{")[0]), 64)
+    return images.load(
+        Data(source="folder", root=golden.FOLDER / config["images"].partition("/{")[0]), config["img_size"]
+    )
 
 
 def paper_experiment(config):
     return Experiment(
         name="golden",
-        model={"image_size": config["img_size"], "max_width": config["max_conv_dim"]},
+        model={
+            "image_size": config["img_size"],
+            "max_width": config["max_conv_dim"],
+            "style_dim": config["style_dim"],
+            "latent_dim": config["latent_dim"],
+        },
         evaluate={
             "protocol": "paper",
             "outputs_per_source": config["num_outs_per_domain"],
@@ -178,7 +186,7 @@ def golden_guidance(task, names, latent_dim):
 
 
 @golden.needs_golden
-@pytest.mark.parametrize("case", golden.cases("evaluation"))
+@pytest.mark.parametrize("case", golden.first(golden.cases("evaluation")))
 def test_golden_evaluation(case, golden_evaluator, monkeypatch):
     """LPIPS of every batch and task, FID of every task, and their means, under the `paper` protocol."""
     config, expected = case["config"], golden.load(case)
@@ -227,7 +235,9 @@ def test_golden_evaluation(case, golden_evaluator, monkeypatch):
 
 def assert_stored_fakes(raw, task, outputs):
     """`<source>_<output>.png`, both counted from 1: within a level, in a few pixels."""
-    for file in (golden.FOLDER / "evaluation/fakes" / task).glob("*.png"):
+    files = list((golden.FOLDER / "evaluation/fakes" / task).glob("*.png"))
+    assert files
+    for file in files:
         source, output = map(int, file.stem.split("_"))
         ours = to_uint8(raw[(source - 1) * outputs + output - 1]).permute(1, 2, 0).numpy().astype(int)
         off = np.abs(ours - np.asarray(images.read_image(file)).astype(int))

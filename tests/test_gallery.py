@@ -47,12 +47,20 @@ def test_read_folder_takes_images_there_and_one_level_below(folder):
         gallery.read_folder(folder / "empty", 32)
 
 
-def test_domains_are_named_as_given_by_folders_or_by_number(folder):
-    assert gallery.name_domains(2, "cat, dog", folder) == ("cat", "dog")
-    assert gallery.name_domains(2, None, None, folder) == ("bunny", "cat")
-    assert gallery.name_domains(3, None, folder) == ("domain-0", "domain-1", "domain-2")
+def test_hidden_folders_are_no_sources(folder):
+    (folder / ".cache").mkdir()
+    Image.new("RGB", (9, 9)).save(folder / ".cache/x.png")
+    assert {picture.group for picture in gallery.read_folder(folder, 32)} == {"bunny", "cat"}
+
+
+def test_domains_are_named_as_given_or_by_number():
+    assert gallery.name_domains(2, "cat, dog") == ("cat", "dog")
+    assert gallery.name_domains(3, None) == ("domain-0", "domain-1", "domain-2")
     with pytest.raises(ValueError, match="name each of the model's 2 domains once"):
         gallery.name_domains(2, "cat,cat")
+    for odd in ("../up", "a/b", ".cat", "", "a\\b"):
+        with pytest.raises(ValueError, match="cannot name a folder"):
+            gallery.name_domains(2, f"cat,{odd}")
 
 
 def test_psi_draws_latent_styles_toward_the_domain_s_mean(nets):
@@ -99,17 +107,37 @@ def test_write_makes_images_grids_styles_and_an_animation(nets, folder, tmp_path
         gallery.write(nets, sources, styles, out, frames=0)
 
 
-def test_many_sources_fill_several_sheets_and_references_stand_to_the_left(nets, folder, tmp_path):
+def test_many_sources_and_styles_fill_several_sheets_and_references_stand_to_the_left(nets, folder, tmp_path):
     (cat,) = gallery.read_folder(folder / "cat", 32)
     sources = [gallery.Picture(".", f"{number:02d}", cat.pixels) for number in range(12)]
-    styles = gallery.reference_styles(nets, DOMAINS, gallery.read_folder(folder, 32), folder)
+    references = [gallery.Picture("cat", f"{number:02d}", cat.pixels) for number in range(11)]
+    references.append(gallery.Picture("bunny", "a", cat.pixels))
+    styles = gallery.reference_styles(nets, DOMAINS, references, folder)
     gallery.write(nets, sources, styles, tmp_path / "out", frames=0)
     sizes = {path.name: read_image(path).size for path in (tmp_path / "out/grids").iterdir()}
+    ten, two = 11 * 64, 3 * 64
     assert sizes == {
-        "bunny-1.png": (11 * 64, 3 * 64 + 4),
-        "bunny-2.png": (3 * 64, 3 * 64 + 4),
-        "cat-1.png": (11 * 64, 2 * 64 + 4),
-        "cat-2.png": (3 * 64, 2 * 64 + 4),
+        "bunny-1.png": (ten, 2 * 64 + 4),
+        "bunny-2.png": (two, 2 * 64 + 4),
+        "cat-1-1.png": (ten, ten + 4),
+        "cat-1-2.png": (ten, 2 * 64 + 4),
+        "cat-2-1.png": (two, ten + 4),
+        "cat-2-2.png": (two, 2 * 64 + 4),
     }
-    assert (tmp_path / "out/images/cat/11_01.png").is_file()
+    assert (tmp_path / "out/images/cat/11_11.png").is_file()
     assert not (tmp_path / "out/interpolation.webp").exists()
+
+
+def test_the_animation_s_sources_come_from_all_folders():
+    pictures = [gallery.Picture(group, str(n), torch.zeros(3, 2, 2)) for group in "abc" for n in range(9)]
+    assert [picture.group for picture in gallery._spread(pictures)] == list("aabbcc")
+    assert len(gallery._spread(pictures[:2])) == 2
+    assert gallery._page(0, 10) == ""
+    assert gallery._page(0, 11) == "-1"
+    assert gallery._page(10, 101) == "-02"
+
+
+def test_a_model_without_style_takes_no_references(tiny, folder):
+    model = tiny.model.model_copy(update={"condition": "label"})
+    with pytest.raises(ValueError, match="takes no references"):
+        gallery.reference_styles(Networks(model, 2), DOMAINS, gallery.read_folder(folder, 32), folder)

@@ -79,7 +79,9 @@ def test_golden_order_of_references(case):
     config, first = case["config"], golden.load(case)["tasks"][0]["batches"][0]
     if "references" not in first or first["sources"] != sorted(first["sources"]):
         pytest.skip("the order of this case is not by name")
-    found = images.load(Data(source="folder", root=golden.FOLDER / case["config"]["images"].partition("/{")[0]), 64)
+    found = images.load(
+        Data(source="folder", root=golden.FOLDER / case["config"]["images"].partition("/{")[0]), config["img_size"]
+    )
     evaluate = paper(outputs_per_source=config["num_outs_per_domain"], batch_size=config["val_batch_size"])
     guidance = published(found, evaluate, shuffle=False)
     assert list(guidance) == [(task["source"], task["target"]) for task in golden.load(case)["tasks"]]

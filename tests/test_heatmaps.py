@@ -61,7 +61,10 @@ def mass(mask):
 @pytest.mark.parametrize("case", [case for case in golden.cases("fan") if not case.values[0]["weights"]])
 def test_golden_masks_from_heat(case):
     stored = golden.load(case)
-    heats = {"sigma4": blobs(4), "sigma9": blobs(9), "zeros": blobs(4)}
+    heats = {
+        name: blobs(int(name.removeprefix("sigma"))) for name in {key.split("_")[0] for key in stored if "sigma" in key}
+    }
+    heats["zeros"] = blobs(4)
     heats["zeros"][:, ::3] = 0
     for name, heat in heats.items():
         for index, mask in enumerate(from_heat(heat)):

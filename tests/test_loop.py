@@ -28,20 +28,20 @@ def image_set(tiny):
 
 
 def test_training_writes_a_log_and_the_averaged_networks(tiny, image_set, tmp_path):
-    nets = loop.train(tiny, 0, image_set, tmp_path, CPU)
+    nets = loop.train(tiny, 0, image_set, tmp_path, CPU, "hash")
     log = pd.read_csv(tmp_path / "train.csv")
     assert log["step"].tolist() == [1, 2, 3, 4]
     assert log["ds_weight"].tolist() == [1, 0.75, 0.5, 0.25]
     assert len([c for c in log.columns if "/" in c]) == 14
-    assert [path.name for path in tmp_path.glob("*.ckpt")] == ["000004_nets_ema.ckpt"]
+    assert {path.name for path in tmp_path.glob("*.ckpt")} == {"000004_nets_ema.ckpt", "000004_nets.ckpt"}
     assert not (tmp_path / "checkpoint.pt").exists()
-    assert same(nets, loop.train(tiny, 0, image_set, tmp_path, CPU))
+    assert same(nets, loop.train(tiny, 0, image_set, tmp_path, CPU, "hash"))
 
 
 def test_an_interrupted_run_goes_on_to_the_same_result(tiny, image_set, tmp_path, monkeypatch):
     for name in ("whole", "cut"):
         (tmp_path / name).mkdir()
-    whole = loop.train(tiny, 0, image_set, tmp_path / "whole", CPU)
+    whole = loop.train(tiny, 0, image_set, tmp_path / "whole", CPU, "hash")
     step, calls = loop.train_step, []
 
     def failing(*arguments):
@@ -52,9 +52,9 @@ def test_an_interrupted_run_goes_on_to_the_same_result(tiny, image_set, tmp_path
 
     monkeypatch.setattr(loop, "train_step", failing)
     with pytest.raises(KeyboardInterrupt):
-        loop.train(tiny, 0, image_set, tmp_path / "cut", CPU)
+        loop.train(tiny, 0, image_set, tmp_path / "cut", CPU, "hash")
     monkeypatch.setattr(loop, "train_step", step)
-    again = loop.train(tiny, 0, image_set, tmp_path / "cut", CPU)
+    again = loop.train(tiny, 0, image_set, tmp_path / "cut", CPU, "hash")
     assert same(whole, again)
     logs = [(tmp_path / name / "train.csv").read_text() for name in ("whole", "cut")]
     assert logs[0] == logs[1]
@@ -76,17 +76,17 @@ def test_a_log_that_ran_ahead_of_the_checkpoint_or_is_empty_is_no_obstacle(tmp_p
 def test_seeds_differ_and_variants_of_a_seed_begin_alike(tiny, image_set, tmp_path):
     for name in "abc":
         (tmp_path / name).mkdir()
-    a = loop.train(tiny, 0, image_set, tmp_path / "a", CPU)
-    b = loop.train(tiny, 1, image_set, tmp_path / "b", CPU)
+    a = loop.train(tiny, 0, image_set, tmp_path / "a", CPU, "hash")
+    b = loop.train(tiny, 1, image_set, tmp_path / "b", CPU, "hash")
     assert not same(a, b)
-    loop.train(changed(tiny, loss={"ds": 0}), 0, image_set, tmp_path / "c", CPU)
+    loop.train(changed(tiny, loss={"ds": 0}), 0, image_set, tmp_path / "c", CPU, "hash")
     full, no_ds = (pd.read_csv(tmp_path / name / "train.csv").iloc[0] for name in "ac")
     assert full["d_latent/real"] == no_ds["d_latent/real"]
     assert full["g_latent/cyc"] == no_ds["g_latent/cyc"]
 
 
 def test_a_term_that_ends_early_leaves_its_column_empty(tiny, image_set, tmp_path):
-    loop.train(changed(tiny, loss={"ds_steps": 2}), 0, image_set, tmp_path, CPU)
+    loop.train(changed(tiny, loss={"ds_steps": 2}), 0, image_set, tmp_path, CPU, "hash")
     log = pd.read_csv(tmp_path / "train.csv")
     assert log["g_latent/ds"].notna().tolist() == [True, True, False, False]
     assert log["g_latent/cyc"].notna().all()
@@ -94,13 +94,13 @@ def test_a_term_that_ends_early_leaves_its_column_empty(tiny, image_set, tmp_pat
 
 def test_divergence_is_an_error_with_its_term(tiny, image_set, tmp_path):
     with pytest.raises(ValueError, match=r"step \d: .* training diverged; try a lower learning rate"):
-        loop.train(changed(tiny, train={"learning_rate": 1e30}), 0, image_set, tmp_path, CPU)
+        loop.train(changed(tiny, train={"learning_rate": 1e30}), 0, image_set, tmp_path, CPU, "hash")
 
 
 def test_a_checkpoint_of_another_configuration_is_refused(tiny, image_set, tmp_path):
     long = changed(tiny, train={"steps": 5})
-    loop.train(long, 0, image_set, tmp_path, CPU)
+    loop.train(long, 0, image_set, tmp_path, CPU, "hash")
     torch.save({"step": 2, "config_hash": "other", "state": {}}, tmp_path / "checkpoint.pt")
     (tmp_path / "000005_nets_ema.ckpt").unlink()
     with pytest.raises(ValueError, match="belongs to another configuration"):
-        loop.train(long, 0, image_set, tmp_path, CPU)
+        loop.train(long, 0, image_set, tmp_path, CPU, "hash")

@@ -63,7 +63,7 @@ def formula():
 
 def golden_groups(case):
     """Ten batches of images (N, 3, H, W) float32 by the name of the group."""
-    for name in ("small", "big"):
+    for name in (name for name in case["inputs"] if name != "png"):
         text = case["inputs"][name]
         shape = tuple(map(int, re.search(r"shape \(([\d,]+)\)", text).group(1).split(",")))
         scale = float((re.search(r"([\d.]+) \* uniform", text) or ["", 1])[1])
@@ -106,7 +106,7 @@ def test_golden_lpips(case, weights_of, request):
 
 def test_equal_outputs_have_no_diversity_and_pairs_do_not_mix_sources(alexnet):
     one = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
-    assert diversity(alexnet(one.repeat_interleave(3, 0)).layers, alexnet.heads, 3).max() < 1e-10
+    assert diversity(alexnet(one.repeat_interleave(3, 0)).layers, alexnet.heads, 3).max() == 0
 
 
 def test_variance_identity_on_plain_numbers():

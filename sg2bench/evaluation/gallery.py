@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +18,11 @@ from sg2bench import cache
 from sg2bench.data.images import EXTENSIONS, read_image
 from sg2bench.evaluation.grids import tiles
 from sg2bench.evaluation.translate import to_float, to_uint8
+from sg2bench.models.blocks import Encoded
 from sg2bench.models.networks import Networks
 
-_ACROSS = 10
-_ANIMATED_SOURCES, _ANIMATED_STYLES = 6, 4
+_SHEET = 10
+_ANIMATED_SOURCES, _ANIMATED_DOMAINS, _ANIMATED_STYLES = 6, 6, 4
 _MEAN_OF = 10_000
 _MILLISECONDS = 80
 
@@ -51,7 +53,7 @@ def read_folder(folder: Path, image_size: int) -> list[Picture]:
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")
-    found = [*folder.iterdir(), *folder.glob("*/*")]
+    found = [*folder.iterdir(), *(path for path in folder.glob("*/*") if path.parent.name[0] != ".")]
     files = sorted(
         path for path in found if path.suffix.lower() in EXTENSIONS and path.is_file() and path.name[0] != "."
     )
@@ -67,22 +69,19 @@ def read_folder(folder: Path, image_size: int) -> list[Picture]:
     return list(pictures.values())
 
 
-def name_domains(number: int, named: str | None, *folders: Path | None) -> tuple[str, ...]:
-    """Names of a model's domains, in the order of its labels: as given, or the folders, or `domain-0` and so on.
+def name_domains(number: int, named: str | None) -> tuple[str, ...]:
+    """Names of a model's domains, in the order of its labels: as given, else `domain-0` and so on.
 
-    Raises ValueError if other than `number` names are given.
+    Raises ValueError if other than `number` names are given, or one that cannot be a folder's.
     """
-    if named is not None:
-        names = tuple(name.strip() for name in named.split(","))
-        if len(names) != number or len(set(names)) != number:
-            raise ValueError(f"--domains {named}: name each of the model's {number} domains once, in training's order")
-        return names
-    for folder in folders:
-        if folder is not None and folder.is_dir():
-            inside = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-            if len(inside) == number:
-                return tuple(inside)
-    return tuple(f"domain-{label}" for label in range(number))
+    if named is None:
+        return tuple(f"domain-{label}" for label in range(number))
+    names = tuple(name.strip() for name in named.split(","))
+    if len(names) != number or len(set(names)) != number:
+        raise ValueError(f"--domains {named}: name each of the model's {number} domains once, in training's order")
+    if odd := [name for name in names if not re.fullmatch(r"[^./\\][^/\\]*", name)]:
+        raise ValueError(f"--domains {named}: `{odd[0]}` cannot name a folder")
+    return names
 
 
 @torch.inference_mode()
@@ -109,7 +108,12 @@ def latent_styles(nets: Networks, domains: Sequence[str], seeds: int, psi: float
 
 @torch.inference_mode()
 def reference_styles(nets: Networks, domains: Sequence[str], references: Sequence[Picture], where: Path) -> list[Style]:
-    """Styles of reference images, each of the domain that its folder names. Raises ValueError for an unknown domain."""
+    """Styles of reference images, each of the domain that its folder names.
+
+    Raises ValueError for an unknown domain, or if the model takes no references.
+    """
+    if nets.condition.startswith("label"):
+        raise ValueError("this model takes no references: it is given the domain alone; use --latent-seeds 1")
     device = next(nets.parameters()).device
     styles = []
     for picture in references:
@@ -130,47 +134,56 @@ def write(nets: Networks, sources: Sequence[Picture], styles: Sequence[Style], o
 
     `images/<folder of the source>2<domain>/<source>_<number of the style>.png` (`images/<domain>/` where the sources
     lie in no folders), `styles.csv` with the number of each style, counted from 1 in its domain, `grids/<domain>.png`
-    (sources across, styles down), and, unless `frames` is 0, `interpolation.webp`, which moves through the first
-    styles of each domain in as many frames a step. Raises ValueError if `out` exists.
+    (ten sources across, ten styles down, on as many sheets as that takes), and, unless `frames` is 0,
+    `interpolation.webp`, which moves through the first styles of the first domains in as many frames a step. Raises
+    ValueError if `out` exists.
     """
     if out.exists():
         raise ValueError(f"{out}: exists already; give a folder that does not")
     nets.eval()
-    domains = list(dict.fromkeys(style.domain for style in styles))
-    numbered = [(number, style) for d in domains for number, style in enumerate(_of(styles, d), 1)]
+    device = next(nets.parameters()).device
+    domains = {style.domain: [other for other in styles if other.domain == style.domain] for style in styles}
     with cache.atomic_folder(out) as work:
-        _write_styles(numbered, work / "styles.csv")
-        for start in track(range(0, len(sources), _ACROSS), "Translating", transient=True):
-            some = sources[start : start + _ACROSS]
-            rows = dict(zip((id(style) for _, style in numbered), _rows(nets, some, numbered), strict=True))
-            for number, style in numbered:
-                for source, image in zip(some, rows[id(style)], strict=True):
-                    pair = style.domain if source.group == "." else f"{source.group}2{style.domain}"
-                    _save(image, work / "images" / pair / f"{source.stem}_{number:02d}.png")
-            for domain in domains:
-                sheet = [[style.reference, *rows[id(style)]] for style in _of(styles, domain)]
-                page = f"-{start // _ACROSS + 1}" if len(sources) > _ACROSS else ""
-                (work / "grids").mkdir(exist_ok=True)
-                _sheet(some, sheet).save(work / "grids" / f"{domain}{page}.png")
+        _write_styles(domains, work / "styles.csv")
+        (work / "grids").mkdir()
+        for across in track(range(0, len(sources), _SHEET), "Translating", transient=True):
+            some = sources[across : across + _SHEET]
+            encoded = nets.encode(to_float(torch.stack([source.pixels for source in some]).to(device)))
+            for domain, of_domain in domains.items():
+                for down in range(0, len(of_domain), _SHEET):
+                    rows = []
+                    for number, style in enumerate(of_domain[down : down + _SHEET], down + 1):
+                        outputs = _in_style(nets, encoded, style.code)
+                        rows.append([style.reference, *outputs])
+                        for source, image in zip(some, outputs, strict=True):
+                            pair = domain if source.group == "." else f"{source.group}2{domain}"
+                            _save(image, work / "images" / pair / f"{source.stem}_{number:02d}.png")
+                    name = domain + _page(across, len(sources)) + _page(down, len(of_domain))
+                    _sheet(some, rows).save(work / "grids" / f"{name}.png")
         if frames:
-            _animate(nets, sources[:_ANIMATED_SOURCES], styles, domains, frames, work / "interpolation.webp")
+            _animate(nets, _spread(sources), domains, frames, work / "interpolation.webp")
     return len(sources) * len(styles)
 
 
-def _of(styles: Sequence[Style], domain: str) -> list[Style]:
-    return [style for style in styles if style.domain == domain]
+def _page(start: int, total: int) -> str:
+    """`-03` for the third of several sheets, zeros in front so that they sort; nothing for the only one."""
+    last = -(-total // _SHEET)
+    return f"-{start // _SHEET + 1:0{len(str(last))}d}" if last > 1 else ""
+
+
+def _spread(sources: Sequence[Picture]) -> list[Picture]:
+    """A few sources, from all folders alike."""
+    few = min(_ANIMATED_SOURCES, len(sources))
+    return [sources[place * len(sources) // few] for place in range(few)]
 
 
 def _latents(seed: int, number: int, latent_dim: int) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed).standard_normal((number, latent_dim), dtype=np.float32))
 
 
-def _rows(nets: Networks, sources: Sequence[Picture], numbered: Sequence[tuple[int, Style]]) -> Iterator[Tensor]:
-    """All sources in one style after the other, uint8 (n, 3, S, S); the sources are encoded once."""
-    device = next(nets.parameters()).device
-    encoded = nets.encode(to_float(torch.stack([source.pixels for source in sources]).to(device)))
-    for _, style in numbered:
-        yield to_uint8(nets.decode(encoded, style.code.expand(len(sources), -1))).cpu()
+def _in_style(nets: Networks, encoded: Encoded, code: Tensor) -> Tensor:
+    """The encoded sources in one style, uint8 (n, 3, S, S)."""
+    return to_uint8(nets.decode(encoded, code.expand(len(encoded.features), -1))).cpu()
 
 
 def _sheet(sources: Sequence[Picture], rows: Sequence[Sequence[Tensor | None]]) -> Image.Image:
@@ -187,24 +200,25 @@ def _save(image: Tensor, path: Path) -> None:
     Image.fromarray(image.permute(1, 2, 0).numpy()).save(path)
 
 
-def _write_styles(numbered: Sequence[tuple[int, Style]], path: Path) -> None:
+def _write_styles(domains: Mapping[str, Sequence[Style]], path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["domain", "number", "style"])
-        writer.writerows([style.domain, number, style.name] for number, style in numbered)
+        for domain, styles in domains.items():
+            writer.writerows([domain, number, style.name] for number, style in enumerate(styles, 1))
 
 
 def _animate(
-    nets: Networks, sources: Sequence[Picture], styles: Sequence[Style], domains: Sequence[str], frames: int, path: Path
+    nets: Networks, sources: Sequence[Picture], domains: Mapping[str, Sequence[Style]], frames: int, path: Path
 ) -> None:
     """Sources above, below them the same in a style that moves, linearly from code to code and back to the first."""
-    stops = [style.code for domain in domains for style in _of(styles, domain)[:_ANIMATED_STYLES]]
+    some = list(domains.values())[:_ANIMATED_DOMAINS]
+    stops = [style.code for styles in some for style in styles[:_ANIMATED_STYLES]]
     moves = zip(stops, [*stops[1:], stops[0]], strict=True)
     codes = [torch.lerp(a, b, step / frames) for a, b in moves for step in range(frames)]
-    between = [(0, Style("", "", code)) for code in codes]
     still = [source.pixels for source in sources]
+    encoded = nets.encode(to_float(torch.stack(still).to(codes[0].device)))
     pictures = [
-        tiles([still, list(row)])
-        for row in track(_rows(nets, sources, between), "Interpolating", total=len(between), transient=True)
+        tiles([still, list(_in_style(nets, encoded, code))]) for code in track(codes, "Interpolating", transient=True)
     ]
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=_MILLISECONDS, loop=0, quality=90)

@@ -31,10 +31,11 @@ class Guidance:
 
 def guide(images: ImageSet, evaluate: Evaluate, mode: Mode, latent_dim: int) -> dict[Pair, Guidance]:
     """The guidance of every ordered pair (source, target), by target."""
-    if Protocol(evaluate).as_published and mode == "reference":
+    as_published = Protocol(evaluate).as_published
+    if as_published and mode == "reference":
         return published(images, evaluate, shuffle=True)
     return {
-        (source, target): _each_alike(images, evaluate, mode, source, target, latent_dim)
+        (source, target): _each_alike(images, evaluate, mode, source, target, latent_dim, shuffle=as_published)
         for target in images.domains
         for source in images.domains
         if source != target
@@ -47,9 +48,9 @@ def source_count(images: ImageSet, evaluate: Evaluate, domain: str) -> int:
 
 
 def _each_alike(
-    images: ImageSet, evaluate: Evaluate, mode: Mode, source: str, target: str, latent_dim: int
+    images: ImageSet, evaluate: Evaluate, mode: Mode, source: str, target: str, latent_dim: int, shuffle: bool
 ) -> Guidance:
-    """Sources in order; latents standard normal; references at random, none twice for a source while there are enough.
+    """Latents standard normal; references at random, none twice for a source while there are enough.
 
     The same for a pair whatever else is evaluated.
     """
@@ -57,7 +58,7 @@ def _each_alike(
     rng = np.random.default_rng([evaluate.seed, zlib.crc32(f"{mode}:{source}:{target}".encode())])
     if mode == "latent":
         latents = rng.standard_normal((count * outputs, latent_dim), dtype=np.float32)
-        return Guidance(np.arange(count), latents=latents.reshape(count, outputs, latent_dim))
+        return Guidance(_order(count, rng if shuffle else None), latents=latents.reshape(count, outputs, latent_dim))
     references = images.count("val", target)
     rounds = -(-outputs // references)
     chosen = [np.concatenate([rng.permutation(references) for _ in range(rounds)])[:outputs] for _ in range(count)]

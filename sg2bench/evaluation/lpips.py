@@ -21,6 +21,7 @@ def diversity(activations: Sequence[Tensor], heads: Sequence[Tensor], outputs: i
     for layer, head in zip(activations, heads, strict=True):
         unit = layer / (layer.square().sum(1, keepdim=True).sqrt() + 1e-10)
         unit = unit.view(-1, outputs, *unit.shape[1:])
+        unit = unit - unit[:, :1]  # the same variance, and exactly 0 for equal outputs
         variance = (unit - unit.mean(1, keepdim=True)).square().sum(1) / (outputs - 1)  # torch's var takes 3 times this
         total += 2 * (variance.mean((2, 3)).double() @ head.double())
     return total

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sg2bench import cache, weights
-from sg2bench.config import Model
+from sg2bench.config import Experiment, Model
 from sg2bench.models.networks import Networks
 
 StateDict = dict[str, Tensor]
@@ -24,9 +24,17 @@ _OPTIONAL = "hpf.filter"
 
 def save_ema(nets: Networks, folder: Path, step: int) -> Path:
     """Write `<step>_nets_ema.ckpt` with the networks that make images."""
-    path = folder / f"{step:06d}_nets_ema.ckpt"
+    return _save(_states(nets), folder / f"{step:06d}_nets_ema.ckpt")
+
+
+def save(nets: Networks, discriminator: nn.Module, folder: Path, step: int) -> Path:
+    """Write `<step>_nets.ckpt`, which another training can begin with."""
+    return _save(_states(nets) | {"discriminator": discriminator.state_dict()}, folder / f"{step:06d}_nets.ckpt")
+
+
+def _save(states: Mapping[str, Mapping[str, Any]], path: Path) -> Path:
     with cache.atomic_file(path) as temporary:
-        torch.save(_states(nets), temporary, _use_new_zipfile_serialization=False)
+        torch.save(states, temporary, _use_new_zipfile_serialization=False)
     return path
 
 
@@ -64,6 +72,22 @@ def load_fan(nets: Networks, path: Path | None) -> None:
     nets.fan.load_state_dict(_fit(nets.fan, "fan", {"fan": own}, found, ""), strict=True)
 
 
+def files_of(experiment: Experiment) -> dict[str, str]:
+    """The files that training of a resolved experiment begins with, by SHA-256. Raises ValueError if one is missing."""
+    files = {}
+    if experiment.train.start_from:
+        files["train.start_from"] = experiment.train.start_from
+    elif experiment.model.w_hpf:
+        files["model.fan_weights"] = find_fan(experiment.model.fan_weights)
+    digests = {}
+    for key, path in files.items():
+        try:
+            digests[key] = cache.sha256(path)
+        except OSError as error:
+            raise ValueError(f"{key}: {path}: {error.strerror}") from None
+    return digests
+
+
 def find_fan(path: Path | None) -> Path:
     """The face-alignment network's file: as given, or where pretrained files lie. Raises ValueError without one."""
     if (found := path or weights.given("wing.ckpt")) is None:
@@ -80,7 +104,9 @@ def read(path: Path) -> dict[str, StateDict]:
     if not isinstance(stored, dict):
         raise ValueError(f"{path}: not a checkpoint: holds a {type(stored).__name__}, expected networks by name")
     for name, state in stored.items():
-        if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        if not isinstance(state, Mapping) or not all(
+            isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
+        ):
             raise ValueError(f"{path}: `{name}` is not a state dict; expected a file like 100000_nets_ema.ckpt")
     return {str(name): _plain(state) for name, state in stored.items()}
 
@@ -118,7 +144,7 @@ def _infer(stored: Mapping[str, StateDict]) -> tuple[Model, int]:
             w_hpf=w_hpf,
         )
         return model, _count(mapping, "unshared.{}.0.weight", 0)
-    except (KeyError, IndexError, ZeroDivisionError):
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError, ZeroDivisionError):
         raise _OtherModelError from None
 
 
@@ -134,8 +160,11 @@ def _torch_load(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ValueError(f"{path}: {'no such checkpoint' if not path.exists() else error.strerror}") from None
-    except Exception as error:  # torch raises many kinds for files that are not checkpoints
-        raise ValueError(f"{path}: not a checkpoint that can be loaded safely ({str(error).splitlines()[0]})") from None
+    except Exception:  # torch raises many kinds for files that are not checkpoints
+        raise ValueError(
+            f"{path}: not a checkpoint that can be loaded safely: it is damaged, cut off, of another kind, "
+            "or holds code (none of it was run)"
+        ) from None
 
 
 def _plain(state: Mapping[str, Tensor]) -> StateDict:
@@ -167,9 +196,12 @@ def _fit(network: nn.Module, name: str, stored: Mapping[str, StateDict], path: P
 
 def _why(stored: Mapping[str, StateDict], nets: Networks) -> str:
     """What the shapes of the file say about it, where they differ from those of `nets`."""
+    same_generator = next(iter(stored.get("generator", {})), None) == next(iter(nets.generator.state_dict()))
     try:
         (file_model, file_domains), (model, domains) = _infer(stored), _infer(_states(nets))
     except _OtherModelError:
+        if set(stored) - {"fan", "discriminator"} != set(nets.trained()) or not same_generator:
+            return ": the file was made with another model.condition"
         return ""
     theirs, ours = {"domains": file_domains} | dict(file_model), {"domains": domains} | dict(model)
     different = [key for key in theirs if theirs[key] != ours[key]]

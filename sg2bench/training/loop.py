@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from sg2bench import cache
-from sg2bench.config import Experiment, training_hash
+from sg2bench.config import Experiment
 from sg2bench.data.batches import Batches
 from sg2bench.data.images import ImageSet
 from sg2bench.models import checkpoints
@@ -44,12 +44,14 @@ class _Log:
             file.write(",".join(f"{line[c]:.6g}" if c in line else "" for c in columns) + "\n")
 
 
-def train(experiment: Experiment, seed: int, images: ImageSet, folder: Path, device: torch.device) -> Networks:
+def train(
+    experiment: Experiment, seed: int, images: ImageSet, folder: Path, device: torch.device, config_hash: str
+) -> Networks:
     """Train a resolved experiment to its last step and return the averaged networks.
 
     Writes `train.csv` and, every `save_every` steps, a checkpoint that a later call goes on from; at the end
-    `<steps>_nets_ema.ckpt`, and the checkpoint is removed. Raises ValueError if a loss is not finite, or if the
-    checkpoint is of another configuration.
+    `<steps>_nets_ema.ckpt` and `<steps>_nets.ckpt`, and the checkpoint is removed. Raises ValueError if a loss is not
+    finite, or if the checkpoint is of another `config_hash`.
     """
     torch.manual_seed(seed)
     settings = experiment.train
@@ -64,7 +66,7 @@ def train(experiment: Experiment, seed: int, images: ImageSet, folder: Path, dev
         state.ema.load_state_dict(state.nets.state_dict())
     elif experiment.model.w_hpf:
         checkpoints.load_fan(state.nets, experiment.model.fan_weights)
-    start = _resume(state, folder / _CHECKPOINT, training_hash(experiment, images.fingerprint))
+    start = _resume(state, folder / _CHECKPOINT, config_hash)
     log = _Log(folder / LOG)
     log.truncate(start)
     batches = Batches(
@@ -89,7 +91,8 @@ def train(experiment: Experiment, seed: int, images: ImageSet, folder: Path, dev
         if done % settings.log_every == 0 or done == settings.steps:
             _log(log, done, ds_weight, terms)
         if done % settings.save_every == 0 and done < settings.steps:
-            _save(state, folder / _CHECKPOINT, done, training_hash(experiment, images.fingerprint))
+            _save(state, folder / _CHECKPOINT, done, config_hash)
+    checkpoints.save(state.nets, state.discriminator, folder, settings.steps)
     checkpoints.save_ema(state.ema, folder, settings.steps)
     (folder / _CHECKPOINT).unlink(missing_ok=True)
     return state.ema
