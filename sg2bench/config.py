@@ -112,10 +112,11 @@ class Train(_Part):
     loader_workers: int = Field(0, ge=0, description="processes that load images; 0 loads in the trainer")
 
 
+_SHARES = ("precision", "recall", "density", "coverage")
 METRICS = {
-    "offline": ("fd_alexnet", "lpips", "fd_efflite0"),
-    "standard": ("fid", "lpips"),
-    "paper": ("fid", "lpips"),
+    "offline": ("fd_alexnet", "lpips", "kd_alexnet", *_SHARES, "fd_efflite0"),
+    "standard": ("fid", "lpips", "kid", *_SHARES),
+    "paper": ("fid", "lpips", "kid", *_SHARES),
 }
 """What each protocol can measure; the first two are measured unless others are asked for."""
 

@@ -24,8 +24,8 @@ COLUMNS = (
     *("device", "dtype", "torch_version", "sg2bench_version", "git_commit", "created_at"),
 )
 _NUMBERS = ("seed", "step", "value", "ci_low", "ci_high", "n_real", "n_fake", "outputs_per_source")
-BETTER = {"lpips": "higher"}
-"""Which way is better; a Fréchet distance, as every metric not named here, is better lower."""
+BETTER = dict.fromkeys(("lpips", "precision", "recall", "density", "coverage"), "higher")
+"""Which way is better; a distance, as every metric not named here, is better lower."""
 
 
 def rows(

@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from sg2bench import weights
-from sg2bench.config import Data, Evaluate, Experiment
+from sg2bench.config import METRICS, Data, Evaluate, Experiment
 from sg2bench.data import images
 from sg2bench.evaluation import frechet
 from sg2bench.evaluation.evaluate import Evaluator, Value, means
 from sg2bench.evaluation.extractors import EXTRACTORS
 from sg2bench.evaluation.guidance import Guidance, guide
 from sg2bench.evaluation.lpips import diversity
+from sg2bench.evaluation.metrics import measure
 from sg2bench.evaluation.protocol import Protocol
 from sg2bench.evaluation.translate import style_codes, to_uint8, translate
 from sg2bench.models.networks import Networks
@@ -72,18 +73,18 @@ def test_same_values_again_and_whatever_the_batch(evaluator, nets, tiny):
 
 
 def test_real_statistics_are_cached_by_content_and_a_damaged_entry_is_made_anew(evaluator, tmp_path):
-    fresh = evaluator.real_statistics("alexnet", "cat")
+    fresh = evaluator.real("alexnet", "cat").statistics
     (entry,) = (tmp_path / "cache/real").glob("*.npz")
-    evaluator._statistics.clear()
-    evaluator._real_features = None
-    cached = evaluator.real_statistics("alexnet", "cat")
+    evaluator._real.clear()
+    evaluator._features = None
+    cached = evaluator.real("alexnet", "cat").statistics
     assert (cached.factor == fresh.factor).all()
-    del evaluator._real_features
-    evaluator._statistics.clear()
+    del evaluator._features
+    evaluator._real.clear()
     entry.write_bytes(entry.read_bytes()[:100])
-    assert (evaluator.real_statistics("alexnet", "cat").mean == fresh.mean).all()
+    assert (evaluator.real("alexnet", "cat").statistics.mean == fresh.mean).all()
     other = Evaluator(evaluator_experiment(seed=1), images.load(Data(train_per_domain=6, val_per_domain=5, seed=1), 32))
-    assert (other.real_statistics("alexnet", "cat").mean != fresh.mean).any()
+    assert (other.real("alexnet", "cat").statistics.mean != fresh.mean).any()
 
 
 def evaluator_experiment(seed):
@@ -91,6 +92,26 @@ def evaluator_experiment(seed):
         name="other", data={"train_per_domain": 6, "val_per_domain": 5, "seed": seed}, model={"image_size": 32},
         evaluate={"resize": 64},
     )  # fmt: skip
+
+
+def test_every_metric_is_measured_on_the_same_features(tiny, nets, tmp_path, monkeypatch):
+    monkeypatch.setenv("SG2BENCH_CACHE", str(tmp_path / "cache"))
+    more = tiny.evaluate.model_copy(update={"metrics": METRICS["offline"][:-1], "modes": ("latent",)})
+    found = images.load(Data(train_per_domain=7, val_per_domain=6, domains=("cat", "dog")), 32)
+    evaluator = Evaluator(tiny.model_copy(update={"evaluate": more}), found)
+    measured = by_key(evaluator.model(Networks(tiny.model, 2)))
+    assert {key[3] for key in measured} == set(METRICS["offline"]) - {"fd_efflite0"}
+    for metric in ("precision", "recall", "coverage"):
+        assert 0 <= measured["latent", "cat", "dog", metric].value <= 1
+    real = evaluator.real("alexnet", "dog")
+    same = measure(["kd_alexnet", "precision", "fd_alexnet"], real, real.features)
+    assert (same["precision"], same["fd_alexnet"]) == (1, pytest.approx(0, abs=1e-6))
+    assert same["kd_alexnet"] < 0  # unbiased, and the same images on both sides
+    lines = evaluator.reference_lines()
+    assert {value.metric for value in lines["sources"]} == set(METRICS["offline"]) - {"fd_efflite0", "lpips"}
+    too_few = images.load(Data(train_per_domain=7, val_per_domain=5), 32)
+    with pytest.raises(ValueError, match="val/bunny has 5 images; the metrics asked for need at least 6"):
+        Evaluator(tiny.model_copy(update={"evaluate": more}), too_few)
 
 
 def test_reference_lines(evaluator):
@@ -122,7 +143,7 @@ def test_protocol_hash_changes_with_what_values_depend_on(tiny):
 
 
 def test_too_few_images_are_refused(tiny):
-    with pytest.raises(ValueError, match="val/bunny has 1 image; a Fréchet distance needs at least 2"):
+    with pytest.raises(ValueError, match="val/bunny has 1 images; the metrics asked for need at least 2"):
         Evaluator(tiny, images.load(Data(train_per_domain=6, val_per_domain=1), 32))
 
 

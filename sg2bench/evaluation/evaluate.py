@@ -17,6 +17,8 @@ from sg2bench.data.images import SPLITS, ImageSet, Split
 from sg2bench.evaluation import frechet, lpips
 from sg2bench.evaluation.extractors import EXTRACTORS, AlexNet
 from sg2bench.evaluation.guidance import Guidance, Mode, Pair, guide, source_count
+from sg2bench.evaluation.manifold import Manifold
+from sg2bench.evaluation.metrics import Real, measure
 from sg2bench.evaluation.protocol import VERSION, WEIGHTS, Protocol
 from sg2bench.evaluation.translate import style_codes, to_uint8, translate
 from sg2bench.models.networks import Networks
@@ -46,12 +48,12 @@ class Evaluator:
         self.image_size = experiment.model.image_size
         self.images = images
         self.device = torch.device(device)
-        _enough_images(images)
+        _enough_images(images, 6 if set(Manifold._fields) & set(self.evaluate.metrics) else 2)
         self.extractors: dict[str, torch.nn.Module] = {
             name: EXTRACTORS[name](self.protocol.resize).to(self.device)
             for name in sorted({self.protocol.extractor(metric) for metric in self.evaluate.metrics})
         }
-        self._statistics: dict[tuple[str, str], frechet.Statistics] = {}
+        self._real: dict[tuple[str, str], Real] = {}
 
     def model(self, nets: Networks, progress: Callable[[str], None] = lambda _: None) -> list[Value]:
         """Values of a model in every mode; `progress` is told each pair that begins."""
@@ -83,45 +85,52 @@ class Evaluator:
         `real`: real validation images of the target (the floor). `sources`: untranslated sources (doing nothing).
         """
         lines: dict[str, list[Value]] = {name: [] for name in REFERENCE_LINES}
-        for name in self._frechet_metrics():
+        for extractor, metrics in self._feature_metrics().items():
             for source in self.images.domains:
                 count = source_count(self.images, self.evaluate, source) * self.evaluate.outputs_per_source
                 count = min(count, self.images.count("val", source))
-                features = self._real_features(self.protocol.extractor(name), "val", source)[:count]
+                features = self._features(extractor, "val", source)[:count]
                 for target in self.images.domains:
-                    real = self.real_statistics(self.protocol.extractor(name), target)
+                    real = self.real(extractor, target)
                     line, shown = ("real", ANY) if source == target else ("sources", source)
-                    distance = frechet.distance(real, features)
-                    lines[line].append(Value("none", shown, target, name, distance, real.count, count))
+                    for metric, value in measure(metrics, real, features).items():
+                        lines[line].append(Value("none", shown, target, metric, value, real.statistics.count, count))
         return {
             name: values + [mean for mean in means(values) if name != "real" or mean.target == ANY]
             for name, values in lines.items()
         }
 
-    def real_statistics(self, extractor: str, domain: str) -> frechet.Statistics:
-        """Statistics of a domain's training images, from the cache of an earlier run where there are any."""
-        if (extractor, domain) not in self._statistics:
-            self._statistics[extractor, domain] = self._cached_statistics(extractor, domain)
-        return self._statistics[extractor, domain]
+    def real(self, extractor: str, domain: str) -> Real:
+        """Features of a domain's training images, from the cache of an earlier run where there are any."""
+        if (extractor, domain) not in self._real:
+            self._real[extractor, domain] = self._cached_real(extractor, domain)
+        return self._real[extractor, domain]
 
-    def _cached_statistics(self, extractor: str, domain: str) -> frechet.Statistics:
+    def _cached_real(self, extractor: str, domain: str) -> Real:
         made_by = [VERSION, self.images.fingerprint, domain, self.image_size, self.protocol.resize]
         key = stable_hash([*made_by, WEIGHTS[extractor].sha256])
         path = cache.folder() / "real" / f"{key}.npz"
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                return frechet.Statistics(stored["mean"], stored["factor"], int(stored["count"]))
+                features = stored["features"]
+                return Real(features, frechet.Statistics(stored["mean"], stored["factor"], len(features)))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            statistics = frechet.statistics(self._real_features(extractor, "train", domain))
+            features = self._features(extractor, "train", domain)
+        statistics = frechet.statistics(features)
         with cache.atomic_file(path) as temporary:
-            np.savez(temporary, mean=statistics.mean, factor=statistics.factor, count=statistics.count)
-        return statistics
+            np.savez(temporary, features=features, mean=statistics.mean, factor=statistics.factor)
+        return Real(features, statistics)
 
-    def _frechet_metrics(self) -> list[str]:
-        return [metric for metric in self.evaluate.metrics if metric != "lpips"]
+    def _feature_metrics(self) -> dict[str, list[str]]:
+        """The metrics asked for, but LPIPS, by the network whose features they are on."""
+        by_extractor: dict[str, list[str]] = {}
+        for metric in self.evaluate.metrics:
+            if metric != "lpips":
+                by_extractor.setdefault(self.protocol.extractor(metric), []).append(metric)
+        return by_extractor
 
     @torch.inference_mode()
-    def _real_features(self, extractor: str, split: Split, domain: str) -> NDArray[np.float32]:
+    def _features(self, extractor: str, split: Split, domain: str) -> NDArray[np.float32]:
         count, step = self.images.count(split, domain), self.evaluate.batch_size
         pooled = []
         for start in range(0, count, step):
@@ -145,11 +154,9 @@ class Evaluator:
                 if is_lpips:
                     heads = cast(AlexNet, network).heads
                     diversity.append(lpips.diversity(features.layers, heads, outputs).cpu().numpy())
-        measured = {}
-        for metric in self._frechet_metrics():
-            extractor = self.protocol.extractor(metric)
-            real = self.real_statistics(extractor, target)
-            measured[metric] = frechet.distance(real, np.concatenate(pooled[extractor]))
+        measured: dict[str, float] = {}
+        for extractor, metrics in self._feature_metrics().items():
+            measured |= measure(metrics, self.real(extractor, target), np.concatenate(pooled[extractor]))
         if diversity:
             measured["lpips"] = self._mean_over_sources(np.concatenate(diversity))
         n_real = self.images.count("train", target)
@@ -179,8 +186,8 @@ def means(values: Sequence[Value]) -> list[Value]:
     ]
 
 
-def _enough_images(images: ImageSet) -> None:
+def _enough_images(images: ImageSet, needed: int) -> None:
     for domain in images.domains:
         for split in SPLITS:
-            if (found := images.count(split, domain)) < 2:
-                raise ValueError(f"{split}/{domain} has {found} image; a Fréchet distance needs at least 2")
+            if (found := images.count(split, domain)) < needed:
+                raise ValueError(f"{split}/{domain} has {found} images; the metrics asked for need at least {needed}")

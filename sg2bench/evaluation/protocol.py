@@ -13,12 +13,8 @@ WEIGHTS = {
     "inception-v3-compat": weights.INCEPTION_2015,
     "inception-v3-torchvision": weights.INCEPTION_TORCHVISION,
 }
-_EXTRACTOR = {
-    ("offline", "fd_alexnet"): "alexnet",
-    ("offline", "fd_efflite0"): "efficientnet-lite0",
-    ("standard", "fid"): "inception-v3-compat",
-    ("paper", "fid"): "inception-v3-torchvision",
-}
+_EXTRACTOR = {"offline": "alexnet", "standard": "inception-v3-compat", "paper": "inception-v3-torchvision"}
+"""The network of a protocol's feature metrics; LPIPS has AlexNet everywhere."""
 VERSION = 1
 """Rises when a change of the code changes values."""
 
@@ -51,7 +47,9 @@ class Protocol:
 
     def extractor(self, metric: str) -> str:
         """Name of the network that a metric needs."""
-        return "alexnet" if metric == "lpips" else _EXTRACTOR[self.name, metric]
+        if metric == "fd_efflite0":
+            return "efficientnet-lite0"
+        return "alexnet" if metric == "lpips" else _EXTRACTOR[self.name]
 
     @property
     def hash(self) -> str:
