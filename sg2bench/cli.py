@@ -24,6 +24,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Image sets: fetch, draw, fingerprint.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+weights_app = typer.Typer(help="Pretrained networks of the metrics: list, fetch, verify.", no_args_is_help=True)
+app.add_typer(weights_app, name="weights")
 
 console = Console()
 errors = Console(stderr=True)
@@ -309,6 +311,49 @@ def fingerprint(experiment: ExperimentFile, set_: Set = None) -> None:
     for split in images.SPLITS:
         counts = ", ".join(f"{domain} {image_set.count(split, domain)}" for domain in image_set.domains)
         errors.print(f"{split}: {counts}", highlight=False)
+
+
+WeightsNames = Annotated[list[str] | None, typer.Argument(help="Names as `weights list` has them; default: all.")]
+
+
+@weights_app.command("list")
+def list_weights() -> None:
+    """Each file, its licence, its SHA-256, and where it lies if it is here. Nothing is downloaded."""
+    from sg2bench import weights
+
+    table = Table("name", "file", "licence", "sha256", "where", box=None)
+    for name, file in weights.ALL.items():
+        table.add_row(name, file.file, file.license, file.sha256[:8], str(weights.given(file.file) or "not here"))
+    console.print(table)
+
+
+@weights_app.command("fetch")
+def fetch_weights(names: WeightsNames = None) -> None:
+    """Download files that are not here yet, and check them."""
+    from sg2bench import weights
+
+    for file in _named_weights(names):
+        console.print(f"{file.file}: {weights.fetch(file)}", highlight=False)
+
+
+@weights_app.command("verify")
+def verify_weights(names: WeightsNames = None) -> None:
+    """Check the SHA-256 of files that are here; exit code 2 if one differs, or if one that was named is not here."""
+    from sg2bench import weights
+
+    for file in _named_weights(names):
+        path = weights.verify(file)
+        if path is None and names:
+            raise ValueError(f"{file.file} is not here; sg2bench weights fetch gets it")
+        console.print(f"{file.file}: {'not here' if path is None else f'as published, {path}'}", highlight=False)
+
+
+def _named_weights(names: list[str] | None) -> list[Any]:
+    from sg2bench import weights
+
+    if unknown := [name for name in names or [] if name not in weights.ALL]:
+        raise ValueError(f"no weights `{unknown[0]}` (known: {', '.join(weights.ALL)})")
+    return [weights.ALL[name] for name in names or weights.ALL]
 
 
 def main() -> None:

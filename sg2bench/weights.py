@@ -83,6 +83,15 @@ INCEPTION_2015 = Weights(
 )
 
 
+ALL = {
+    "alexnet-lpips": ALEXNET_LPIPS,
+    "efficientnet-lite0": EFFICIENTNET_LITE0,
+    "inception-2015": INCEPTION_2015,
+    "inception-torchvision": INCEPTION_TORCHVISION,
+}
+"""By the name that the command line knows them by."""
+
+
 def fetch(weights: Weights) -> Path:
     """Where the file is, its SHA-256 checked; downloaded first if need be.
 
@@ -125,6 +134,12 @@ def _download(weights: Weights, folder: Path) -> Path:
     with urllib.request.urlopen(weights.url(), timeout=10) as answer, path.open("wb") as file:
         shutil.copyfileobj(answer, file)
     return path
+
+
+def verify(weights: Weights) -> Path | None:
+    """Where the file lies, its SHA-256 checked, or None; nothing is downloaded. Raises ValueError if it is another."""
+    path = given(weights.file)
+    return None if path is None else _checked(path, weights)
 
 
 def _checked(path: Path, weights: Weights) -> Path:

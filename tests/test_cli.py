@@ -90,7 +90,7 @@ def test_when_every_run_fails_the_exit_code_still_says_failed(cli, tmp_path):
 def test_help_names_every_command(cli):
     process = cli("--help")
     assert process.returncode == 0
-    for command in ("ablate", "run", "evaluate", "translate", "report", "check", "bench", "data"):
+    for command in ("ablate", "run", "evaluate", "translate", "report", "check", "bench", "data", "weights"):
         assert command in process.stdout
 
 
@@ -173,6 +173,25 @@ def test_weights_without_a_network(cli, tmp_path):
     process = cli("ablate", SMOKE, SG2BENCH_CACHE=str(tmp_path / "c"), SG2BENCH_WEIGHTS="", **nowhere)
     assert_refused(process, "lpips-alexnet.ckpt could not be downloaded", "no connection", "set SG2BENCH_WEIGHTS")
     assert not list((tmp_path / "c").rglob("*.ckpt"))
+
+
+def test_weights_list_fetch_verify(quick_cli, tmp_path, monkeypatch):
+    process = quick_cli("weights", "list")
+    assert process.returncode == 0
+    assert "inception_v3_google-0cc3c7bd.pth" in process.stdout
+    process = quick_cli("weights", "verify", "alexnet-lpips")
+    assert process.returncode == 0
+    assert "lpips-alexnet.ckpt: as published" in process.stdout
+    monkeypatch.setenv("SG2BENCH_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("SG2BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("SG2BENCH_OFFLINE", "1")
+    assert_refused(quick_cli("weights", "verify", "alexnet-lpips"), "lpips-alexnet.ckpt is not here")
+    assert "lpips-alexnet.ckpt: not here" in quick_cli("weights", "verify").stdout
+    assert_refused(quick_cli("weights", "fetch", "inception-2015"), "6726825d.pth is not here", "SG2BENCH_OFFLINE")
+    assert_refused(quick_cli("weights", "fetch", "vgg"), "no weights `vgg` (known: alexnet-lpips")
+    (tmp_path / "lpips-alexnet.ckpt").write_bytes(b"other")
+    assert_refused(quick_cli("weights", "verify"), "lpips-alexnet.ckpt: sha256 is", "expected 443c5bc3")
 
 
 def test_own_images(cli, tmp_path):
