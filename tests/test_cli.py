@@ -145,7 +145,14 @@ def test_interrupted_and_repeated(cli, tmp_path):
         "train.log_every=1",
     ]
     command = [sys.executable, "-m", "sg2bench", "ablate", str(SMOKE), *settings, "--runs", "cut"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 (a CI in the background ignores it)
+    )
     log = tmp_path / "cut/smoke/full/seed-0/train.csv"
     deadline = time.monotonic() + 300
     while not (log.is_file() and log.read_text().count("\n") > 10):
