@@ -321,10 +321,10 @@ def list_weights() -> None:
     """Each file, its licence, its SHA-256, and where it lies if it is here. Nothing is downloaded."""
     from sg2bench import weights
 
-    table = Table("name", "file", "licence", "sha256", "where", box=None)
     for name, file in weights.ALL.items():
-        table.add_row(name, file.file, file.license, file.sha256[:8], str(weights.given(file.file) or "not here"))
-    console.print(table)
+        where = weights.given(file.file) or "not here"
+        line = f"{name:22} {file.file}  {file.license}, sha256 {file.sha256[:8]}…  {where}"
+        console.print(line, soft_wrap=True, highlight=False)
 
 
 @weights_app.command("fetch")
