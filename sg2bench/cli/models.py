@@ -1,0 +1,102 @@
+"""evaluate, translate: trained models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sg2bench.cli import options
+
+
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="NNNNNN_nets_ema.ckpt")],
+    experiment: Annotated[Path, typer.Option(help="Experiment that says model, data and protocol.")],
+    variant: Annotated[str | None, typer.Option(help="Its variant; default: the first.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed that the rows carry.")] = 0,
+    set_: options.Set = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="offline, standard or paper, in place of the experiment's.")
+    ] = None,
+    device: options.Device = "auto",
+    out: Annotated[Path, typer.Option(help="CSV to write.")] = Path("rows.csv"),
+) -> None:
+    """Measure a trained model: Fréchet distance and LPIPS per pair, per domain, overall."""
+    from sg2bench import ablation, config, launch, results
+
+    if protocol is not None and protocol not in config.METRICS:
+        raise ValueError(f"--protocol {protocol}: expected {', '.join(config.METRICS)}")
+    if out.is_dir():
+        raise ValueError(f"--out {out}: is a folder; name the CSV")
+    usual = [f"evaluate.protocol={protocol}", "evaluate.metrics=[]"] if protocol else []
+    loaded = config.load(experiment, [*usual, *(set_ or [])])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    table = ablation.evaluate_checkpoint(
+        loaded, variant or next(iter(loaded.variants)), seed, checkpoint, options.device(launch.slots(device, 1)[0])
+    )
+    results.write(table, out)
+    overall = table[table["source"] == "*"]
+    options.print_table(overall, ["mode", "target", "metric", "value", "n_real", "n_fake"])
+    options.console.print(f"All {len(table)} rows: {out}", highlight=False)
+
+
+def translate(
+    checkpoint: Annotated[Path, typer.Argument(help="NNNNNN_nets_ema.ckpt")],
+    sources: Annotated[Path, typer.Option(help="Folder of images, or of folders of images.")],
+    references: Annotated[Path | None, typer.Option(help="Folder with a folder of images for each domain.")] = None,
+    latent_seeds: Annotated[int | None, typer.Option(min=1, help="Styles per domain, from latents 0 … N-1.")] = None,
+    psi: Annotated[float, typer.Option(min=0, max=1, help="Latents: 1 as drawn, toward 0 the domain's mean.")] = 1.0,
+    frames: Annotated[int, typer.Option(min=0, max=60, help="Of the animation, from style to style; 0 for none.")] = 8,
+    domains: Annotated[
+        str | None, typer.Option(help="Names in the order of training, as cat,dog; default: the experiment's.")
+    ] = None,
+    experiment: Annotated[
+        Path | None,
+        typer.Option(
+            help="Says model and domains; default: config.yaml beside the checkpoint, else the file's shapes."
+        ),
+    ] = None,
+    variant: Annotated[str | None, typer.Option(help="Its variant; default: the first.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder to make.")] = Path("translated"),
+    device: options.Device = "auto",
+) -> None:
+    """Your images in styles of latents or references: single images, grids, an animation between the styles."""
+    from sg2bench import ablation, config, launch
+    from sg2bench.data import images as image_sets
+    from sg2bench.evaluation import gallery
+    from sg2bench.models import checkpoints
+    from sg2bench.models.networks import Networks
+
+    if (references is None) == (latent_seeds is None):
+        raise ValueError("give either --references DIR or --latent-seeds N")
+    if references is not None and psi != 1:
+        raise ValueError("--psi is for latents; a reference's style is taken as it is")
+    beside = checkpoint.parent / ablation.CONFIG
+    if experiment is None and variant is not None:
+        raise ValueError("--variant goes with --experiment")
+    if experiment is None and beside.is_file():
+        experiment = beside
+    if experiment is None:
+        if references is not None and domains is None:
+            raise ValueError("--references needs the names of the domains in the order of training: --domains cat,dog")
+        model, number = checkpoints.infer(checkpoint)
+        names = gallery.name_domains(number, domains)
+    else:
+        loaded = config.load(experiment)
+        resolved = loaded.resolve(variant or next(iter(loaded.variants)))
+        model = resolved.model
+        names = image_sets.load(resolved.data, model.image_size).domains
+        if domains is not None:
+            names = gallery.name_domains(len(names), domains)
+    pictures = gallery.read_folder(sources, model.image_size)
+    nets = Networks(model, len(names))
+    checkpoints.load(nets, checkpoint, fan_weights=model.fan_weights)
+    nets.to(options.device(launch.slots(device, 1)[0]))
+    if references is not None:
+        found = gallery.read_folder(references, model.image_size)
+        styles = gallery.reference_styles(nets, names, found, references)
+    else:
+        styles = gallery.latent_styles(nets, names, latent_seeds or 0, psi)
+    count = gallery.write(nets, pictures, styles, out, frames)
+    options.console.print(f"domains {', '.join(names)}; {count} images: {out}", highlight=False)
