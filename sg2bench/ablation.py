@@ -70,7 +70,7 @@ def perform(experiment: Experiment, variant: str, seed: int, folder: Path, devic
     _refuse_other_configuration(folder, resolved, images.fingerprint, files)
     if device.type == "cpu":
         torch.set_num_threads(1)  # another number gives another rounding, and training amplifies it
-    evaluator = Evaluator(resolved, images, device)
+    evaluator = Evaluator(resolved.evaluate, images, resolved.model.image_size, device)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):
@@ -104,7 +104,7 @@ def _perform(
 
 def reference_lines(experiment: Experiment, images: ImageSet, device: torch.device) -> pd.DataFrame:
     """Rows of the reference lines; fills the cache of real statistics that the runs then read."""
-    lines = Evaluator(experiment, images, device).reference_lines()
+    lines = Evaluator(experiment.evaluate, images, experiment.model.image_size, device).reference_lines()
     return pd.concat(
         [
             results.rows(values, experiment, line, 0, 0, images.fingerprint, device)
@@ -181,6 +181,6 @@ def evaluate_checkpoint(
     checkpoints.load(nets, checkpoint, fan_weights=resolved.model.fan_weights)
     nets.to(device)
     digits = checkpoint.name.split("_")[0]
-    values = Evaluator(resolved, images, device).model(nets)
+    values = Evaluator(resolved.evaluate, images, resolved.model.image_size, device).model(nets)
     step = int(digits) if digits.isdigit() else 0
     return results.rows(values, resolved, variant, seed, step, images.fingerprint, device)

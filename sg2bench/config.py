@@ -114,9 +114,9 @@ class Train(_Part):
 
 _SHARES = ("precision", "recall", "density", "coverage")
 METRICS = {
-    "offline": ("fd_alexnet", "lpips", "kd_alexnet", *_SHARES, "fd_efflite0"),
-    "standard": ("fid", "lpips", "kid", *_SHARES),
-    "paper": ("fid", "lpips", "kid", *_SHARES),
+    "offline": ("fd_alexnet", "lpips", "fd_alexnet_inf", "kd_alexnet", *_SHARES, "fd_efflite0"),
+    "standard": ("fid", "lpips", "fid_inf", "kid", *_SHARES),
+    "paper": ("fid", "lpips", "fid_inf", "kid", *_SHARES),
 }
 """What each protocol can measure; the first two are measured unless others are asked for."""
 
@@ -130,7 +130,7 @@ class Evaluate(_Part):
     resize: int = Field(224, ge=32, le=512, description="offline: side in pixels of the images that the network sees")
     sources: int | None = Field(None, ge=1, description="validation images translated per domain; all if null")
     outputs_per_source: int = Field(10, ge=2)
-    batch_size: int = Field(32, ge=1, description="sources translated at once; only `paper` values depend on it")
+    batch_size: int = Field(32, ge=1, description="images at once on a GPU; sources in a batch of `paper`")
     seed: int = Field(0, ge=0, description="draws latents and references")
 
     @model_validator(mode="before")

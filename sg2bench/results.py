@@ -38,18 +38,13 @@ def rows(
     device: torch.device,
     files: Mapping[str, str] = MappingProxyType({}),
 ) -> pd.DataFrame:
-    """Rows of a resolved experiment's values; `files` are those that training began with, by SHA-256.
-
-    Intervals are left empty until a later version measures them.
-    """
+    """Rows of a resolved experiment's values; `files` are those that training began with, by SHA-256."""
     protocol = Protocol(experiment.evaluate)
     shared = {
         "experiment": experiment.name,
         "variant": variant,
         "seed": seed,
         "step": step,
-        "ci_low": None,
-        "ci_high": None,
         "outputs_per_source": None if variant in REFERENCE_LINES else experiment.evaluate.outputs_per_source,
         "protocol": protocol.name,
         "protocol_hash": protocol.hash,
@@ -63,9 +58,13 @@ def rows(
         "created_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     table = [
-        shared | vars(value) | {"extractor": extractor, "weights_sha256": WEIGHTS[extractor].sha256}
+        shared
+        | vars(value)
+        | {"value": value.value, "ci_low": low, "ci_high": high}
+        | {"extractor": extractor, "weights_sha256": WEIGHTS[extractor].sha256}
         for value in values
         for extractor in [protocol.extractor(value.metric)]
+        for low, high in [value.estimate.interval()]
     ]
     return pd.DataFrame(table, columns=COLUMNS)
 

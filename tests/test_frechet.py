@@ -22,7 +22,7 @@ def by_definition(a, b):
 
 
 def distance(a, b):
-    return frechet.distance(frechet.statistics(a), b)
+    return frechet.distance(frechet.statistics(a), frechet.statistics(b))
 
 
 def test_one_dimension_in_closed_form():
@@ -78,4 +78,4 @@ def test_bad_features_are_refused():
     with pytest.raises(ValueError, match="not finite"):
         frechet.statistics(np.full((3, 4), np.nan))
     with pytest.raises(ValueError, match="5 dimensions, the real statistics 4"):
-        frechet.distance(frechet.statistics(features(9, 4)), features(9, 5))
+        distance(features(9, 4), features(9, 5))

@@ -10,12 +10,13 @@ from PIL import Image
 
 from sg2bench import results
 from sg2bench.evaluation.evaluate import Value
+from sg2bench.evaluation.uncertainty import Estimate
 from sg2bench.report import leaderboard, plots, report
 from tests.test_results import table
 
 LINES = {
-    "real": [Value("none", "*", "*", "fd_alexnet", 1.5, 6, 4)],
-    "sources": [Value("none", "*", "*", "fd_alexnet", 90.0, 6, 4)],
+    "real": [Value("none", "*", "*", "fd_alexnet", Estimate(1.5, {"val/cat": np.array([0.5, -0.5])}), 6, 4)],
+    "sources": [Value("none", "*", "*", "fd_alexnet", Estimate(90.0, {"val/cat": np.array([0.5, -0.5])}), 6, 4)],
 }
 
 

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from sg2bench import results
 from sg2bench.evaluation.evaluate import Value
+from sg2bench.evaluation.uncertainty import Estimate
 
 
 def table(tiny, variant="full", seed=0, shift=0.0):
     values = [
-        Value("latent", source, target, metric, base + shift, 6, 4)
+        Value("latent", source, target, metric, Estimate(base + shift, {"val/cat": np.array([0.5, -0.5])}), 6, 4)
         for metric, base in (("fd_alexnet", 50.0), ("lpips", 0.25))
         for source, target in (("cat", "dog"), ("*", "dog"), ("*", "*"))
     ]
@@ -27,6 +29,7 @@ def test_rows_have_the_columns_of_the_design_and_survive_csv(tiny, tmp_path):
     assert (row["protocol"], row["extractor"], row["experiment"]) == ("offline", "alexnet", "tiny")
     assert row["device"].startswith("cpu (")
     assert len(row["weights_sha256"]) == 64
+    assert row["ci_low"] < row["value"] < row["ci_high"]
 
 
 def test_summary_over_seeds(tiny):

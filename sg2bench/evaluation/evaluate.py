@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sg2bench import cache
-from sg2bench.config import REFERENCE_LINES, Experiment, stable_hash
-from sg2bench.data.images import SPLITS, ImageSet, Split
+from sg2bench.config import REFERENCE_LINES, Evaluate, stable_hash
+from sg2bench.data.images import ImageSet, Split
 from sg2bench.evaluation import frechet, lpips
 from sg2bench.evaluation.extractors import EXTRACTORS, AlexNet
 from sg2bench.evaluation.guidance import Guidance, Mode, Pair, guide, source_count
-from sg2bench.evaluation.manifold import Manifold
-from sg2bench.evaluation.metrics import Real, measure
+from sg2bench.evaluation.metrics import FAKE, REAL, Real, measure, needs_more
 from sg2bench.evaluation.protocol import VERSION, WEIGHTS, Protocol
-from sg2bench.evaluation.translate import style_codes, to_uint8, translate
+from sg2bench.evaluation.translate import at_once, style_codes, to_uint8, translate
+from sg2bench.evaluation.uncertainty import Estimate, average, mean
 from sg2bench.models.networks import Networks
 
 ANY = "*"
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -34,49 +36,95 @@ class Value:
     source: str
     target: str
     metric: str
-    value: float
+    estimate: Estimate
     n_real: int
     n_fake: int
 
+    @property
+    def value(self) -> float:
+        return self.estimate.value
+
 
 class Evaluator:
-    """Measures models on one image set under one protocol; real statistics are computed once and cached on disk."""
+    """Measures models on one image set under one protocol; real statistics are computed once and cached on disk.
 
-    def __init__(self, experiment: Experiment, images: ImageSet, device: torch.device | str = "cpu") -> None:
-        self.evaluate = experiment.evaluate
-        self.protocol = Protocol(experiment.evaluate)
-        self.image_size = experiment.model.image_size
+    Raises ValueError if there are too few images for the metrics asked for.
+    """
+
+    def __init__(
+        self, evaluate: Evaluate, images: ImageSet, image_size: int, device: torch.device | str = "cpu"
+    ) -> None:
+        self.evaluate = evaluate
+        self.protocol = Protocol(evaluate)
+        self.image_size = image_size
         self.images = images
         self.device = torch.device(device)
-        _enough_images(images, 6 if set(Manifold._fields) & set(self.evaluate.metrics) else 2)
+        self.at_once = at_once(self.device, evaluate.batch_size, image_size)
+        self._refuse_too_few_images()
         self.extractors: dict[str, torch.nn.Module] = {
             name: EXTRACTORS[name](self.protocol.resize).to(self.device)
-            for name in sorted({self.protocol.extractor(metric) for metric in self.evaluate.metrics})
+            for name in sorted({self.protocol.extractor(metric) for metric in evaluate.metrics})
         }
         self._real: dict[tuple[str, str], Real] = {}
 
-    def model(self, nets: Networks, progress: Callable[[str], None] = lambda _: None) -> list[Value]:
+    def model(self, nets: Networks, progress: Progress = lambda _: None) -> list[Value]:
         """Values of a model in every mode; `progress` is told each pair that begins."""
         values = []
         for mode in self.evaluate.modes:
-            guidance = guide(self.images, self.evaluate, mode, nets.latent_dim)
-            values += self.pairs(nets, mode, guidance, progress)
+            values += self.pairs(nets, mode, guide(self.images, self.evaluate, mode, nets.latent_dim), progress)
         return values + means(values)
 
     def pairs(
-        self,
-        nets: Networks,
-        mode: Mode,
-        guidance: Mapping[Pair, Guidance],
-        progress: Callable[[str], None] = lambda _: None,
+        self, nets: Networks, mode: Mode, guidance: Mapping[Pair, Guidance], progress: Progress = lambda _: None
     ) -> list[Value]:
         """Values of a model for each pair that is guided."""
         nets.eval()
         values = []
         for (source, target), given in guidance.items():
             progress(f"{mode} {source} → {target}")
-            values += self._pair(nets, mode, source, target, given)
+            styles = style_codes(nets, self.images, given, target, self.at_once, self.image_size)
+            outputs = translate(nets, self.images, source, given, styles, self.at_once, self.image_size)
+            values += self.pair(mode, source, target, outputs, given.sources, styles.shape[1])
         return values
+
+    @torch.inference_mode()
+    def pair(
+        self, mode: str, source: str, target: str, batches: Iterable[Tensor], sources: NDArray[np.int64], outputs: int
+    ) -> list[Value]:
+        """Values of a pair's images, whoever made them.
+
+        `batches` (n, 3, S, S), uint8, or float32 as a generator gives them, black -1, white 1; all `outputs` of a
+        source in a row. `sources` (number,) tells the sources of several pairs apart. Raises ValueError if an image
+        holds NaN or infinity.
+        """
+        pooled: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self.extractors}
+        diversity = []
+        for raw in batches:
+            if not raw.isfinite().all():
+                raise ValueError(f"{mode} {source} → {target}: the model gave NaN or infinity")
+            images = raw if raw.dtype == torch.uint8 else to_uint8(raw)
+            for name, network in self.extractors.items():
+                is_lpips = "lpips" in self.evaluate.metrics and name == self.protocol.extractor("lpips")
+                features = network((raw + 1) * 127.5 if is_lpips and self.protocol.as_published else images)
+                pooled[name].append(features.pooled.cpu().numpy())
+                if is_lpips:
+                    heads = cast(AlexNet, network).heads
+                    diversity.append(lpips.diversity(features.layers, heads, outputs).cpu().numpy())
+        in_order = np.argsort(sources)
+        measured: dict[str, Estimate] = {}
+        for extractor, metrics in self._feature_metrics().items():
+            fakes = np.concatenate(pooled[extractor])
+            fakes = fakes.reshape(len(sources), outputs, -1)[in_order].reshape(fakes.shape)
+            estimates = measure(metrics, self.real(extractor, target), fakes, outputs)
+            measured |= {metric: _sampled(estimate, source, target) for metric, estimate in estimates.items()}
+        if diversity:
+            weights = self._weights(len(sources))
+            measured["lpips"] = average(np.concatenate(diversity)[in_order], weights[in_order], f"val/{source}")
+        n_real = self.images.count("train", target)
+        return [
+            Value(mode, source, target, metric, measured[metric], n_real, len(sources) * outputs)
+            for metric in self.evaluate.metrics
+        ]
 
     def reference_lines(self) -> dict[str, list[Value]]:
         """How to read a Fréchet distance, by line of `REFERENCE_LINES`: on as many validation images as a pair has
@@ -93,8 +141,9 @@ class Evaluator:
                 for target in self.images.domains:
                     real = self.real(extractor, target)
                     line, shown = ("real", ANY) if source == target else ("sources", source)
-                    for metric, value in measure(metrics, real, features).items():
-                        lines[line].append(Value("none", shown, target, metric, value, real.statistics.count, count))
+                    for metric, estimate in measure(metrics, real, features).items():
+                        sampled = _sampled(estimate, source, target)
+                        lines[line].append(Value("none", shown, target, metric, sampled, real.statistics.count, count))
         return {
             name: values + [mean for mean in means(values) if name != "real" or mean.target == ANY]
             for name, values in lines.items()
@@ -131,63 +180,40 @@ class Evaluator:
 
     @torch.inference_mode()
     def _features(self, extractor: str, split: Split, domain: str) -> NDArray[np.float32]:
-        count, step = self.images.count(split, domain), self.evaluate.batch_size
+        count, step = self.images.count(split, domain), self.at_once
         pooled = []
         for start in range(0, count, step):
             batch = self.images.batch(split, domain, range(start, min(start + step, count)), self.image_size)
             pooled.append(self.extractors[extractor](batch.to(self.device)).pooled.cpu().numpy())
         return np.concatenate(pooled)
 
-    @torch.inference_mode()
-    def _pair(self, nets: Networks, mode: Mode, source: str, target: str, guidance: Guidance) -> list[Value]:
-        size, side = self.evaluate.batch_size, self.image_size
-        styles = style_codes(nets, self.images, guidance, target, size, side)
-        sources, outputs = styles.shape[:2]
-        pooled: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self.extractors}
-        diversity = []
-        for raw in translate(nets, self.images, source, guidance, styles, size, side):
-            images = to_uint8(raw)
-            for name, network in self.extractors.items():
-                is_lpips = "lpips" in self.evaluate.metrics and name == self.protocol.extractor("lpips")
-                features = network((raw + 1) * 127.5 if is_lpips and self.protocol.as_published else images)
-                pooled[name].append(features.pooled.cpu().numpy())
-                if is_lpips:
-                    heads = cast(AlexNet, network).heads
-                    diversity.append(lpips.diversity(features.layers, heads, outputs).cpu().numpy())
-        measured: dict[str, float] = {}
-        for extractor, metrics in self._feature_metrics().items():
-            measured |= measure(metrics, self.real(extractor, target), np.concatenate(pooled[extractor]))
-        if diversity:
-            measured["lpips"] = self._mean_over_sources(np.concatenate(diversity))
-        n_real = self.images.count("train", target)
-        return [
-            Value(mode, source, target, metric, measured[metric], n_real, sources * outputs)
-            for metric in self.evaluate.metrics
-        ]
+    def _weights(self, sources: int) -> NDArray[np.float64]:
+        """What each source counts: the same; as published, each batch the same, a short last one as much as others."""
+        step = self.evaluate.batch_size if self.protocol.as_published else sources
+        sizes = [min(step, sources - start) for start in range(0, sources, step)]
+        return np.concatenate([np.full(size, 1 / (size * len(sizes))) for size in sizes])
 
-    def _mean_over_sources(self, each: NDArray[np.float64]) -> float:
-        """The mean; as published, the mean of the batches' means, a short last batch counting as much as the others."""
-        step = self.evaluate.batch_size if self.protocol.as_published else len(each)
-        return float(np.mean([each[start : start + step].mean() for start in range(0, len(each), step)]))
+    def _refuse_too_few_images(self) -> None:
+        evaluate = self.evaluate
+        for domain in self.images.domains:
+            real, sources = self.images.count("train", domain), source_count(self.images, evaluate, domain)
+            if lack := needs_more(evaluate.metrics, real, sources, evaluate.outputs_per_source):
+                raise ValueError(f"{domain}: the metrics asked for need {lack}")
 
 
 def means(values: Sequence[Value]) -> list[Value]:
     """Per mode and metric: each target's mean over its sources, and the mean over all pairs."""
-    groups: dict[Value, list[float]] = {}
+    groups: dict[tuple[str, str, str], list[Value]] = {}
     for value in values:
         for target in (value.target, ANY):
-            key = replace(value, source=ANY, target=target, value=0.0, n_real=0, n_fake=0)
-            groups.setdefault(key, []).append(value.value)
-    counts = {(v.mode, v.metric, target): (v.n_real, v.n_fake) for v in reversed(values) for target in (v.target, ANY)}
+            groups.setdefault((value.mode, target, value.metric), []).append(value)
     return [
-        replace(key, value=float(np.mean(numbers)), n_real=n_real, n_fake=n_fake)
-        for key, numbers in groups.items()
-        for n_real, n_fake in [counts[key.mode, key.metric, key.target]]
+        replace(group[0], source=ANY, target=target, estimate=mean([value.estimate for value in group]))
+        for (_, target, _), group in groups.items()
     ]
 
 
-def _enough_images(images: ImageSet, needed: int) -> None:
-    for domain in images.domains:
-        for split in SPLITS:
-            if (found := images.count(split, domain)) < needed:
-                raise ValueError(f"{split}/{domain} has {found} images; the metrics asked for need at least {needed}")
+def _sampled(estimate: Estimate, source: str, target: str) -> Estimate:
+    """The estimate with its samples named, so that those of other pairs with the same images are known as the same."""
+    names = {REAL: f"train/{target}", FAKE: f"val/{source}"}
+    return replace(estimate, influence={names[sample]: each for sample, each in estimate.influence.items()})

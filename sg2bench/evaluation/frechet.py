@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+_NOISE = 1e-10
+"""Singular values below this share of the largest are rounding."""
+
 
 @dataclass(frozen=True)
 class Statistics:
@@ -46,10 +49,43 @@ def statistics(features: NDArray[np.floating]) -> Statistics:
     return Statistics(mean, factor, len(features))
 
 
-def distance(real: Statistics, features: NDArray[np.floating]) -> float:
-    """Fréchet distance (squared, >= 0) of features (n, d) from real statistics. Raises ValueError as `statistics`."""
-    fake = statistics(features)
+def distance(real: Statistics, fake: Statistics) -> float:
+    """Fréchet distance (squared, >= 0). Raises ValueError if the two have features of different dimensions."""
+    return _distance(real, fake, np.linalg.svd(_product(real, fake), compute_uv=False))
+
+
+def influences(
+    real_features: NDArray[np.floating], real: Statistics, fake_features: NDArray[np.floating], fake: Statistics
+) -> tuple[float, Array, Array]:
+    """The distance, and by how much each real image (n,) and each fake (m,) moves it: see uncertainty.py.
+
+    The influence of an image `x` is `|x - m|^2 - (x - m)' T (x - m) + 2 (x - m)·(m - m')` without its mean, over the
+    number of images: T is the linear map of optimal transport to the other side, m' the other side's mean (Rippl, Munk
+    and Sturm 2016, theorem 2.1). Raises ValueError as `distance`.
+    """
+    left, overlap, right = np.linalg.svd(_product(real, fake), full_matrices=False)
+    kept = overlap > _NOISE * overlap[0] if len(overlap) else overlap > 0
+    scale = np.sqrt(overlap[kept])
+    to_fake, to_real = right[kept] @ fake.factor, left[:, kept].T @ real.factor
+    real_each = _influence(real_features, real.mean, real.mean - fake.mean, to_fake / scale[:, None])
+    fake_each = _influence(fake_features, fake.mean, fake.mean - real.mean, to_real / scale[:, None])
+    return _distance(real, fake, overlap), real_each, fake_each
+
+
+def _product(real: Statistics, fake: Statistics) -> Array:
     if len(fake.mean) != len(real.mean):
         raise ValueError(f"features have {len(fake.mean)} dimensions, the real statistics {len(real.mean)}")
-    overlap = np.linalg.svd(fake.factor @ real.factor.T, compute_uv=False).sum()
-    return float(max(0.0, np.square(real.mean - fake.mean).sum() + real.trace + fake.trace - 2 * overlap))
+    return real.factor @ fake.factor.T
+
+
+def _distance(real: Statistics, fake: Statistics, overlap: NDArray[np.floating]) -> float:
+    between = np.square(real.mean - fake.mean).sum()
+    return float(max(0.0, between + real.trace + fake.trace - 2 * overlap.sum()))
+
+
+def _influence(features: NDArray[np.floating], mean: Array, shift: Array, transport: Array) -> Array:
+    """`transport` (r, d) is a factor of the transport map, `transport' transport`."""
+    centred = features - mean
+    each = np.square(centred).sum(1) - np.square(centred @ transport.T).sum(1) + 2 * centred @ shift
+    influence: Array = (each - each.mean()) / len(each)
+    return influence

@@ -14,10 +14,22 @@ def distance(real: NDArray[np.floating], fake: NDArray[np.floating]) -> float:
     Over all images at once, where KID as published averages random subsets: the same expectation, less noise, the same
     value every time. Around 0 it may be negative. Raises ValueError if a side has fewer than 2 images.
     """
+    return influences(real, fake)[0]
+
+
+def influences(real: NDArray[np.floating], fake: NDArray[np.floating]) -> tuple[float, Array, Array]:
+    """The distance, and by how much each real image (n,) and each fake (m,) moves it: see uncertainty.py.
+
+    The first term of Hoeffding's decomposition (1948). Raises ValueError as `distance`.
+    """
     if (fewest := min(len(real), len(fake))) < 2:
         raise ValueError(f"a kernel distance needs at least 2 images on each side, got {fewest}")
     x, y = np.asarray(real, np.float64), np.asarray(fake, np.float64)
-    return _mean_of_others(_kernel(x, x)) + _mean_of_others(_kernel(y, y)) - 2 * float(_kernel(x, y).mean())
+    between = _kernel(x, y)
+    each_x = _means_of_others(_kernel(x, x))
+    each_y = _means_of_others(_kernel(y, y))
+    value = float(each_x.mean() + each_y.mean() - 2 * between.mean())
+    return value, _influence(each_x - between.mean(1)), _influence(each_y - between.mean(0))
 
 
 def _kernel(x: Array, y: Array) -> Array:
@@ -25,7 +37,12 @@ def _kernel(x: Array, y: Array) -> Array:
     return product
 
 
-def _mean_of_others(kernel: Array) -> float:
-    """The mean of a square matrix without its diagonal."""
-    n = len(kernel)
-    return float((kernel.sum() - np.trace(kernel)) / (n * (n - 1)))
+def _means_of_others(kernel: Array) -> Array:
+    """The mean of each row of a square matrix without its diagonal."""
+    means: Array = (kernel.sum(1) - np.diagonal(kernel)) / (len(kernel) - 1)
+    return means
+
+
+def _influence(each: Array) -> Array:
+    influence: Array = 2 * (each - each.mean()) / len(each)
+    return influence

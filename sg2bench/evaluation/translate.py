@@ -22,6 +22,16 @@ def to_uint8(images: Tensor) -> Tensor:
     return images.add(1).mul_(0.5).clamp_(0, 1).mul_(255).add_(0.5).to(torch.uint8)
 
 
+def at_once(device: torch.device, batch_size: int, image_size: int) -> int:
+    """How many images go through a network together.
+
+    On a CPU it does not depend on `batch_size`, and so values do not: another number can round a pixel the other way.
+    """
+    if device.type != "cpu":
+        return batch_size
+    return max(1, min(32, 2**19 // image_size**2))
+
+
 @torch.inference_mode()
 def style_codes(
     nets: Networks, images: ImageSet, guidance: Guidance, target: str, batch_size: int, image_size: int
