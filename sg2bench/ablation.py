@@ -98,16 +98,17 @@ def _perform(
         with cache.atomic_file(folder / "samples" / f"{mode}.png") as temporary:
             grid(nets, images, mode, resolved.model.image_size).save(temporary)
     values = evaluator.model(nets, progress=lambda pair: print(f"evaluating {pair}", flush=True))
-    table = results.rows(values, resolved, variant, seed, resolved.train.steps, images.fingerprint, device, files)
+    table = results.rows(values, resolved, variant, seed, resolved.train.steps, images.fingerprint, device, config_hash)
     results.write(table, folder / ROWS)
 
 
 def reference_lines(experiment: Experiment, images: ImageSet, device: torch.device) -> pd.DataFrame:
     """Rows of the reference lines; fills the cache of real statistics that the runs then read."""
+    config_hash = training_hash(experiment, images.fingerprint, {})
     lines = Evaluator(experiment.evaluate, images, experiment.model.image_size, device).reference_lines()
     return pd.concat(
         [
-            results.rows(values, experiment, line, 0, 0, images.fingerprint, device)
+            results.rows(values, experiment, line, 0, 0, images.fingerprint, device, config_hash)
             for line, values in lines.items()
             if values
         ]
@@ -183,4 +184,5 @@ def evaluate_checkpoint(
     digits = checkpoint.name.split("_")[0]
     values = Evaluator(resolved.evaluate, images, resolved.model.image_size, device).model(nets)
     step = int(digits) if digits.isdigit() else 0
-    return results.rows(values, resolved, variant, seed, step, images.fingerprint, device)
+    config_hash = training_hash(resolved, images.fingerprint, {})
+    return results.rows(values, resolved, variant, seed, step, images.fingerprint, device, config_hash)

@@ -129,7 +129,7 @@ class Evaluate(_Part):
     modes: tuple[Literal["latent", "reference"], ...] = ("latent", "reference")
     resize: int = Field(224, ge=32, le=512, description="offline: side in pixels of the images that the network sees")
     sources: int | None = Field(None, ge=1, description="validation images translated per domain; all if null")
-    outputs_per_source: int = Field(10, ge=2)
+    outputs_per_source: int = Field(10, ge=1)
     batch_size: int = Field(32, ge=1, description="images at once on a GPU; sources in a batch of `paper`")
     seed: int = Field(0, ge=0, description="draws latents and references")
 
@@ -145,6 +145,8 @@ class Evaluate(_Part):
         if unknown := [metric for metric in self.metrics if metric not in METRICS[self.protocol]]:
             known = ", ".join(METRICS[self.protocol])
             raise ValueError(f"metrics: protocol {self.protocol} has no {', '.join(unknown)} (it has {known})")
+        if "lpips" in self.metrics and self.outputs_per_source < 2:
+            raise ValueError("outputs_per_source: lpips compares the outputs of a source, and needs 2 or more")
         return self
 
     @field_validator("metrics", "modes")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import datetime
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 import pandas as pd
 import torch
 
 import sg2bench
 from sg2bench import cache
-from sg2bench.config import REFERENCE_LINES, Experiment, training_hash
+from sg2bench.config import REFERENCE_LINES, Experiment
 from sg2bench.evaluation.evaluate import Value
 from sg2bench.evaluation.protocol import WEIGHTS, Protocol
 
@@ -36,9 +35,9 @@ def rows(
     step: int,
     data_fingerprint: str,
     device: torch.device,
-    files: Mapping[str, str] = MappingProxyType({}),
+    config_hash: str,
 ) -> pd.DataFrame:
-    """Rows of a resolved experiment's values; `files` are those that training began with, by SHA-256."""
+    """Rows of a resolved experiment's values; `config_hash` tells how the model was made."""
     protocol = Protocol(experiment.evaluate)
     shared = {
         "experiment": experiment.name,
@@ -49,7 +48,7 @@ def rows(
         "protocol": protocol.name,
         "protocol_hash": protocol.hash,
         "data_fingerprint": data_fingerprint,
-        "config_hash": training_hash(experiment, data_fingerprint, files),
+        "config_hash": config_hash,
         "device": device_name(device),
         "dtype": "float32",
         "torch_version": torch.__version__,

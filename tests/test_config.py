@@ -50,7 +50,10 @@ def test_defaults_are_the_paper_s():
         ("variants: {../up: {}}", "variants.../up.[key]: String should match pattern"),
         ("seeds: [1, 1]", "each seed once"),
         ("data: {source: folder}", "needs `root`"),
-        ("evaluate: {metrics: [fid]}", "metrics: protocol offline has no fid (it has fd_alexnet, lpips, kd_alexnet"),
+        (
+            "evaluate: {metrics: [fid]}",
+            "metrics: protocol offline has no fid (it has fd_alexnet, lpips, fd_alexnet_inf",
+        ),
         ("evaluate: {protocol: papers}", "evaluate.protocol: Input should be 'offline', 'standard' or 'paper'"),
         ("model: {condition: label}", "model.condition label has no style: set loss.sty and loss.ds to 0"),
         ("{model: {condition: label}, loss: {sty: 0, ds: 0}}", "takes no reference: set evaluate.modes to [latent]"),

@@ -44,6 +44,7 @@ def tarballs(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.filterwarnings("ignore:.*of the validation images are training images")
 def test_layout(tarballs, tmp_path, monkeypatch):
     monkeypatch.setenv("SG2BENCH_CACHE", str(tmp_path / "cache"))
     target = tmp_path / "emoji"

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from sg2bench.evaluation.extractors import EXTRACTORS
 from sg2bench.evaluation.guidance import Guidance, guide
 from sg2bench.evaluation.lpips import diversity
 from sg2bench.evaluation.metrics import measure
-from sg2bench.evaluation.protocol import Protocol
+from sg2bench.evaluation.protocol import VERSION, WEIGHTS, Protocol
 from sg2bench.evaluation.translate import style_codes, to_uint8, translate
 from sg2bench.evaluation.uncertainty import Estimate
 from sg2bench.models.networks import Networks
@@ -89,6 +91,56 @@ def test_real_statistics_are_cached_by_content_and_a_damaged_entry_is_made_anew(
     assert (evaluator.real("alexnet", "cat").statistics.mean == fresh.mean).all()
     other = Evaluator(Evaluate(resize=64), images.load(Data(train_per_domain=6, val_per_domain=5, seed=1), 32), 32)
     assert (other.real("alexnet", "cat").statistics.mean != fresh.mean).any()
+
+
+def test_each_domain_s_training_images_pass_through_the_network_once(evaluator, nets):
+    passes = []
+    features = evaluator._features
+    evaluator._features = lambda *key: passes.append(key) or features(*key)
+    evaluator.model(nets)
+    assert sorted(passes) == [("alexnet", "train", domain) for domain in ("bunny", "cat", "dog")]
+
+
+@pytest.mark.parametrize("changed", ["image", "image_size", "resize", "weights", "version", "domain"])
+def test_real_statistics_of_anything_else_are_not_taken_from_the_cache(evaluator, changed, monkeypatch, tiny):
+    evaluator.real("alexnet", "cat")
+    other, domain, size = evaluator.images, "cat", 32
+    evaluate = tiny.evaluate
+    if changed == "image":
+        other = images.load(Data(train_per_domain=6, val_per_domain=5, seed=1), 32)
+    elif changed == "resize":
+        evaluate = tiny.evaluate.model_copy(update={"resize": 65})
+    elif changed == "image_size":
+        size = 64
+    elif changed == "weights":
+        monkeypatch.setitem(WEIGHTS, "alexnet", replace(WEIGHTS["alexnet"], sha256="f" * 64))
+    elif changed == "version":
+        monkeypatch.setattr("sg2bench.evaluation.evaluate.VERSION", VERSION + 1)
+    else:
+        domain = "dog"
+    second = Evaluator(evaluate, other, size)
+    with monkeypatch.context() as patch:
+        patch.setattr(second, "_features", lambda *_: np.full((3, 256), 7.0))
+        assert (second.real("alexnet", domain).features == 7).all()
+    same = Evaluator(tiny.evaluate, evaluator.images, 32)
+    same._features = None
+    if changed not in ("weights", "version"):
+        assert (same.real("alexnet", "cat").features == evaluator.real("alexnet", "cat").features).all()
+
+
+def test_two_processes_may_fill_the_cache_at_once(tiny, tmp_path, monkeypatch):
+    code = (
+        "import sys, torch; from sg2bench.config import Data, Evaluate; from sg2bench.data import images\n"
+        "from sg2bench.evaluation.evaluate import Evaluator; torch.set_num_threads(1)\n"
+        "found = Evaluator(Evaluate(resize=64), images.load(Data(train_per_domain=60, val_per_domain=5), 32), 32)\n"
+        "print([found.real('alexnet', d).statistics.trace for d in found.images.domains])"
+    )
+    monkeypatch.setenv("SG2BENCH_CACHE", str(tmp_path / "cache"))
+    both = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    first, second = (process.communicate(timeout=120)[0] for process in both)
+    assert first == second != ""
+    assert len(list((tmp_path / "cache/real").glob("*.npz"))) == 3
+    assert not list((tmp_path / "cache/real").glob(".tmp*"))
 
 
 def test_every_metric_is_measured_on_the_same_features(tiny, nets, tmp_path, monkeypatch):

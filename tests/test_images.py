@@ -19,7 +19,9 @@ def root(tmp_path):
             folder = tmp_path / "set" / split / domain
             folder.mkdir(parents=True)
             for index, name in enumerate(("a.png", "b.JPG", "c.WebP")):
-                Image.new("RGB", (40 + index, 30), (value * 100, 50 * index, 7)).save(folder / name)
+                Image.new("RGB", (40 + index, 30), (value * 100, 50 * index, 7 if split == "val" else 90)).save(
+                    folder / name
+                )
     return tmp_path / "set"
 
 
@@ -60,6 +62,42 @@ def test_sixteen_bits_are_scaled_and_phone_photos_stand_upright(root):
     assert found.image("train", "apple", 1).size == (30, 40)
 
 
+def test_grey_cmyk_and_palette_become_rgb_and_32_bits_are_refused(root):
+    Image.new("L", (8, 8), 77).save(root / "train/apple/a.png")
+    Image.new("CMYK", (8, 8), (255, 0, 0, 0)).save(root / "train/apple/b.JPG")
+    Image.new("RGB", (8, 8), (9, 200, 30)).convert("P", palette=Image.Palette.ADAPTIVE).save(root / "train/apple/d.png")
+    found = load(root)
+    assert np.asarray(found.image("train", "apple", 0))[0, 0].tolist() == [77, 77, 77]
+    assert np.asarray(found.image("train", "apple", 1))[0, 0].tolist() == pytest.approx([0, 255, 255], abs=2)
+    assert np.asarray(found.image("train", "apple", 3))[0, 0].tolist() == [9, 200, 30]
+    Image.new("F", (8, 8)).save(root / "train/apple/e.tiff")
+    (root / "train/apple/e.tiff").rename(root / "train/apple/e.png")
+    with pytest.raises(ValueError, match=r"e\.png: not a readable image \(32-bit pixels; save it with 8\)"):
+        load(root)
+
+
+def test_validation_images_that_are_training_images_are_counted_in_a_warning(root):
+    for name in ("a.png", "b.JPG"):
+        (root / "val/pear" / name).write_bytes((root / "train/apple" / name).read_bytes())
+    for _ in range(2):  # also when the folder is known
+        with pytest.warns(
+            UserWarning, match=r"2 of the validation images are training images, too, as val/pear/a\.png = tr"
+        ):
+            load(root)
+
+
+def test_real_images_with_or_without_validation_images(root, tmp_path):
+    whole = images.load_real(root)
+    assert whole.fingerprint == load(root).fingerprint
+    alone = images.load_real(root / "train")
+    assert (alone.domains, alone.count("train", "apple"), alone.count("val", "apple")) == (("apple", "pear"), 3, 0)
+    assert (alone.batch("train", "pear", [1], 32) == whole.batch("train", "pear", [1], 32)).all()
+    with pytest.raises(ValueError, match="holds no folders of images"):
+        images.load_real(tmp_path / "set/train/apple")
+    with pytest.raises(ValueError, match="nowhere/train: no such folder"):
+        images.load_real(tmp_path / "nowhere")
+
+
 def test_a_domain_left_out_may_be_incomplete(root):
     (root / "train/fig").mkdir()
     Image.new("RGB", (9, 9)).save(root / "train/fig/a.png")
@@ -77,8 +115,8 @@ def test_fingerprint_changes_with_a_pixel_a_name_and_a_domain(root):
     prints.append(load(root).fingerprint)
     (root / "train/fig").mkdir()
     (root / "val/fig").mkdir()
-    for split in images.SPLITS:
-        Image.new("RGB", (9, 9)).save(root / split / "fig/a.png")
+    for shade, split in enumerate(images.SPLITS):
+        Image.new("L", (9, 9), shade).save(root / split / "fig/a.png")
     prints.append(load(root).fingerprint)
     assert len(set(prints[1:])) == 4
     assert load(root, domains=["pear", "apple"]).fingerprint == prints[3]

@@ -28,7 +28,7 @@ def rows(tiny):
         other = table(tiny, "no_ds", seed, seed)
         other["value"] += np.where(other["metric"] == "lpips", -0.1, -10)
         parts.append(other)
-    lines = [results.rows(v, tiny, name, 0, 0, "f" * 16, torch.device("cpu")) for name, v in LINES.items()]
+    lines = [results.rows(v, tiny, name, 0, 0, "f" * 16, torch.device("cpu"), "c" * 16) for name, v in LINES.items()]
     return pd.concat([*parts, *lines], ignore_index=True)
 
 

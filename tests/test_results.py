@@ -16,7 +16,7 @@ def table(tiny, variant="full", seed=0, shift=0.0):
         for metric, base in (("fd_alexnet", 50.0), ("lpips", 0.25))
         for source, target in (("cat", "dog"), ("*", "dog"), ("*", "*"))
     ]
-    return results.rows(values, tiny, variant, seed, 4, "f" * 16, torch.device("cpu"))
+    return results.rows(values, tiny, variant, seed, 4, "f" * 16, torch.device("cpu"), "c" * 16)
 
 
 def test_rows_have_the_columns_of_the_design_and_survive_csv(tiny, tmp_path):

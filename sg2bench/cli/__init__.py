@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Annotated
 
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _TOP: tuple[Callable[..., None], ...] = (
-    *(experiments.ablate, experiments.run, models.evaluate, models.translate),
+    *(experiments.ablate, experiments.run, models.evaluate, models.score, models.translate),
     *(rows.report, rows.check, throughput.bench),
 )
 for command in _TOP:
@@ -47,6 +48,7 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 def main() -> None:
     """Run the command line: bad input ends in one clear line and exit code 2."""
+    warnings.showwarning = lambda message, *_: options.errors.print(f"warning: {message}", style="yellow", markup=False)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cancelled CI job stops its runs, too
     try:
         app()

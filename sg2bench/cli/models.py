@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,21 +23,92 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="CSV to write.")] = Path("rows.csv"),
 ) -> None:
     """Measure a trained model: Fréchet distance and LPIPS per pair, per domain, overall."""
-    from sg2bench import ablation, config, launch, results
+    from sg2bench import ablation, config, launch
 
-    if protocol is not None and protocol not in config.METRICS:
-        raise ValueError(f"--protocol {protocol}: expected {', '.join(config.METRICS)}")
-    if out.is_dir():
-        raise ValueError(f"--out {out}: is a folder; name the CSV")
-    usual = [f"evaluate.protocol={protocol}", "evaluate.metrics=[]"] if protocol else []
-    loaded = config.load(experiment, [*usual, *(set_ or [])])
-    out.parent.mkdir(parents=True, exist_ok=True)
+    _refuse_folder(out)
+    loaded = config.load(experiment, [*_protocol(protocol), *(set_ or [])])
     table = ablation.evaluate_checkpoint(
         loaded, variant or next(iter(loaded.variants)), seed, checkpoint, options.device(launch.slots(device, 1)[0])
     )
+    _write(table, out)
+
+
+def score(
+    real: Annotated[Path, typer.Option(help="Real images: folder of train/ and val/, or of a folder for each domain.")],
+    fake: Annotated[Path | None, typer.Option(help="Any model's images: <source>2<target>/<stem>_<k>.png")] = None,
+    translator: Annotated[
+        str | None, typer.Option(metavar="MODULE:CALLABLE", help="Or your model itself: see docs/own-model.md.")
+    ] = None,
+    experiment: Annotated[
+        Path | None, typer.Option(help="Experiment that says protocol, counts and image size; else the defaults.")
+    ] = None,
+    variant: Annotated[str, typer.Option(help="Name that the rows carry as variant.")] = "full",
+    seed: Annotated[int, typer.Option(min=0, help="Seed that the rows carry.")] = 0,
+    mode: Annotated[str, typer.Option(help="How the --fake images were guided: latent or reference.")] = "latent",
+    set_: options.Set = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="offline, standard or paper, in place of the experiment's.")
+    ] = None,
+    device: options.Device = "auto",
+    out: Annotated[Path, typer.Option(help="CSV to write.")] = Path("rows.csv"),
+) -> None:
+    """Measure any model's images, or any model: Fréchet distance and LPIPS per pair, per domain, overall."""
+    from sg2bench import config, launch, results
+    from sg2bench.data import images as image_sets
+    from sg2bench.evaluation import fakes
+    from sg2bench.evaluation import translator as translators
+    from sg2bench.evaluation.evaluate import Evaluator
+    from sg2bench.evaluation.guidance import Mode
+
+    if (fake is None) == (translator is None):
+        raise ValueError("give either --fake DIR or --translator MODULE:CALLABLE")
+    if mode not in ("latent", "reference"):
+        raise ValueError(f"--mode {mode}: expected latent or reference")
+    guided: Mode = "latent" if mode == "latent" else "reference"
+    _refuse_folder(out)
+    images = image_sets.load_real(real)
+    settings = [*_protocol(protocol), *(set_ or [])]
+    where = options.device(launch.slots(device, 1)[0])
+
+    def progress(pair: str) -> None:
+        options.errors.print(pair, highlight=False)
+
+    if fake is not None:
+        pairs = fakes.read(fake, images)
+        loaded = fakes.fit(config.load(experiment, settings), pairs, guided)
+        evaluator = Evaluator(loaded.evaluate, images, fakes.side_of(pairs), where)
+        values, made_by = fakes.score(evaluator, pairs, guided, progress), fakes.fingerprint(pairs)
+    else:
+        assert translator is not None
+        loaded = config.load(experiment, settings)
+        if not any(images.names["val"].values()):
+            raise ValueError(f"--real {real}: a translator is given validation images; expected {real}/{{train,val}}/")
+        function = translators.load(translator)
+        evaluator = Evaluator(loaded.evaluate, images, loaded.model.image_size, where)
+        values = translators.score(evaluator, function, loaded.model.latent_dim, progress)
+        made_by = config.stable_hash(translator)
+    _write(results.rows(values, loaded, variant, seed, 0, images.fingerprint, where, made_by), out)
+
+
+def _protocol(name: str | None) -> list[str]:
+    from sg2bench.config import METRICS
+
+    if name is not None and name not in METRICS:
+        raise ValueError(f"--protocol {name}: expected {', '.join(METRICS)}")
+    return [f"evaluate.protocol={name}", "evaluate.metrics=[]"] if name else []
+
+
+def _refuse_folder(out: Path) -> None:
+    if out.is_dir():
+        raise ValueError(f"--out {out}: is a folder; name the CSV")
+
+
+def _write(table: Any, out: Path) -> None:
+    from sg2bench import results
+
     results.write(table, out)
     overall = table[table["source"] == "*"]
-    options.print_table(overall, ["mode", "target", "metric", "value", "n_real", "n_fake"])
+    options.print_table(overall, ["mode", "target", "metric", "value", "ci_low", "ci_high", "n_real", "n_fake"])
     options.console.print(f"All {len(table)} rows: {out}", highlight=False)
 
 

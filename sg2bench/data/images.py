@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -75,6 +77,24 @@ def load(data: Data, image_size: int) -> ImageSet:
     return _folder(data.root, data.domains)
 
 
+def load_real(root: Path) -> ImageSet:
+    """Real images to hold fakes against: ROOT/{train,val}/<domain>/*, or ROOT/<domain>/* without validation images.
+
+    Raises ValueError as `load`.
+    """
+    if (root / "train").is_dir() or not root.is_dir():
+        return _folder(root, None)
+    found = _domain_files(root)
+    if not found:
+        raise ValueError(
+            f"{root}: holds no folders of images; expected {root}/{{train,val}}/<domain>/ or {root}/<domain>/"
+        )
+    names: dict[Split, dict[str, tuple[str, ...]]] = {"train": found, "val": dict.fromkeys(found, ())}
+    return ImageSet(
+        names, partial(_read_flat, root), _folder_fingerprint(root, [Path(d, f) for d in found for f in found[d]])
+    )
+
+
 def _critters(data: Data, image_size: int) -> ImageSet:
     domains = _choose(critters.DOMAINS, data.domains, "critters")
     counts = {"train": data.train_per_domain, "val": data.val_per_domain}
@@ -103,23 +123,41 @@ def _folder(root: Path, wanted: tuple[str, ...] | None) -> ImageSet:
     if len(domains) < 2:
         raise ValueError(f"{root}: a translation needs at least 2 domains, found {', '.join(domains) or 'none'}")
     names = {split: {domain: found[split][domain] for domain in domains} for split in SPLITS}
-    return ImageSet(names, partial(_read_file, root), _folder_fingerprint(root, names))
+    files = [Path(split, domain, name) for split in SPLITS for domain in domains for name in names[split][domain]]
+    return ImageSet(names, partial(_read_file, root), _folder_fingerprint(root, files))
 
 
-def _folder_fingerprint(root: Path, names: Mapping[Split, Mapping[str, tuple[str, ...]]]) -> str:
-    """Hash of all names and contents; every image is decoded once, and again when its size or date changes."""
-    files = [Path(split, domain, name) for split in SPLITS for domain in names[split] for name in names[split][domain]]
+def _folder_fingerprint(root: Path, files: Sequence[Path]) -> str:
+    """Hash of all names and contents; every image is decoded once, and again when its size or date changes.
+
+    Warns of images that are in train and in val.
+    """
     dates = [[str(file), (status := (root / file).stat()).st_size, status.st_mtime_ns] for file in files]
-    known = cache.folder() / "folders" / stable_hash([str(root.resolve()), dates])
-    if known.is_file():
-        return known.read_text()
-    digest = hashlib.sha256()
-    for file in track(files, f"Checking {len(files)} images of {root}", transient=True):
-        read_image(root / file)
-        digest.update(f"{file.as_posix()}\0{cache.sha256(root / file)}\0".encode())
-    with cache.atomic_file(known) as temporary:
-        temporary.write_text(digest.hexdigest()[:16])
-    return digest.hexdigest()[:16]
+    known = cache.folder() / "folders" / f"{stable_hash([str(root.resolve()), dates])}.json"
+    if not known.is_file():
+        digests = {}
+        for file in track(files, f"Checking {len(files)} images of {root}", transient=True):
+            read_image(root / file)
+            digests[file.as_posix()] = cache.sha256(root / file)
+        with cache.atomic_file(known) as temporary:
+            temporary.write_text(json.dumps(digests))
+    digests = json.loads(known.read_text())
+    _warn_of_duplicates(root, digests)
+    whole = hashlib.sha256()
+    for name, digest in digests.items():
+        whole.update(f"{name}\0{digest}\0".encode())
+    return whole.hexdigest()[:16]
+
+
+def _warn_of_duplicates(root: Path, digests: Mapping[str, str]) -> None:
+    trained = {digest: name for name, digest in digests.items() if name.startswith("train/")}
+    both = [(name, trained[digest]) for name, digest in digests.items() if name[:4] == "val/" and digest in trained]
+    if both:
+        warnings.warn(
+            f"{root}: {len(both)} of the validation images are training images, too, as {both[0][0]} = {both[0][1]}; "
+            "a model has seen them, and values flatter it",
+            stacklevel=2,
+        )
 
 
 def _domain_files(folder: Path) -> dict[str, tuple[str, ...]]:
@@ -163,6 +201,10 @@ def _draw_critter(seed: int, image_size: int, split: Split, domain: str, name: s
 
 def _read_file(root: Path, split: Split, domain: str, name: str) -> Image.Image:
     return read_image(root / split / domain / name)
+
+
+def _read_flat(root: Path, split: Split, domain: str, name: str) -> Image.Image:
+    return read_image(root / domain / name)
 
 
 def _choose(known: tuple[str, ...], wanted: tuple[str, ...] | None, where: str) -> tuple[str, ...]:

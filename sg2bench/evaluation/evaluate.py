@@ -95,8 +95,11 @@ class Evaluator:
 
         `batches` (n, 3, S, S), uint8, or float32 as a generator gives them, black -1, white 1; all `outputs` of a
         source in a row. `sources` (number,) tells the sources of several pairs apart. Raises ValueError if an image
-        holds NaN or infinity.
+        holds NaN or infinity, or if there are too few images.
         """
+        n_real, in_order = self.images.count("train", target), np.argsort(sources)
+        if lack := needs_more(self.evaluate.metrics, n_real, len(sources), outputs):
+            raise ValueError(f"{source} → {target}: the metrics asked for need {lack}")
         pooled: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self.extractors}
         diversity = []
         for raw in batches:
@@ -110,7 +113,6 @@ class Evaluator:
                 if is_lpips:
                     heads = cast(AlexNet, network).heads
                     diversity.append(lpips.diversity(features.layers, heads, outputs).cpu().numpy())
-        in_order = np.argsort(sources)
         measured: dict[str, Estimate] = {}
         for extractor, metrics in self._feature_metrics().items():
             fakes = np.concatenate(pooled[extractor])
@@ -120,7 +122,6 @@ class Evaluator:
         if diversity:
             weights = self._weights(len(sources))
             measured["lpips"] = average(np.concatenate(diversity)[in_order], weights[in_order], f"val/{source}")
-        n_real = self.images.count("train", target)
         return [
             Value(mode, source, target, metric, measured[metric], n_real, len(sources) * outputs)
             for metric in self.evaluate.metrics
@@ -197,7 +198,7 @@ class Evaluator:
         evaluate = self.evaluate
         for domain in self.images.domains:
             real, sources = self.images.count("train", domain), source_count(self.images, evaluate, domain)
-            if lack := needs_more(evaluate.metrics, real, sources, evaluate.outputs_per_source):
+            if lack := needs_more(evaluate.metrics, real, sources or real, evaluate.outputs_per_source):
                 raise ValueError(f"{domain}: the metrics asked for need {lack}")
 
 

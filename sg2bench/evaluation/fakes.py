@@ -1,0 +1,170 @@
+"""Any model's images from a folder of files."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sg2bench import cache
+from sg2bench.config import Evaluate, Experiment, stable_hash
+from sg2bench.data.images import EXTENSIONS, ImageSet, read_image
+from sg2bench.evaluation.evaluate import Evaluator, Progress, Value, means
+from sg2bench.evaluation.guidance import Mode
+from sg2bench.evaluation.translator import checked
+
+
+@dataclass(frozen=True)
+class Fakes:
+    """Files of a pair of domains by source image, as many for each."""
+
+    source: str
+    target: str
+    files: Mapping[str, Sequence[Path]]
+
+
+def read(folder: Path, images: ImageSet) -> list[Fakes]:
+    """The files `<source>2<target>/<stem>_<k>.png` of a folder; `<stem>.png` for a source's only output.
+
+    Where validation images of the source domain are known, each stem must be one of theirs. Raises ValueError that
+    names the folder or file that does not fit.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"--fake {folder}: no such folder")
+    pairs = [
+        _pair_of_files(path, images)
+        for path in sorted(folder.iterdir())
+        if path.is_dir() and not path.name.startswith(".")
+    ]
+    if not pairs:
+        raise ValueError(f"--fake {folder}: holds no folders <source>2<target>")
+    pairs.sort(key=lambda pair: (pair.target, pair.source))
+    outputs = {
+        len(files): f"{pair.source}2{pair.target}/{stem}" for pair in pairs for stem, files in pair.files.items()
+    }
+    if len(outputs) > 1:
+        some = ", ".join(f"{number} of {name}" for number, name in sorted(outputs.items()))
+        raise ValueError(f"--fake {folder}: every source needs the same number of outputs, found {some}")
+    for pair, other in itertools.combinations(pairs, 2):
+        if pair.source == other.source and (odd := sorted(pair.files.keys() ^ other.files.keys())):
+            raise ValueError(
+                f"--fake {folder}: {pair.source}2{pair.target} and {other.source}2{other.target} need the same "
+                f"sources, only one of them has {odd[0]}"
+            )
+    return pairs
+
+
+def _pair_of_files(folder: Path, images: ImageSet) -> Fakes:
+    source, target = _domains(folder, images.domains)
+    known = {Path(name).stem for name in images.names["val"].get(source, ())}
+    found: dict[str, dict[int, Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in EXTENSIONS or path.name.startswith("."):
+            continue
+        stem, number = path.stem, 1
+        if stem not in known:
+            match = re.fullmatch(r"(.+)_(\d+)", stem)
+            if match is None:
+                raise ValueError(f"{path}: name fakes <stem>_<k>{path.suffix}, with the stem of the source image")
+            stem, number = match[1], int(match[2])
+            if known and stem not in known:
+                raise ValueError(f"{path}: val/{source} has no image `{stem}`; name fakes <stem of the source>_<k>")
+        if number in found.setdefault(stem, {}):
+            raise ValueError(f"{path}: another file there is output {number} of {stem}, too")
+        found[stem][number] = path
+    if not found:
+        raise ValueError(f"{folder}: holds no images ({', '.join(EXTENSIONS)})")
+    return Fakes(source, target, {stem: [of[k] for k in sorted(of)] for stem, of in sorted(found.items())})
+
+
+def _domains(folder: Path, known: Sequence[str]) -> tuple[str, str]:
+    """Source and target of `<source>2<target>`; the source may be a domain without real images."""
+    name = folder.name
+    splits = [(name[:i], name[i + 1 :]) for i, letter in enumerate(name) if letter == "2" and i]
+    splits = [(source, target) for source, target in splits if target in known and source != target]
+    splits = [split for split in splits if split[0] in known] or splits
+    if len(splits) != 1:
+        raise ValueError(
+            f"{folder}: name the folder <source>2<target>, with a target of the real images ({', '.join(known)})"
+        )
+    return splits[0]
+
+
+def fit(experiment: Experiment, pairs: Sequence[Fakes], mode: Mode) -> Experiment:
+    """The experiment with the counts of the files in its protocol; LPIPS is left out for one output per source.
+
+    Raises ValueError if the protocol needs what files do not hold, or if an experiment's `sources` are not there.
+    """
+    evaluate, outputs = experiment.evaluate, len(next(iter(pairs[0].files.values())))
+    metrics = [metric for metric in evaluate.metrics if outputs > 1 or metric != "lpips"]
+    if evaluate.protocol == "paper" and "lpips" in metrics:
+        raise ValueError(
+            "protocol paper measures LPIPS on raw outputs, which files do not hold: use --translator, --protocol "
+            "standard, or --set evaluate.metrics=[fid]"
+        )
+    for pair in pairs:
+        if evaluate.sources is not None and len(pair.files) != evaluate.sources:
+            raise ValueError(
+                f"{pair.source}2{pair.target} has outputs of {len(pair.files)} sources, evaluate.sources says "
+                f"{evaluate.sources}"
+            )
+    fitted = evaluate.model_dump() | {"metrics": metrics, "modes": [mode], "outputs_per_source": outputs}
+    return experiment.model_copy(update={"evaluate": Evaluate.model_validate(fitted)})
+
+
+def side_of(pairs: Sequence[Fakes]) -> int:
+    """The side in pixels of all fakes. Raises ValueError that names a file of another size, or that is not square."""
+    first: tuple[Path, tuple[int, int]] | None = None
+    for path in (path for pair in pairs for files in pair.files.values() for path in files):
+        try:
+            with Image.open(path) as image:
+                size = image.size
+        except OSError as error:
+            raise ValueError(f"{path}: not a readable image ({error}); mend or remove it") from None
+        first = first or (path, size)
+        if size[0] != size[1]:
+            raise ValueError(f"{path}: is {size[0]} × {size[1]} pixels; fakes are square")
+        if size != first[1]:
+            raise ValueError(f"{path}: is {size[0]} pixels wide, {first[0]} is {first[1][0]}; give all the same size")
+    assert first is not None
+    return first[1][0]
+
+
+def score(evaluator: Evaluator, pairs: Sequence[Fakes], mode: Mode, progress: Progress = lambda _: None) -> list[Value]:
+    """Values of every pair. Raises ValueError for a broken file, or too few of them."""
+    values = []
+    for pair in pairs:
+        progress(f"{mode} {pair.source} → {pair.target}")
+        outputs = len(next(iter(pair.files.values())))
+        step = max(1, evaluator.at_once // outputs)
+        sources = list(pair.files.values())
+        batches = (
+            torch.stack([_pixels(path) for files in sources[start : start + step] for path in files])
+            for start in range(0, len(sources), step)
+        )
+        images = (batch.to(evaluator.device) for batch in checked(batches, f"{pair.source} → {pair.target}"))
+        values += evaluator.pair(mode, pair.source, pair.target, images, np.arange(len(sources)), outputs)
+    return values + means(values)
+
+
+def fingerprint(pairs: Sequence[Fakes]) -> str:
+    """Hash (16 hex digits) of the names and bytes of all fakes."""
+    return stable_hash(
+        [
+            [pair.source, pair.target, path.name, cache.sha256(path)]
+            for pair in pairs
+            for files in pair.files.values()
+            for path in files
+        ]
+    )
+
+
+def _pixels(path: Path) -> Tensor:
+    return torch.from_numpy(np.array(read_image(path))).permute(2, 0, 1)

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sg2bench.config import Data
+from sg2bench.data import images
+from sg2bench.evaluation import translator
+from sg2bench.evaluation.evaluate import Evaluator
+from sg2bench.evaluation.translate import to_float
+from sg2bench.models.networks import Networks
+
+
+@pytest.fixture
+def evaluator(tiny):
+    return Evaluator(tiny.evaluate, images.load(Data(train_per_domain=6, val_per_domain=5), 32), 32)
+
+
+def test_stargan_as_a_user_s_function_has_its_own_values(evaluator, tiny):
+    torch.manual_seed(0)
+    nets = Networks(tiny.model, 3).eval()
+
+    def translate(sources, target, latents, references):
+        label = torch.full((len(sources),), evaluator.images.domains.index(target))
+        style = nets.latent_style(latents, label) if references is None else nets.reference_style(references, label)
+        return nets.decode(nets.encode(sources), style)
+
+    theirs = translator.score(evaluator, translate, tiny.model.latent_dim)
+    for ours, value in zip(evaluator.model(nets), theirs, strict=True):
+        assert (value.mode, value.source, value.target, value.metric) == (
+            ours.mode,
+            ours.source,
+            ours.target,
+            ours.metric,
+        )
+        assert value.value == pytest.approx(
+            ours.value, rel=2e-3
+        )  # encoded in another batch: a pixel may round otherwise
+
+
+def test_it_is_given_sources_in_range_and_guidance_of_the_mode(evaluator, tiny):
+    seen = {}
+
+    def translate(sources, target, latents, references):
+        assert (latents is None) != (references is None)
+        seen.setdefault((target, latents is None), []).append((sources, latents, references))
+        return sources
+
+    translator.score(evaluator, translate, 7)
+    assert set(seen) == {(domain, mode) for domain in ("bunny", "cat", "dog") for mode in (False, True)}
+    sources, latents, _ = seen["cat", False][0]
+    assert (sources.shape, latents.shape, sources.dtype) == ((6, 3, 32, 32), (6, 7), torch.float32)
+    assert (sources[:2] == to_float(evaluator.images.batch("val", "bunny", [0, 0], 32))).all()
+    assert seen["cat", True][0][2].shape == (6, 3, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: (x + 1) / 2, r"bunny: no pixel is below 0"),
+        (lambda x: (x + 1) * 127.5, "floats reach from .* black -1, white 1"),
+        (lambda x: ((x + 1) / 2).to(torch.uint8), "no 8-bit pixel exceeds 0; were floats cast to integers"),
+        (lambda x: (x * 127).to(torch.int64), "images are torch.int64; give uint8"),
+        (lambda x: x * float("nan"), "NaN or infinity"),
+        (lambda x: x[:, :1], r"must return as many, not \(6, 1, 32, 32\)"),
+        (lambda x: x[:1], r"not \(1, 3, 32, 32\)"),
+        (lambda x: x.numpy(), "not ndarray"),
+    ],
+)
+def test_outputs_out_of_contract_are_refused(evaluator, change, message):
+    with pytest.raises(ValueError, match=message):
+        translator.score(evaluator, lambda sources, *_, **__: change(sources), 3)
+
+
+def test_uint8_is_as_good_as_floats(evaluator):
+    floats = translator.score(evaluator, lambda sources, *_, **__: sources, 3)
+    bytes_ = translator.score(evaluator, lambda x, *_, **__: ((x + 1) * 127.5).round().to(torch.uint8), 3)
+    assert [v.value for v in floats] == [v.value for v in bytes_]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nothing", "expected module:callable"),
+        ("no_such_module:f", "No module named 'no_such_module'"),
+        ("math:no_such", "has no attribute 'no_such'"),
+        ("math:pi", "is a float, which cannot be called"),
+    ],
+)
+def test_what_cannot_be_loaded_is_an_error(name, message):
+    with pytest.raises(ValueError, match=message):
+        translator.load(name)
+
+
+def test_a_dotted_attribute_is_found():
+    assert translator.load("pathlib:Path.cwd")() is not None
