@@ -79,7 +79,7 @@ def bench(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The test suite, two processes of one thread each."""
     install(session)
-    run(session, "pytest", "-n2", "-m", "not slow", *session.posargs, env=ONE_THREAD)
+    run(session, "pytest", "-n2", "--dist=worksteal", "-m", "not slow", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
@@ -87,6 +87,13 @@ def tests_slow(session: nox.Session) -> None:
     """The tests that take minutes: golden vectors at 256 px, second extractors."""
     install(session)
     run(session, "pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session
+def conformance(session: nox.Session) -> None:
+    """Write the tables of docs/metrics.md: our values beside trusted libraries', and how often intervals hold."""
+    install(session)
+    run(session, "python", "-m", "tests.conformance", env=ONE_THREAD)
 
 
 @nox.session

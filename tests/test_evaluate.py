@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,13 +70,20 @@ def test_a_pair_s_distance_is_that_of_its_images_from_the_target_s_training_imag
     assert measured == pytest.approx(expected, rel=1e-5)
 
 
-def test_same_values_again_and_whatever_the_batch(evaluator, nets, tiny):
+def test_same_values_again_and_whatever_the_batch_and_the_threads(evaluator, nets, tiny):
     first = numbers(evaluator.model(nets))
     assert numbers(evaluator.model(nets)) == first
     for batch_size in (1, 64):
         other = tiny.evaluate.model_copy(update={"batch_size": batch_size})
         assert Protocol(other).hash == Protocol(tiny.evaluate).hash
         assert numbers(Evaluator(other, evaluator.images, 32).model(nets)) == first
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        two_threads = Evaluator(tiny.evaluate, evaluator.images, 32).model(nets)
+    finally:
+        torch.set_num_threads(threads)
+    assert [v.value for v in two_threads] == pytest.approx([row[4] for row in first], rel=1e-6)
 
 
 def test_real_statistics_are_cached_by_content_and_a_damaged_entry_is_made_anew(evaluator, tmp_path):

@@ -1,17 +1,15 @@
 from __future__ import annotations
 
 import re
-import warnings
 
 import numpy as np
 import pytest
 import torch
 
-from sg2bench import weights
 from sg2bench.data.images import read_image
 from sg2bench.evaluation.extractors import AlexNet
 from sg2bench.evaluation.lpips import diversity
-from tests import golden
+from tests import conformance, golden
 
 
 @pytest.fixture(scope="module")
@@ -21,33 +19,14 @@ def alexnet():
 
 @pytest.fixture(scope="module")
 def package():
-    """The `lpips` library with the same trunk."""
-    lpips = pytest.importorskip("lpips")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        metric = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
-    trunk, _ = weights.alexnet_lpips()
-    slices = {0: 1, 3: 2, 6: 3, 8: 4, 10: 5}
-    renamed = {
-        f"slice{slices[int(key.split('.')[1])]}.{key.removeprefix('features.')}": value for key, value in trunk.items()
-    }
-    metric.net.load_state_dict(renamed, strict=True)
-    return metric
-
-
-def pairwise(metric, images):
-    """Mean over the pairs of images uint8 (n, 3, H, W)."""
-    x = images.float() / 127.5 - 1
-    with torch.no_grad():
-        values = [metric(x[i : i + 1], x[j : j + 1]).item() for i in range(len(x)) for j in range(i)]
-    return np.mean(values)
+    return conformance.lpips_package()
 
 
 def test_agrees_with_the_lpips_package_pair_by_pair(alexnet, package):
     images = torch.randint(0, 256, (2, 6, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     ours = diversity(alexnet(images.flatten(0, 1)).layers, alexnet.heads, 6)
     for source in range(2):
-        assert ours[source].item() == pytest.approx(pairwise(package, images[source]), abs=1e-6)
+        assert ours[source].item() == pytest.approx(conformance.pairwise_lpips(package, images[source]), abs=1e-6)
 
 
 @pytest.fixture(scope="module")
