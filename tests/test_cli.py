@@ -228,3 +228,7 @@ def test_bench(cli, tmp_path):
     assert table["images_per_second"].tolist() == pytest.approx(expected.tolist(), rel=1e-3)
     assert table["device"].str.startswith("cpu (").all()
     assert (tmp_path / "reports/bench/bench.json").is_file()
+
+
+def test_ablate_refuses_an_unknown_protocol(quick_cli):
+    assert_refused(quick_cli("ablate", SMOKE, "--protocol", "odd"), "--protocol odd: expected offline, standard, paper")

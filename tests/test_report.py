@@ -98,6 +98,14 @@ def test_rows_that_cannot_stand_together_are_refused(folder, rows, column):
     assert not (folder / "out").exists()
 
 
+@pytest.mark.parametrize("column", ["n_real", "n_fake"])
+def test_values_of_unequal_counts_are_refused(folder, rows, column):
+    rows.loc[(rows["variant"] == "no_ds") & (rows["seed"] == 1), column] = 3
+    results.write(rows, folder / "in/results.csv")
+    with pytest.raises(ValueError, match=rf"latent fd_alexnet cat → dog has {column} 3, \d; values of unequal counts"):
+        report.write(folder / "in/results.csv", folder / "out", "x")
+
+
 def test_a_plot_shows_the_mean_the_spread_and_the_lines(rows):
     figure = plots.variants_plot(rows, "fd_alexnet")
     (axis,) = figure.axes

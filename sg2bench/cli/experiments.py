@@ -14,6 +14,7 @@ from sg2bench.cli.rows import write_report
 def ablate(
     experiment: options.ExperimentFile = Path("experiments/critters.yaml"),
     set_: options.Set = None,
+    protocol: options.Protocol = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Runs at once; default: every core, or every GPU.")] = None,
     device: options.Device = "auto",
     runs: options.Runs = Path("runs"),
@@ -26,7 +27,8 @@ def ablate(
     from sg2bench import ablation, config, launch, progress
     from sg2bench.data import images as image_sets
 
-    loaded = config.load(experiment, set_ or [])
+    settings = options.settings(protocol, set_)
+    loaded = config.load(experiment, settings)
     slots = launch.slots(device, workers)
     image_set = image_sets.load(loaded.data, loaded.model.image_size)
     planned = ablation.plan(loaded, runs)
@@ -41,7 +43,7 @@ def ablate(
     reference = ablation.reference_lines(loaded, image_set, options.device(slots[0]))
     try:
         with progress.watching(planned, options.console) as watch:
-            launch.launch(planned, launch.run_command(experiment, set_ or [], runs), slots, watch)
+            launch.launch(planned, launch.run_command(experiment, settings, runs), slots, watch)
     except KeyboardInterrupt:
         options.errors.print("interrupted; the same command goes on from here", highlight=False)
         raise typer.Exit(130) from None

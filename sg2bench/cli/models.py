@@ -16,9 +16,7 @@ def evaluate(
     variant: Annotated[str | None, typer.Option(help="Its variant; default: the first.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed that the rows carry.")] = 0,
     set_: options.Set = None,
-    protocol: Annotated[
-        str | None, typer.Option(help="offline, standard or paper, in place of the experiment's.")
-    ] = None,
+    protocol: options.Protocol = None,
     device: options.Device = "auto",
     out: Annotated[Path, typer.Option(help="CSV to write.")] = Path("rows.csv"),
 ) -> None:
@@ -26,7 +24,7 @@ def evaluate(
     from sg2bench import ablation, config, launch
 
     _refuse_folder(out)
-    loaded = config.load(experiment, [*_protocol(protocol), *(set_ or [])])
+    loaded = config.load(experiment, options.settings(protocol, set_))
     table = ablation.evaluate_checkpoint(
         loaded, variant or next(iter(loaded.variants)), seed, checkpoint, options.device(launch.slots(device, 1)[0])
     )
@@ -46,9 +44,7 @@ def score(
     seed: Annotated[int, typer.Option(min=0, help="Seed that the rows carry.")] = 0,
     mode: Annotated[str, typer.Option(help="How the --fake images were guided: latent or reference.")] = "latent",
     set_: options.Set = None,
-    protocol: Annotated[
-        str | None, typer.Option(help="offline, standard or paper, in place of the experiment's.")
-    ] = None,
+    protocol: options.Protocol = None,
     device: options.Device = "auto",
     out: Annotated[Path, typer.Option(help="CSV to write.")] = Path("rows.csv"),
 ) -> None:
@@ -67,7 +63,7 @@ def score(
     guided: Mode = "latent" if mode == "latent" else "reference"
     _refuse_folder(out)
     images = image_sets.load_real(real)
-    settings = [*_protocol(protocol), *(set_ or [])]
+    settings = options.settings(protocol, set_)
     where = options.device(launch.slots(device, 1)[0])
 
     def progress(pair: str) -> None:
@@ -88,14 +84,6 @@ def score(
         values = translators.score(evaluator, function, loaded.model.latent_dim, progress)
         made_by = config.stable_hash(translator)
     _write(results.rows(values, loaded, variant, seed, 0, images.fingerprint, where, made_by), out)
-
-
-def _protocol(name: str | None) -> list[str]:
-    from sg2bench.config import METRICS
-
-    if name is not None and name not in METRICS:
-        raise ValueError(f"--protocol {name}: expected {', '.join(METRICS)}")
-    return [f"evaluate.protocol={name}", "evaluate.metrics=[]"] if name else []
 
 
 def _refuse_folder(out: Path) -> None:

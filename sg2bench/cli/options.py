@@ -20,7 +20,18 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, as train.steps=200.")
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, or auto: a GPU where there is one.")]
+Protocol = Annotated[str | None, typer.Option(help="offline, standard or paper, in place of the experiment's.")]
 Runs = Annotated[Path, typer.Option(help="Folder that holds the run folders.")]
+
+
+def settings(protocol: str | None, set_: list[str] | None) -> list[str]:
+    """Overrides of an experiment: a protocol with its usual metrics, then what `--set` says."""
+    from sg2bench.config import METRICS
+
+    if protocol is not None and protocol not in METRICS:
+        raise ValueError(f"--protocol {protocol}: expected {', '.join(METRICS)}")
+    usual = [f"evaluate.protocol={protocol}", "evaluate.metrics=[]"] if protocol else []
+    return [*usual, *(set_ or [])]
 
 
 def device(name: str) -> Any:

@@ -148,3 +148,11 @@ def _refuse_mixture(table: pd.DataFrame, results_file: Path) -> None:
     for column in ("experiment", "protocol_hash", "data_fingerprint"):
         if len(found := sorted(set(table[column]))) > 1:
             raise ValueError(f"{results_file}: rows of several {column}s cannot stand together: {', '.join(found)}")
+    models = table[~table["variant"].isin(REFERENCE_LINES)]
+    for (mode, metric, source, target), group in models.groupby(["mode", "metric", "source", "target"], sort=False):
+        for column in ("n_real", "n_fake"):
+            if len(counts := sorted(set(group[column].astype(int)))) > 1:
+                raise ValueError(
+                    f"{results_file}: {mode} {metric} {source} → {target} has {column} {', '.join(map(str, counts))}; "
+                    "values of unequal counts cannot stand together"
+                )
