@@ -58,7 +58,9 @@ def is_finished(folder: Path, resolved: Experiment, fingerprint: str) -> bool:
     table = results.read(folder / ROWS)
     wanted = {(metric, mode) for metric in resolved.evaluate.metrics for mode in resolved.evaluate.modes}
     found = set(zip(table["metric"], table["mode"], strict=True))
-    same = (table["protocol_hash"] == Protocol(resolved.evaluate).hash) & (table["data_fingerprint"] == fingerprint)
+    same = (table["protocol_hash"] == Protocol(resolved.evaluate, resolved.model.image_size).hash) & (
+        table["data_fingerprint"] == fingerprint
+    )
     return bool(same.all()) and wanted <= found
 
 

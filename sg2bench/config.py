@@ -149,6 +149,11 @@ class Evaluate(_Part):
             raise ValueError("outputs_per_source: lpips compares the outputs of a source, and needs 2 or more")
         return self
 
+    @property
+    def as_published(self) -> bool:
+        """Whether outputs are made and averaged as in the published evaluation, with its habits."""
+        return self.protocol == "paper"
+
     @field_validator("metrics", "modes")
     @classmethod
     def _some_and_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:

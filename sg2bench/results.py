@@ -36,9 +36,12 @@ def rows(
     data_fingerprint: str,
     device: torch.device,
     config_hash: str,
+    image_size: int | None = None,
 ) -> pd.DataFrame:
-    """Rows of a resolved experiment's values; `config_hash` tells how the model was made."""
-    protocol = Protocol(experiment.evaluate)
+    """Rows of a resolved experiment's values; `config_hash` tells how the model was made, `image_size` the size of
+    its images where that is not the model's of the experiment.
+    """
+    protocol = Protocol(experiment.evaluate, image_size or experiment.model.image_size)
     shared = {
         "experiment": experiment.name,
         "variant": variant,

@@ -64,9 +64,9 @@ def compare(name: str, real: Tensor, fake: Tensor) -> Iterator[Row]:
     """Every metric on two sets of images, uint8 (n, 3, 64, 64)."""
     network = AlexNet(resize=None)
     with torch.inference_mode():
-        ours = diversity(network(real[:10]).layers, network.heads, 10).item()
+        ours = diversity(network(fake[:10]).layers, network.heads, 10).item()
         x, y = (network(batch).pooled.numpy() for batch in (real, fake))
-    yield name, "lpips of 10 images", ours, "lpips, 45 pairs", pairwise_lpips(lpips_package(), real[:10])
+    yield name, "lpips of 10 images", ours, "lpips, 45 pairs", pairwise_lpips(lpips_package(), fake[:10])
     theirs = trusted(x, y)
     metrics = ["fd_alexnet", "kd_alexnet", "precision", "recall", "density", "coverage"]
     for metric, estimate in measure(metrics, Real(x, frechet.statistics(x)), y).items():
@@ -134,19 +134,19 @@ def conformance() -> str:
 
 
 def coverages() -> str:
-    lines = ["| value | of what | intervals that hold it |", "| --- " * 3 + "|"]
+    lines = ["| value | of what | intervals that hold it | width, over 3.92 standard deviations |", "| --- " * 4 + "|"]
     for metric in ("fd_alexnet", "kd_alexnet", "precision", "recall", "density", "coverage"):
         repeats = 500 if metric[1] == "d" else 200
-        share = test_uncertainty.coverage(metric, test_uncertainty.of_normals, repeats=repeats)
-        lines.append(f"| {metric} | its expectation, 16 dimensions | {share:.1%} of {repeats} |")
+        held, width, _ = test_uncertainty.coverage(metric, test_uncertainty.of_normals, repeats=repeats)
+        lines.append(f"| {metric} | its expectation, 16 dimensions | {held:.1%} of {repeats} | {width:.2f} |")
     for d in (16, 128):
-        share = test_uncertainty.coverage(
+        held, width, _ = test_uncertainty.coverage(
             "fd_alexnet_inf",
             lambda metric, repeat, d=d: test_uncertainty.of_normals(metric, repeat, d),
             test_uncertainty.known_distance(d),
             300,
         )
-        lines.append(f"| fd_alexnet_inf | the known distance, {d} dimensions | {share:.1%} of 300 |")
+        lines.append(f"| fd_alexnet_inf | the known distance, {d} dimensions | {held:.1%} of 300 | {width:.2f} |")
     return "\n".join(lines)
 
 

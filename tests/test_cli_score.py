@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -61,17 +62,13 @@ def test_files_give_the_rows_that_the_model_gives(quick_cli, tmp_path):
 
 def test_the_worked_example_of_the_docs(cli, tmp_path):
     text = DOCS.read_text()
-    (source,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    writing, source = re.findall(r"```python\n(.*?)```", text, re.S)
     (tmp_path / "my_model.py").write_text(source)
+    (tmp_path / "write_fakes.py").write_text(writing)
     commands = [shlex.split(line)[1:] for line in re.findall(r"^sg2bench .*$", text, re.M)]
     drawing, of_files, of_function = commands
     assert cli(*drawing).returncode == 0
-    for pair in ("cat2dog", "dog2cat"):
-        for stem, k in ((stem, k) for stem in range(12) for k in (1, 2)):
-            path = tmp_path / f"fakes/{pair}/{stem:05d}_{k}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            noise = np.random.default_rng([stem, k]).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-            Image.fromarray(noise).save(path)
+    subprocess.run([sys.executable, "write_fakes.py"], cwd=tmp_path, check=True)
     process = cli(*of_files)
     assert process.returncode == 0, process.stderr
     assert set(results.read(tmp_path / "rows.csv")["variant"]) == {"my-model"}
@@ -89,10 +86,12 @@ def test_the_worked_example_of_the_docs(cli, tmp_path):
         ((), "either --fake DIR or --translator"),
         (("--fake", "fakes", "--mode", "odd"), "--mode odd: expected latent or reference"),
         (("--fake", "nowhere"), "--fake nowhere: no such folder"),
+        (("--translator", "math:sqrt", "--mode", "latent"), "--mode is for --fake"),
+        (("--fake", "fakes", "--out", "real/cat/a.png/rows.csv"), "--out real/cat/a.png/rows.csv: "),
         (("--translator", "math:sqrt"), "a translator is given validation images"),
         (("--fake", "fakes", "--set", "evaluate.metrics=[fdi]"), "has no fdi"),
         (("--fake", "fakes", "--protocol", "odd"), "expected offline, standard, paper"),
-        (("--fake", "fakes"), "cat → dog: the metrics asked for need 2 images of every domain"),
+        (("--fake", "fakes"), "cat → dog: the metrics asked for need 2 real images and 2 sources of every domain"),
     ],
 )
 def test_wrong_use_is_refused(quick_cli, tmp_path, arguments, message):

@@ -75,7 +75,7 @@ def test_same_values_again_and_whatever_the_batch_and_the_threads(evaluator, net
     assert numbers(evaluator.model(nets)) == first
     for batch_size in (1, 64):
         other = tiny.evaluate.model_copy(update={"batch_size": batch_size})
-        assert Protocol(other).hash == Protocol(tiny.evaluate).hash
+        assert Protocol(other, 32).hash == Protocol(tiny.evaluate, 32).hash
         assert numbers(Evaluator(other, evaluator.images, 32).model(nets)) == first
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -153,11 +153,17 @@ def test_two_processes_may_fill_the_cache_at_once(tiny, tmp_path, monkeypatch):
 
 def test_every_metric_is_measured_on_the_same_features(tiny, nets, tmp_path, monkeypatch):
     monkeypatch.setenv("SG2BENCH_CACHE", str(tmp_path / "cache"))
-    more = tiny.evaluate.model_copy(update={"metrics": METRICS["offline"][:-1], "modes": ("latent",), "sources": 8})
+    more = tiny.evaluate.model_copy(
+        update={
+            "metrics": [m for m in METRICS["offline"] if m not in ("fd_efflite0", "fd_alexnet_inf")],
+            "modes": ("latent",),
+            "sources": 8,
+        }
+    )
     found = images.load(Data(train_per_domain=9, val_per_domain=8, domains=("cat", "dog")), 32)
     evaluator = Evaluator(more, found, 32)
     measured = by_key(evaluator.model(Networks(tiny.model, 2)))
-    assert {key[3] for key in measured} == set(METRICS["offline"]) - {"fd_efflite0"}
+    assert {key[3] for key in measured} == set(METRICS["offline"]) - {"fd_efflite0", "fd_alexnet_inf"}
     for metric in ("precision", "recall", "coverage"):
         assert 0 <= measured["latent", "cat", "dog", metric].value <= 1
     real = evaluator.real("alexnet", "dog")
@@ -165,12 +171,26 @@ def test_every_metric_is_measured_on_the_same_features(tiny, nets, tmp_path, mon
     assert (same["precision"].value, same["fd_alexnet"].value) == (1, pytest.approx(0, abs=1e-6))
     assert same["kd_alexnet"].value < 0  # unbiased, and the same images on both sides
     lines = evaluator.reference_lines()
-    assert {value.metric for value in lines["sources"]} == set(METRICS["offline"]) - {"fd_efflite0", "lpips"}
-    too_few = images.load(Data(train_per_domain=7, val_per_domain=8), 32)
-    with pytest.raises(ValueError, match="bunny: the metrics asked for need 8 images of every domain, .* got 7"):
-        Evaluator(more, too_few, 32)
-    with pytest.raises(ValueError, match="need 7 images on each side, .* got 6 real, 3 × 2 fakes"):
-        Evaluator(tiny.evaluate.model_copy(update={"metrics": ("recall",)}), images.load(tiny.data, 32), 32)
+    assert {value.metric for value in lines["sources"]} == set(METRICS["offline"]) - {
+        "fd_efflite0",
+        "fd_alexnet_inf",
+        "lpips",
+    }
+
+
+def test_too_few_images_for_a_metric_are_refused_with_the_number_needed(tiny):
+    found = images.load(Data(train_per_domain=7, val_per_domain=8), 32)
+    for metric, outputs, message in (
+        (
+            "fd_alexnet_inf",
+            3,
+            "bunny: the metrics asked for need for extrapolation 256 real images, 256 outputs and 8 sour",
+        ),
+        ("recall", 1, "for shares 7 real images and 7 sources of every domain, got 7 and 3"),
+    ):
+        few = tiny.evaluate.model_copy(update={"metrics": (metric,), "outputs_per_source": outputs})
+        with pytest.raises(ValueError, match=message):
+            Evaluator(few, found, 32)
 
 
 def test_a_model_that_gives_nan_is_refused(evaluator, nets):
@@ -203,17 +223,17 @@ def test_means_of_targets_and_whole():
 
 
 def test_protocol_hash_changes_with_what_values_depend_on(tiny):
-    base = Protocol(tiny.evaluate).hash
+    base = Protocol(tiny.evaluate, 32).hash
     same = {"modes": ("latent",), "metrics": ("lpips",), "batch_size": 7}
     for key, value in same.items():
-        assert Protocol(tiny.evaluate.model_copy(update={key: value})).hash == base
+        assert Protocol(tiny.evaluate.model_copy(update={key: value}), 32).hash == base
     for key, value in {"resize": 65, "sources": 9, "outputs_per_source": 9, "seed": 9}.items():
-        assert Protocol(tiny.evaluate.model_copy(update={key: value})).hash != base
+        assert Protocol(tiny.evaluate.model_copy(update={key: value}), 32).hash != base
 
 
 def test_too_few_images_are_refused(tiny):
     with pytest.raises(
-        ValueError, match="bunny: the metrics asked for need 2 images of every domain, training and validation, got 1"
+        ValueError, match="bunny: the metrics asked for need 2 real images and 2 sources of every domain, got 6 and 1"
     ):
         Evaluator(tiny.evaluate, images.load(Data(train_per_domain=6, val_per_domain=1), 32), 32)
 
@@ -370,15 +390,22 @@ def test_standard_is_torch_fidelity_s_fid_and_the_lpips_of_8_bit_images(tiny, tm
 
 
 def test_protocols_have_their_own_hashes_and_paper_s_depends_on_the_batch(tiny):
-    hashes = {name: Protocol(Evaluate(protocol=name)).hash for name in ("offline", "standard", "paper")}
+    hashes = {name: Protocol(Evaluate(protocol=name), 32).hash for name in ("offline", "standard", "paper")}
     assert len(set(hashes.values())) == 3
-    assert Protocol(Evaluate(protocol="standard", batch_size=7, resize=64)).hash == hashes["standard"]
-    assert Protocol(Evaluate(protocol="paper", resize=64)).hash == hashes["paper"]
-    assert Protocol(Evaluate(protocol="paper", batch_size=7)).hash != hashes["paper"]
+    assert Protocol(Evaluate(protocol="standard", batch_size=7, resize=64), 32).hash == hashes["standard"]
+    assert Protocol(Evaluate(protocol="paper", resize=64), 32).hash == hashes["paper"]
+    assert Protocol(Evaluate(protocol="paper", batch_size=7), 32).hash != hashes["paper"]
+
+
+class NoNetwork(torch.nn.Module):
+    dim = 1
+
+    def __init__(self, resize):
+        super().__init__()
 
 
 def test_as_published_a_short_batch_weighs_as_much_as_a_full_one(tiny, monkeypatch):
-    monkeypatch.setattr("sg2bench.evaluation.evaluate.EXTRACTORS", dict.fromkeys(EXTRACTORS, torch.nn.Identity))
+    monkeypatch.setattr("sg2bench.evaluation.evaluate.EXTRACTORS", dict.fromkeys(EXTRACTORS, NoNetwork))
     found = images.load(tiny.data, 32)
     each = np.array([1.0, 2.0, 9.0])
     for protocol, mean in (("paper", (1.5 + 9) / 2), ("standard", 4.0)):

@@ -24,7 +24,7 @@ def real(tmp_path):
 @pytest.fixture
 def folder(tmp_path):
     for number, (pair, stem, k) in enumerate(
-        (pair, stem, k) for pair in ("cat2dog", "dog2cat") for stem in ("00000", "00002") for k in (1, 2, 10)
+        (pair, stem, k) for pair in ("cat2dog", "dog2cat") for stem in ("00000", "00001") for k in (1, 2, 10)
     ):
         draw(tmp_path / f"fakes/{pair}/{stem}_{k}.png", number)
     return tmp_path / "fakes"
@@ -34,7 +34,7 @@ def test_outputs_by_source_in_the_order_of_their_numbers(real, folder):
     second, first = fakes.read(folder, real)
     assert (first.source, first.target, second.source) == ("cat", "dog", "dog")
     assert {stem: [path.name for path in files] for stem, files in first.files.items()} == {
-        stem: [f"{stem}_{k}.png" for k in (1, 2, 10)] for stem in ("00000", "00002")
+        stem: [f"{stem}_{k}.png" for k in (1, 2, 10)] for stem in ("00000", "00001")
     }
     assert fakes.side_of([first, second]) == 32
 
@@ -62,7 +62,7 @@ def test_domains_whose_names_hold_a_2(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda f: draw(f / "cat2dog/00001_1.png"), r"same number of outputs, found 1 of cat2dog/00001, 3 of"),
+        (lambda f: draw(f / "cat2dog/00002_1.png"), r"same number of outputs, found 1 of cat2dog/00002, 3 of"),
         (lambda f: [draw(f / f"cat2dog/00009_{k}.png") for k in (1, 2, 3)], "val/cat has no image `00009`"),
         (lambda f: draw(f / "cat2dog/odd.png"), r"odd\.png: name fakes <stem>_<k>"),
         (lambda f: draw(f / "cat2fox/00000_1.png"), "cat2fox: name the folder"),
@@ -76,6 +76,23 @@ def test_what_does_not_fit_is_named(real, folder, change, message):
     change(folder)
     with pytest.raises(ValueError, match=message):
         fakes.side_of(fakes.read(folder, real))
+
+
+def test_the_first_sources_are_meant(real, folder):
+    for pair in ("cat2dog", "dog2cat"):
+        for k in (1, 2, 10):
+            (folder / f"{pair}/00000_{k}.png").rename(folder / f"{pair}/00002_{k}.png")
+    with pytest.raises(ValueError, match="has outputs of 2 sources, but none of `00000`; the first are measured"):
+        fakes.read(folder, real)
+
+
+def test_names_that_only_look_numbered_are_not_taken_for_outputs(tmp_path):
+    for domain in ("a", "b"):
+        draw(tmp_path / f"real/{domain}/x.png")
+    for number in (43, 51, 77):
+        draw(tmp_path / f"fakes/a2b/flickr_cat_{number:06d}.png")
+    with pytest.raises(ValueError, match="the outputs of `flickr_cat` would have the numbers 43, 51, 77 …, not 1, 2"):
+        fakes.read(tmp_path / "fakes", images.load_real(tmp_path / "real"))
 
 
 def test_pairs_from_a_domain_need_the_same_sources(tmp_path):
@@ -93,14 +110,23 @@ def test_what_files_cannot_give_is_refused(real, folder):
         fakes.fit(Experiment(name="x", evaluate={"protocol": "paper"}), pairs, "latent")
     with pytest.raises(ValueError, match="dog2cat has outputs of 2 sources, evaluate.sources says 3"):
         fakes.fit(Experiment(name="x", evaluate={"sources": 3}), pairs, "latent")
+    with pytest.raises(ValueError, match="3 outputs of a source, evaluate.outputs_per_source says 7"):
+        fakes.fit(Experiment(name="x", evaluate={"outputs_per_source": 7}), pairs, "latent")
+
+
+def test_lpips_alone_of_single_outputs_is_refused(real, tmp_path):
+    for stem in ("00000", "00001"):
+        draw(tmp_path / f"fakes/cat2dog/{stem}.png")
+    with pytest.raises(ValueError, match="lpips compares the outputs of a source, and there is one of each"):
+        fakes.fit(Experiment(name="x", evaluate={"metrics": ["lpips"]}), fakes.read(tmp_path / "fakes", real), "latent")
 
 
 def test_black_images_and_broken_ones_are_refused(real, folder):
     pairs = fakes.read(folder, real)
     evaluator = Evaluator(Evaluate(outputs_per_source=3, resize=64), real, 32)
-    broken = folder / "dog2cat/00002_2.png"
+    broken = folder / "dog2cat/00001_2.png"
     broken.write_bytes(broken.read_bytes()[:200])
-    with pytest.raises(ValueError, match=r"dog2cat/00002_2\.png: not a readable image"):
+    with pytest.raises(ValueError, match=r"dog2cat/00001_2\.png: not a readable image"):
         fakes.score(evaluator, pairs, "latent")
     draw(broken)
     for path in (folder / "cat2dog").iterdir():

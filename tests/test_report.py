@@ -148,3 +148,10 @@ def test_a_variant_without_a_metric_is_shown_without_it(rows):
     assert body[1] == ["full", "50.50 ± 0.7071", "–", "2"]
     with pytest.raises(ValueError, match="no overall values"):
         leaderboard.leaderboard(rows[rows["target"] != "*"])
+
+
+def test_means_over_other_pairs_are_refused(folder, rows):
+    fewer = rows[~((rows["variant"] == "no_ds") & (rows["source"] == "cat"))]
+    results.write(fewer, folder / "in/results.csv")
+    with pytest.raises(ValueError, match="no_ds seed 0 and full seed 0 have other pairs of domains, as cat → dog"):
+        report.write(folder / "in/results.csv", folder / "out", "x")

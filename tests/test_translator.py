@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sg2bench.config import Data
+from sg2bench.config import Data, Evaluate
 from sg2bench.data import images
 from sg2bench.evaluation import translator
 from sg2bench.evaluation.evaluate import Evaluator
@@ -23,9 +23,9 @@ def test_stargan_as_a_user_s_function_has_its_own_values(evaluator, tiny):
     def translate(sources, target, latents, references):
         label = torch.full((len(sources),), evaluator.images.domains.index(target))
         style = nets.latent_style(latents, label) if references is None else nets.reference_style(references, label)
-        return nets.decode(nets.encode(sources), style)
+        return nets.decode(nets.encode(sources), style).clamp(-1, 1)
 
-    theirs = translator.score(evaluator, translate, tiny.model.latent_dim)
+    theirs, _ = translator.score(evaluator, translate, tiny.model.latent_dim)
     for ours, value in zip(evaluator.model(nets), theirs, strict=True):
         assert (value.mode, value.source, value.target, value.metric) == (
             ours.mode,
@@ -58,11 +58,13 @@ def test_it_is_given_sources_in_range_and_guidance_of_the_mode(evaluator, tiny):
     ("change", "message"),
     [
         (lambda x: (x + 1) / 2, r"bunny: no pixel is below 0"),
+        (lambda x: (x + 1) / 2 - 0.001, "so 0 seems to be black"),
+        (lambda x: x * 2.6, "floats reach from .* clamped if need be"),
         (lambda x: (x + 1) * 127.5, "floats reach from .* black -1, white 1"),
         (lambda x: ((x + 1) / 2).to(torch.uint8), "no 8-bit pixel exceeds 0; were floats cast to integers"),
         (lambda x: (x * 127).to(torch.int64), "images are torch.int64; give uint8"),
         (lambda x: x * float("nan"), "NaN or infinity"),
-        (lambda x: x[:, :1], r"must return as many, not \(6, 1, 32, 32\)"),
+        (lambda x: x[:, :1], r"cat → bunny: given .* must return as many, not \(6, 1, 32, 32\)"),
         (lambda x: x[:1], r"not \(1, 3, 32, 32\)"),
         (lambda x: x.numpy(), "not ndarray"),
     ],
@@ -72,10 +74,61 @@ def test_outputs_out_of_contract_are_refused(evaluator, change, message):
         translator.score(evaluator, lambda sources, *_, **__: change(sources), 3)
 
 
-def test_uint8_is_as_good_as_floats(evaluator):
-    floats = translator.score(evaluator, lambda sources, *_, **__: sources, 3)
-    bytes_ = translator.score(evaluator, lambda x, *_, **__: ((x + 1) * 127.5).round().to(torch.uint8), 3)
-    assert [v.value for v in floats] == [v.value for v in bytes_]
+@pytest.mark.parametrize("metric", ["fd_alexnet", "lpips"])
+def test_uint8_is_as_good_as_floats_and_the_hash_is_that_of_the_outputs(tiny, metric):
+    found = images.load(Data(train_per_domain=6, val_per_domain=5), 32)
+    evaluator = Evaluator(tiny.evaluate.model_copy(update={"metrics": (metric,)}), found, 32)
+    floats, first = translator.score(evaluator, lambda sources, *_, **__: sources, 3)
+    again, same = translator.score(evaluator, lambda sources, *_, **__: sources, 3)
+    bytes_, other = translator.score(evaluator, lambda x, *_, **__: ((x + 1) * 127.5).round().to(torch.uint8), 3)
+    assert [v.value for v in floats] == [v.value for v in again] == [v.value for v in bytes_]
+    assert first == same != other
+
+
+def test_8_bit_outputs_are_measured_as_what_they_show_by_the_paper_s_protocol(tiny):
+    evaluate = Evaluate(
+        protocol="paper", metrics=("lpips",), sources=3, outputs_per_source=2, batch_size=3, modes=("latent",)
+    )
+    evaluator = Evaluator(evaluate, images.load(Data(train_per_domain=6, val_per_domain=5), 64), 64)
+
+    def brightened(x, target, latents, references):
+        return (x * 0.8 + 0.2 * latents[:, :3, None, None].tanh()).add(1).mul(127.5).clamp(0, 255).round() / 127.5 - 1
+
+    floats, _ = translator.score(evaluator, brightened, 3)
+    bytes_, _ = translator.score(
+        evaluator, lambda *a, **k: ((brightened(*a, **k) + 1) * 127.5).round().to(torch.uint8), 3
+    )
+    assert [v.value for v in bytes_] == pytest.approx([v.value for v in floats], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("raised", "message"),
+    [
+        (
+            RuntimeError("no such layer"),
+            r"translator, cat → bunny: RuntimeError: no such layer \(.*test_translator.py:\d+\)",
+        ),
+        (SystemExit(0), "translator, cat → bunny: SystemExit: 0"),
+        (ValueError("two\nlines"), "ValueError: two lines"),
+    ],
+)
+def test_whatever_the_function_raises_is_told_in_one_line(evaluator, raised, message):
+    def translate(*_, **__):
+        raise raised
+
+    with pytest.raises(ValueError, match=message):
+        translator.score(evaluator, translate, 3)
+
+
+def test_a_module_that_fails_or_exits_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, text, message in (
+        ("broken_one", "x = undefined", "NameError: name 'undefined' is not defined"),
+        ("exiting_one", "import sys\nsys.exit(0)", "SystemExit: 0"),
+    ):
+        (tmp_path / f"{name}.py").write_text(text)
+        with pytest.raises(ValueError, match=message):
+            translator.load(f"{name}:f")
 
 
 @pytest.mark.parametrize(

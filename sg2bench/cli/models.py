@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +24,7 @@ def evaluate(
     """Measure a trained model: Fréchet distance and LPIPS per pair, per domain, overall."""
     from sg2bench import ablation, config, launch
 
-    _refuse_folder(out)
+    _make_place(out)
     loaded = config.load(experiment, options.settings(protocol, set_))
     table = ablation.evaluate_checkpoint(
         loaded, variant or next(iter(loaded.variants)), seed, checkpoint, options.device(launch.slots(device, 1)[0])
@@ -42,7 +43,9 @@ def score(
     ] = None,
     variant: Annotated[str, typer.Option(help="Name that the rows carry as variant.")] = "full",
     seed: Annotated[int, typer.Option(min=0, help="Seed that the rows carry.")] = 0,
-    mode: Annotated[str, typer.Option(help="How the --fake images were guided: latent or reference.")] = "latent",
+    mode: Annotated[
+        str | None, typer.Option(help="How the --fake images were guided: latent (the default) or reference.")
+    ] = None,
     set_: options.Set = None,
     protocol: options.Protocol = None,
     device: options.Device = "auto",
@@ -58,10 +61,12 @@ def score(
 
     if (fake is None) == (translator is None):
         raise ValueError("give either --fake DIR or --translator MODULE:CALLABLE")
-    if mode not in ("latent", "reference"):
+    if mode not in (None, "latent", "reference"):
         raise ValueError(f"--mode {mode}: expected latent or reference")
-    guided: Mode = "latent" if mode == "latent" else "reference"
-    _refuse_folder(out)
+    if translator is not None and mode is not None:
+        raise ValueError("--mode is for --fake; for a translator: --set evaluate.modes=[latent]")
+    guided: Mode = "reference" if mode == "reference" else "latent"
+    _make_place(out)
     images = image_sets.load_real(real)
     settings = options.settings(protocol, set_)
     where = options.device(launch.slots(device, 1)[0])
@@ -72,7 +77,8 @@ def score(
     if fake is not None:
         pairs = fakes.read(fake, images)
         loaded = fakes.fit(config.load(experiment, settings), pairs, guided)
-        evaluator = Evaluator(loaded.evaluate, images, fakes.side_of(pairs), where)
+        size = fakes.side_of(pairs)
+        evaluator = Evaluator(loaded.evaluate, images, size, where)
         values, made_by = fakes.score(evaluator, pairs, guided, progress), fakes.fingerprint(pairs)
     else:
         assert translator is not None
@@ -80,15 +86,22 @@ def score(
         if not any(images.names["val"].values()):
             raise ValueError(f"--real {real}: a translator is given validation images; expected {real}/{{train,val}}/")
         function = translators.load(translator)
-        evaluator = Evaluator(loaded.evaluate, images, loaded.model.image_size, where)
-        values = translators.score(evaluator, function, loaded.model.latent_dim, progress)
-        made_by = config.stable_hash(translator)
-    _write(results.rows(values, loaded, variant, seed, 0, images.fingerprint, where, made_by), out)
+        size = loaded.model.image_size
+        evaluator = Evaluator(loaded.evaluate, images, size, where)
+        values, made_by = translators.score(evaluator, function, loaded.model.latent_dim, progress)
+    _write(results.rows(values, loaded, variant, seed, 0, images.fingerprint, where, made_by, size), out)
 
 
-def _refuse_folder(out: Path) -> None:
+def _make_place(out: Path) -> None:
+    """Before hours of work: a folder to write to."""
     if out.is_dir():
         raise ValueError(f"--out {out}: is a folder; name the CSV")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"--out {out}: {error.strerror}") from None
+    if not os.access(out.parent, os.W_OK):
+        raise ValueError(f"--out {out}: cannot be written to")
 
 
 def _write(table: Any, out: Path) -> None:

@@ -18,7 +18,7 @@ from sg2bench.data.images import ImageSet, Split
 from sg2bench.evaluation import frechet, lpips
 from sg2bench.evaluation.extractors import EXTRACTORS, AlexNet
 from sg2bench.evaluation.guidance import Guidance, Mode, Pair, guide, source_count
-from sg2bench.evaluation.metrics import FAKE, REAL, Real, measure, needs_more
+from sg2bench.evaluation.metrics import FAKE, REAL, REFERENCE, Real, measure, needs_more
 from sg2bench.evaluation.protocol import VERSION, WEIGHTS, Protocol
 from sg2bench.evaluation.translate import at_once, style_codes, to_uint8, translate
 from sg2bench.evaluation.uncertainty import Estimate, average, mean
@@ -55,17 +55,19 @@ class Evaluator:
         self, evaluate: Evaluate, images: ImageSet, image_size: int, device: torch.device | str = "cpu"
     ) -> None:
         self.evaluate = evaluate
-        self.protocol = Protocol(evaluate)
+        self.protocol = Protocol(evaluate, image_size)
         self.image_size = image_size
         self.images = images
         self.device = torch.device(device)
         self.at_once = at_once(self.device, evaluate.batch_size, image_size)
-        self._refuse_too_few_images()
         self.extractors: dict[str, torch.nn.Module] = {
             name: EXTRACTORS[name](self.protocol.resize).to(self.device)
             for name in sorted({self.protocol.extractor(metric) for metric in evaluate.metrics})
         }
         self._real: dict[tuple[str, str], Real] = {}
+        for domain in images.domains:
+            real, sources = images.count("train", domain), source_count(images, evaluate, domain)
+            self._refuse_too_few(domain, real, sources or real, evaluate.outputs_per_source)
 
     def model(self, nets: Networks, progress: Progress = lambda _: None) -> list[Value]:
         """Values of a model in every mode; `progress` is told each pair that begins."""
@@ -84,22 +86,28 @@ class Evaluator:
             progress(f"{mode} {source} → {target}")
             styles = style_codes(nets, self.images, given, target, self.at_once, self.image_size)
             outputs = translate(nets, self.images, source, given, styles, self.at_once, self.image_size)
-            values += self.pair(mode, source, target, outputs, given.sources, styles.shape[1])
+            values += self.pair(mode, source, target, outputs, given.sources, styles.shape[1], given.references)
         return values
 
     @torch.inference_mode()
     def pair(
-        self, mode: str, source: str, target: str, batches: Iterable[Tensor], sources: NDArray[np.int64], outputs: int
+        self,
+        mode: str,
+        source: str,
+        target: str,
+        batches: Iterable[Tensor],
+        sources: NDArray[np.int64],
+        outputs: int,
+        references: NDArray[np.int64] | None = None,
     ) -> list[Value]:
         """Values of a pair's images, whoever made them.
 
         `batches` (n, 3, S, S), uint8, or float32 as a generator gives them, black -1, white 1; all `outputs` of a
-        source in a row. `sources` (number,) tells the sources of several pairs apart. Raises ValueError if an image
-        holds NaN or infinity, or if there are too few images.
+        source in a row. `sources` (number,) tells the sources of several pairs apart, `references` (number, outputs)
+        the images that styles came from. Raises ValueError if an image holds NaN or infinity, or if there are too few.
         """
         n_real, in_order = self.images.count("train", target), np.argsort(sources)
-        if lack := needs_more(self.evaluate.metrics, n_real, len(sources), outputs):
-            raise ValueError(f"{source} → {target}: the metrics asked for need {lack}")
+        self._refuse_too_few(f"{source} → {target}", n_real, len(sources), outputs)
         pooled: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self.extractors}
         diversity = []
         for raw in batches:
@@ -108,7 +116,8 @@ class Evaluator:
             images = raw if raw.dtype == torch.uint8 else to_uint8(raw)
             for name, network in self.extractors.items():
                 is_lpips = "lpips" in self.evaluate.metrics and name == self.protocol.extractor("lpips")
-                features = network((raw + 1) * 127.5 if is_lpips and self.protocol.as_published else images)
+                as_published = is_lpips and self.evaluate.as_published and raw.dtype != torch.uint8
+                features = network((raw + 1) * 127.5 if as_published else images)
                 pooled[name].append(features.pooled.cpu().numpy())
                 if is_lpips:
                     heads = cast(AlexNet, network).heads
@@ -117,11 +126,13 @@ class Evaluator:
         for extractor, metrics in self._feature_metrics().items():
             fakes = np.concatenate(pooled[extractor])
             fakes = fakes.reshape(len(sources), outputs, -1)[in_order].reshape(fakes.shape)
-            estimates = measure(metrics, self.real(extractor, target), fakes, outputs)
+            in_rows = None if references is None else references[in_order]
+            estimates = measure(metrics, self.real(extractor, target), fakes, outputs, in_rows)
             measured |= {metric: _sampled(estimate, source, target) for metric, estimate in estimates.items()}
         if diversity:
             weights = self._weights(len(sources))
-            measured["lpips"] = average(np.concatenate(diversity)[in_order], weights[in_order], f"val/{source}")
+            diverse = average(np.concatenate(diversity)[in_order], weights[in_order], f"val/{source}")
+            measured["lpips"] = replace(diverse, bounds=(0.0, np.inf))
         return [
             Value(mode, source, target, metric, measured[metric], n_real, len(sources) * outputs)
             for metric in self.evaluate.metrics
@@ -141,12 +152,13 @@ class Evaluator:
                 features = self._features(extractor, "val", source)[:count]
                 for target in self.images.domains:
                     real = self.real(extractor, target)
+                    able = [m for m in metrics if not needs_more([m], len(real.features), count, 1, features.shape[1])]
                     line, shown = ("real", ANY) if source == target else ("sources", source)
-                    for metric, estimate in measure(metrics, real, features).items():
+                    for metric, estimate in measure(able, real, features).items():
                         sampled = _sampled(estimate, source, target)
                         lines[line].append(Value("none", shown, target, metric, sampled, real.statistics.count, count))
         return {
-            name: values + [mean for mean in means(values) if name != "real" or mean.target == ANY]
+            name: values + [whole for whole in means(values) if name != "real" or whole.target == ANY]
             for name, values in lines.items()
         }
 
@@ -190,16 +202,15 @@ class Evaluator:
 
     def _weights(self, sources: int) -> NDArray[np.float64]:
         """What each source counts: the same; as published, each batch the same, a short last one as much as others."""
-        step = self.evaluate.batch_size if self.protocol.as_published else sources
+        step = self.evaluate.batch_size if self.evaluate.as_published else sources
         sizes = [min(step, sources - start) for start in range(0, sources, step)]
         return np.concatenate([np.full(size, 1 / (size * len(sizes))) for size in sizes])
 
-    def _refuse_too_few_images(self) -> None:
-        evaluate = self.evaluate
-        for domain in self.images.domains:
-            real, sources = self.images.count("train", domain), source_count(self.images, evaluate, domain)
-            if lack := needs_more(evaluate.metrics, real, sources or real, evaluate.outputs_per_source):
-                raise ValueError(f"{domain}: the metrics asked for need {lack}")
+    def _refuse_too_few(self, where: str, real: int, sources: int, outputs: int) -> None:
+        for name, network in self.extractors.items():
+            metrics = [metric for metric in self.evaluate.metrics if self.protocol.extractor(metric) == name]
+            if lack := needs_more(metrics, real, sources, outputs, cast(int, network.dim)):
+                raise ValueError(f"{where}: the metrics asked for need {lack}")
 
 
 def means(values: Sequence[Value]) -> list[Value]:
@@ -216,5 +227,5 @@ def means(values: Sequence[Value]) -> list[Value]:
 
 def _sampled(estimate: Estimate, source: str, target: str) -> Estimate:
     """The estimate with its samples named, so that those of other pairs with the same images are known as the same."""
-    names = {REAL: f"train/{target}", FAKE: f"val/{source}"}
+    names = {REAL: f"train/{target}", FAKE: f"val/{source}", REFERENCE: f"references of {source} in {target}"}
     return replace(estimate, influence={names[sample]: each for sample, each in estimate.influence.items()})

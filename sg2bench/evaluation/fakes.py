@@ -33,8 +33,8 @@ class Fakes:
 def read(folder: Path, images: ImageSet) -> list[Fakes]:
     """The files `<source>2<target>/<stem>_<k>.png` of a folder; `<stem>.png` for a source's only output.
 
-    Where validation images of the source domain are known, each stem must be one of theirs. Raises ValueError that
-    names the folder or file that does not fit.
+    Where validation images of the source domain are known, stems must be theirs, all of them or the first of them in
+    name order. Raises ValueError that names the folder or file that does not fit.
     """
     if not folder.is_dir():
         raise ValueError(f"--fake {folder}: no such folder")
@@ -63,7 +63,7 @@ def read(folder: Path, images: ImageSet) -> list[Fakes]:
 
 def _pair_of_files(folder: Path, images: ImageSet) -> Fakes:
     source, target = _domains(folder, images.domains)
-    known = {Path(name).stem for name in images.names["val"].get(source, ())}
+    known = [Path(name).stem for name in images.names["val"].get(source, ())]
     found: dict[str, dict[int, Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in EXTENSIONS or path.name.startswith("."):
@@ -81,6 +81,17 @@ def _pair_of_files(folder: Path, images: ImageSet) -> Fakes:
         found[stem][number] = path
     if not found:
         raise ValueError(f"{folder}: holds no images ({', '.join(EXTENSIONS)})")
+    if known and (missing := [stem for stem in known[: len(found)] if stem not in found]):
+        raise ValueError(
+            f"{folder}: has outputs of {len(found)} sources, but none of `{missing[0]}`; the first are measured"
+        )
+    for stem, of in found.items():
+        if not known and sorted(of) not in (list(range(len(of))), list(range(1, len(of) + 1))):
+            numbers = ", ".join(map(str, sorted(of)[:4]))
+            raise ValueError(
+                f"{of[min(of)]}: the outputs of `{stem}` would have the numbers {numbers} …, not 1, 2, …; name fakes "
+                "<stem of the source>_<k>"
+            )
     return Fakes(source, target, {stem: [of[k] for k in sorted(of)] for stem, of in sorted(found.items())})
 
 
@@ -104,6 +115,12 @@ def fit(experiment: Experiment, pairs: Sequence[Fakes], mode: Mode) -> Experimen
     """
     evaluate, outputs = experiment.evaluate, len(next(iter(pairs[0].files.values())))
     metrics = [metric for metric in evaluate.metrics if outputs > 1 or metric != "lpips"]
+    if not metrics:
+        raise ValueError("lpips compares the outputs of a source, and there is one of each: ask for another metric")
+    if "outputs_per_source" in evaluate.model_fields_set and evaluate.outputs_per_source != outputs:
+        raise ValueError(
+            f"there are {outputs} outputs of a source, evaluate.outputs_per_source says {evaluate.outputs_per_source}"
+        )
     if evaluate.protocol == "paper" and "lpips" in metrics:
         raise ValueError(
             "protocol paper measures LPIPS on raw outputs, which files do not hold: use --translator, --protocol "
@@ -126,7 +143,7 @@ def side_of(pairs: Sequence[Fakes]) -> int:
         try:
             with Image.open(path) as image:
                 size = image.size
-        except OSError as error:
+        except Exception as error:  # Pillow raises many kinds
             raise ValueError(f"{path}: not a readable image ({error}); mend or remove it") from None
         first = first or (path, size)
         if size[0] != size[1]:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from sg2bench.config import Evaluate
 from sg2bench.data.images import ImageSet
-from sg2bench.evaluation.protocol import Protocol
 
 Mode = Literal["latent", "reference"]
 Pair = tuple[str, str]
@@ -31,7 +30,7 @@ class Guidance:
 
 def guide(images: ImageSet, evaluate: Evaluate, mode: Mode, latent_dim: int) -> dict[Pair, Guidance]:
     """The guidance of every ordered pair (source, target), by target."""
-    as_published = Protocol(evaluate).as_published
+    as_published = evaluate.as_published
     if as_published and mode == "reference":
         return published(images, evaluate, shuffle=True)
     return {

@@ -33,8 +33,8 @@ def influences(real: NDArray[np.floating], fake: NDArray[np.floating]) -> tuple[
 
 
 def _kernel(x: Array, y: Array) -> Array:
-    product: Array = (x @ y.T / x.shape[1] + 1) ** 3
-    return product
+    product: Array = x @ y.T / x.shape[1] + 1
+    return product * product * product  # `** 3` takes 20 times as long
 
 
 def _means_of_others(kernel: Array) -> Array:

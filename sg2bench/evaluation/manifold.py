@@ -32,8 +32,8 @@ class Manifold(NamedTuple):
 
 def manifold(real: NDArray[np.floating], fake: NDArray[np.floating], k: int = 3, k_density: int = 5) -> Manifold:
     """The four shares of features (n, d) and (m, d). Raises ValueError if a side has no k-th neighbour."""
-    everything = np.ones(len(real), bool), np.ones(len(fake), bool)
-    return Manifold(*_shares(real, fake, [everything], k, k_density)[0])
+    of_real, of_fake = [np.ones(len(real), bool)], [np.ones(len(fake), bool)]
+    return Manifold(*_shares(real, fake, of_real, of_fake, [(0, 0)], k, k_density)[0])
 
 
 def influences(
@@ -47,10 +47,10 @@ def influences(
     """
     real_group, fake_group = _groups(len(real), 1), _groups(len(fake), outputs)
     all_real, all_fake = np.ones(len(real), bool), np.ones(len(fake), bool)
-    kept = [(all_real, all_fake)]
-    kept += [(real_group != group, all_fake) for group in range(real_group.max() + 1)]
-    kept += [(all_real, fake_group != group) for group in range(fake_group.max() + 1)]
-    shares = _shares(real, fake, kept, 3, 5)
+    of_real = [all_real, *(real_group != group for group in range(real_group.max() + 1))]
+    of_fake = [all_fake, *(fake_group != group for group in range(fake_group.max() + 1))]
+    kept = [(number, 0) for number in range(len(of_real))] + [(0, number) for number in range(1, len(of_fake))]
+    shares = _shares(real, fake, of_real, of_fake, kept, 3, 5)
     without_real, without_fake = np.split(shares[1:], [real_group.max() + 1])
     return Manifold(*shares[0]), list(_jackknife(without_real)), list(_jackknife(without_fake))
 
@@ -76,31 +76,32 @@ def _jackknife(without: Array) -> Array:
 def _shares(
     real: NDArray[np.floating],
     fake: NDArray[np.floating],
-    kept: Sequence[tuple[Kept, Kept]],
+    of_real: Sequence[Kept],
+    of_fake: Sequence[Kept],
+    kept: Sequence[tuple[int, int]],
     k: int,
     k_density: int,
 ) -> Array:
-    """The four shares (len(kept), 4) of each pair of subsets."""
+    """The four shares (len(kept), 4) of pairs of subsets, each given by its places in `of_real` and `of_fake`."""
     needed = max(k, k_density) + 1
-    if (fewest := min(int(side.sum()) for pair in kept for side in pair)) < needed:
+    if (fewest := min(int(side.sum()) for side in [*of_real, *of_fake])) < needed:
         raise ValueError(f"precision, recall, density and coverage need {needed} images on each side, got {fewest}")
     x, y = np.asarray(real, np.float64), np.asarray(fake, np.float64)
-    real_radii = _radii(x, [pair[0] for pair in kept], (k, k_density))
-    fake_radii = _radii(y, [pair[1] for pair in kept], (k,))
+    real_radii, fake_radii = _radii(x, of_real, (k, k_density)), _radii(y, of_fake, (k,))
     inside_real = np.zeros((len(kept), len(y)), bool)
     recalled, covered, balls = (np.zeros(len(kept)) for _ in range(3))
     for start in range(0, len(x), _ROWS):
         rows = slice(start, start + _ROWS)
         squared = _squared_distances(x[rows], y)
-        for number, (of_real, of_fake) in enumerate(kept):
-            some = of_real[rows]
-            near = squared[some][:, of_fake]
-            inside_real[number, of_fake] |= (near <= real_radii[number, 0, rows][some, None]).any(0)
-            recalled[number] += (near <= fake_radii[number, 0, of_fake]).any(1).sum()
-            in_ball = near <= real_radii[number, 1, rows][some, None]
+        for number, (first, second) in enumerate(kept):
+            some, others = of_real[first][rows], of_fake[second]
+            near = squared[some][:, others]
+            inside_real[number, others] |= (near <= real_radii[first, 0, rows][some, None]).any(0)
+            recalled[number] += (near <= fake_radii[second, 0, others]).any(1).sum()
+            in_ball = near <= real_radii[first, 1, rows][some, None]
             covered[number] += in_ball.any(1).sum()
             balls[number] += in_ball.sum()
-    n, m = np.array([[of_real.sum(), of_fake.sum()] for of_real, of_fake in kept]).T
+    n, m = np.array([[of_real[first].sum(), of_fake[second].sum()] for first, second in kept]).T
     shares: Array = np.stack([inside_real.sum(1) / m, recalled / n, balls / (k_density * m), covered / n], 1)
     return shares
 
@@ -112,11 +113,8 @@ def _radii(features: Array, kept: Sequence[Kept], ks: Sequence[int]) -> Array:
         rows = slice(start, start + _ROWS)
         squared = _squared_distances(features[rows], features)
         squared[np.arange(len(squared)), np.arange(start, start + len(squared))] = 0
-        known: dict[int, Array] = {}
         for number, subset in enumerate(kept):
-            if id(subset) not in known:
-                known[id(subset)] = np.partition(squared[:, subset], ks, axis=1)[:, ks].T
-            radii[number, :, rows] = known[id(subset)]
+            radii[number, :, rows] = np.partition(squared[:, subset], ks, axis=1)[:, ks].T
     return radii
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,9 @@ from sg2bench.evaluation import frechet, kernel, manifold
 from sg2bench.evaluation.uncertainty import Estimate, Indices, extrapolate
 
 Array = NDArray[np.float64]
-REAL, FAKE = "real", "fake"
+REAL, FAKE, REFERENCE = "real", "fake", "reference"
+_SHARES = manifold.Manifold._fields
+_KERNEL = ("kd_alexnet", "kid")
 
 
 @dataclass(frozen=True)
@@ -23,48 +25,69 @@ class Real:
     statistics: frechet.Statistics
 
 
-def needs_more(metrics: Sequence[str], real: int, sources: int, outputs: int) -> str | None:
-    """What the metrics lack with so many real images, and sources of so many outputs each; None if it is enough."""
-    needed = 8 if any(metric.endswith("_inf") for metric in metrics) else 2
-    if (fewest := min(real, sources)) < needed:
-        return f"{needed} images of every domain, training and validation, got {fewest}"
-    if set(metrics) & set(manifold.Manifold._fields) and not manifold.enough(real, sources, outputs):
-        return f"7 images on each side, those of a source or two aside; got {real} real, {sources} × {outputs} fakes"
+def needs_more(metrics: Sequence[str], real: int, sources: int, outputs: int, dim: int) -> str | None:
+    """What the metrics, on features of `dim` dimensions, lack with so many real images and sources of so many outputs
+    each; None if it is enough.
+    """
+    if min(real, sources) < 2:
+        return f"2 real images and 2 sources of every domain, got {real} and {sources}"
+    if any(metric.endswith("_inf") for metric in metrics) and (
+        min(real, sources) < 8 or min(real, sources * outputs) < dim
+    ):
+        return (
+            f"for extrapolation {dim} real images, {dim} outputs and 8 sources of every domain, got {real}, "
+            f"{sources * outputs} and {sources}"
+        )
+    if set(metrics) & set(_SHARES) and not manifold.enough(real, sources, outputs):
+        enough = next(number for number in range(2, 8) if manifold.enough(7, number, outputs))
+        return f"for shares 7 real images and {enough} sources of every domain, got {real} and {sources}"
     return None
 
 
-def measure(metrics: Sequence[str], real: Real, fake: NDArray[np.float32], outputs: int = 1) -> dict[str, Estimate]:
+def measure(
+    metrics: Sequence[str],
+    real: Real,
+    fake: NDArray[np.float32],
+    outputs: int = 1,
+    references: NDArray[np.int64] | None = None,
+) -> dict[str, Estimate]:
     """Values of metrics on the features of one network, with influences by `REAL` image and `FAKE` source.
 
-    `fake` (sources * outputs, d), the outputs of a source in a row. Raises ValueError if there are too few images.
+    `fake` (sources * outputs, d), the outputs of a source in a row. `references` (sources, outputs) tells which image
+    each output took its style from: distances then have influences by `REFERENCE`, too. Raises ValueError if there are
+    too few images.
     """
     values: dict[str, Estimate] = {}
-    if of_manifold := [metric for metric in metrics if metric in manifold.Manifold._fields]:
-        shares, each_real, each_fake = manifold.influences(real.features, fake, outputs)
-        for metric in of_manifold:
-            index = manifold.Manifold._fields.index(metric)
-            values[metric] = Estimate(shares[index], {REAL: each_real[index], FAKE: each_fake[index]})
-    rest = [metric for metric in metrics if metric not in values]
-    if any(metric.startswith("k") for metric in rest):
-        kernel_distance = _of_units(*kernel.influences(real.features, fake), outputs)
-    if any(metric.startswith("f") for metric in rest):
-        frechet_distance = _frechet(real, fake, outputs)
-    for metric in rest:
-        if metric.startswith("k"):
-            values[metric] = kernel_distance
-        elif metric.endswith("_inf"):
-            values[metric] = _frechet_of_infinitely_many(frechet_distance, real, fake, outputs)
-        else:
-            values[metric] = frechet_distance
+    if set(metrics) & set(_SHARES):
+        values |= _shares(real, fake, outputs)
+    if set(metrics) & set(_KERNEL):
+        values |= dict.fromkeys(_KERNEL, _of_units(*kernel.influences(real.features, fake), outputs, references))
+    for metric in metrics:
+        if metric not in values:
+            found = frechet.influences(real.features, real.statistics, fake, frechet.statistics(fake))
+            distance = replace(_of_units(*found, outputs, references), bounds=(0.0, np.inf))
+            frechets = [other for other in metrics if other not in values]
+            values |= dict.fromkeys(frechets, distance)
+            if infinite := [other for other in frechets if other.endswith("_inf")]:
+                values |= dict.fromkeys(infinite, _of_infinitely_many(distance, real, fake, outputs))
     return {metric: values[metric] for metric in metrics}
 
 
-def _frechet(real: Real, fake: NDArray[np.float32], outputs: int) -> Estimate:
-    found = frechet.influences(real.features, real.statistics, fake, frechet.statistics(fake))
-    return _of_units(*found, outputs)
+def _shares(real: Real, fake: NDArray[np.float32], outputs: int) -> dict[str, Estimate]:
+    shares, each_real, each_fake = manifold.influences(real.features, fake, outputs)
+    least = 3 / min(len(real.features), len(fake) // outputs)  # the rule of three
+    return {
+        name: Estimate(
+            shares[index],
+            {REAL: each_real[index], FAKE: each_fake[index]},
+            least=least,
+            bounds=(0.0, np.inf if name == "density" else 1.0),
+        )
+        for index, name in enumerate(_SHARES)
+    }
 
 
-def _frechet_of_infinitely_many(full: Estimate, real: Real, fake: NDArray[np.float32], outputs: int) -> Estimate:
+def _of_infinitely_many(full: Estimate, real: Real, fake: NDArray[np.float32], outputs: int) -> Estimate:
     by_source = fake.reshape(-1, outputs, fake.shape[-1])
 
     def of_parts(some_real: Indices, sources: Indices) -> float:
@@ -74,5 +97,10 @@ def _frechet_of_infinitely_many(full: Estimate, real: Real, fake: NDArray[np.flo
     return extrapolate(full, of_parts, len(real.features), len(by_source))
 
 
-def _of_units(value: float, each_real: Array, each_fake: Array, outputs: int) -> Estimate:
-    return Estimate(value, {REAL: each_real, FAKE: each_fake.reshape(-1, outputs).sum(1)})
+def _of_units(
+    value: float, each_real: Array, each_fake: Array, outputs: int, references: NDArray[np.int64] | None
+) -> Estimate:
+    influence = {REAL: each_real, FAKE: each_fake.reshape(-1, outputs).sum(1)}
+    if references is not None and len(used := np.unique(references)) > 1:
+        influence[REFERENCE] = np.bincount(np.searchsorted(used, references.ravel()), weights=each_fake)
+    return Estimate(value, influence)

@@ -31,14 +31,12 @@ class Protocol:
     """
 
     evaluate: Evaluate
+    image_size: int
+    """Side in pixels of the images, real ones and outputs, before a network's own resize."""
 
     @property
     def name(self) -> str:
         return self.evaluate.protocol
-
-    @property
-    def as_published(self) -> bool:
-        return self.name == "paper"
 
     @property
     def resize(self) -> int | None:
@@ -53,13 +51,14 @@ class Protocol:
 
     @property
     def hash(self) -> str:
-        """Hash of networks, weights, resize, normalisation and counts; not of which metrics or modes were asked for."""
+        """Hash of networks, weights, sizes, normalisation and counts; not of which metrics or modes were asked for."""
         evaluate = self.evaluate
         networks = sorted({self.extractor(metric) for metric in METRICS[self.name]})
         content = {
             "version": VERSION,
             "name": self.name,
             "images": "8-bit RGB",
+            "image_size": self.image_size,
             "sources": evaluate.sources,
             "outputs_per_source": evaluate.outputs_per_source,
             "seed": evaluate.seed,
@@ -67,6 +66,6 @@ class Protocol:
         }
         if self.resize is not None:
             content["resize"] = [self.resize, "bicubic antialias, clamped"]
-        if self.as_published:
+        if self.evaluate.as_published:
             content["batch_size"] = evaluate.batch_size
         return stable_hash(content)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,8 @@ Translator = Callable[..., Tensor]
 either `latents` float32 (N, latent_dim), standard normal, or `references` like `images`; the other is None. Returned:
 float32 like `images`, or uint8.
 """
-_LARGEST = 10
-"""Generators overshoot a little; floats beyond this are on another scale."""
+_LARGEST, _DARK = 2, -0.1
+"""Generators overshoot -1 to 1 a little; floats beyond 2, or with nothing darker than -0.1, are on another scale."""
 
 
 def load(name: str) -> Translator:
@@ -38,8 +40,8 @@ def load(name: str) -> Translator:
         found: Any = importlib.import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError, SyntaxError) as error:
-        raise ValueError(f"--translator {name}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"--translator {name}: {_told(error)}") from error
     if not callable(found):
         raise ValueError(f"--translator {name}: is a {type(found).__name__}, which cannot be called")
     return found  # type: ignore[no-any-return]
@@ -47,17 +49,20 @@ def load(name: str) -> Translator:
 
 def score(
     evaluator: Evaluator, translator: Translator, latent_dim: int, progress: Progress = lambda _: None
-) -> list[Value]:
-    """Values of a user's model, every pair in every mode. Raises ValueError for outputs out of contract."""
-    values = []
+) -> tuple[list[Value], str]:
+    """Values of a user's model, every pair in every mode, and a hash (16 hex digits) of all its outputs.
+
+    Raises ValueError for outputs out of contract, and in place of whatever the function raises.
+    """
+    values, seen = [], hashlib.sha256()
     for mode in evaluator.evaluate.modes:
         for (source, target), given in guide(evaluator.images, evaluator.evaluate, mode, latent_dim).items():
             progress(f"{mode} {source} → {target}")
             outputs = checked(_translated(evaluator, translator, source, target, given), f"{source} → {target}")
-            values += evaluator.pair(
-                mode, source, target, outputs, given.sources, evaluator.evaluate.outputs_per_source
-            )
-    return values + means(values)
+            hashed = _hashed(outputs, seen.update)
+            number = evaluator.evaluate.outputs_per_source
+            values += evaluator.pair(mode, source, target, hashed, given.sources, number, given.references)
+    return values + means(values), seen.hexdigest()[:16]
 
 
 @torch.inference_mode()
@@ -77,32 +82,50 @@ def _translated(
             chosen = guidance.references[some].flatten().tolist()
             given["references"] = to_float(images.batch("val", target, chosen, side).to(device))
         wanted = sources.repeat_interleave(outputs, 0)
-        made = translator(wanted, target, **given)
+        try:
+            made = translator(wanted, target, **given)
+        except (Exception, SystemExit) as error:
+            raise ValueError(f"translator, {source} → {target}: {_told(error)}") from error
         if not isinstance(made, Tensor) or made.shape != wanted.shape:
             found = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
             raise ValueError(
-                f"the translator was given images {tuple(wanted.shape)} and must return as many, not {found}"
+                f"translator, {source} → {target}: given images {tuple(wanted.shape)}, must return as many, not {found}"
             )
         yield made.to(device)
+
+
+def _hashed(batches: Iterable[Tensor], update: Callable[[bytes], object]) -> Iterator[Tensor]:
+    for batch in batches:
+        update(batch.cpu().numpy().tobytes())
+        yield batch
 
 
 def checked(batches: Iterable[Tensor], pair: str) -> Iterator[Tensor]:
     """A pair's images, while they are looked at: uint8, or floats with black -1 and white 1.
 
-    Raises ValueError for another dtype, NaN, or a range that tells of another scale ([0, 1], [0, 255]).
+    Raises ValueError for another dtype, or a range that tells of another scale ([0, 1], [0, 255]).
     """
     low, high, dtype = np.inf, -np.inf, None
     for batch in batches:
         dtype = batch.dtype
         if dtype != torch.uint8 and not dtype.is_floating_point:
             raise ValueError(f"{pair}: images are {dtype}; give uint8 (0 to 255) or floats (-1 to 1)")
-        if not batch.isfinite().all():
-            raise ValueError(f"{pair}: the model gave NaN or infinity")
         low, high = min(low, float(batch.min())), max(high, float(batch.max()))
         if dtype != torch.uint8 and max(-low, high) > _LARGEST:
-            raise ValueError(f"{pair}: floats reach from {low:g} to {high:g}; they are to be black -1, white 1")
+            raise ValueError(
+                f"{pair}: floats reach from {low:g} to {high:g}; give black -1, white 1, clamped if need be"
+            )
         yield batch if dtype == torch.uint8 else batch.float()
     if dtype == torch.uint8 and high <= 1:
         raise ValueError(f"{pair}: no 8-bit pixel exceeds {high:g}; were floats cast to integers? White is 255")
-    if dtype != torch.uint8 and low >= 0:
-        raise ValueError(f"{pair}: no pixel is below 0, so 0 seems to be black; scale images to black -1, white 1")
+    if dtype != torch.uint8 and low > _DARK:
+        raise ValueError(
+            f"{pair}: no pixel is below {low:g}, so 0 seems to be black; scale images to black -1, white 1"
+        )
+
+
+def _told(error: BaseException) -> str:
+    """What was raised, where, in one line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text} ({frames[-1].filename}:{frames[-1].lineno})"

@@ -22,24 +22,25 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with the influence of each unit (an image, or a source with all its outputs) of each sample, by name.
-
-    `truncation` is what extrapolation may have left, on top of chance: 0 for all else.
-    """
+    """A value with the influence of each unit (an image, or a source with all its outputs) of each sample, by name."""
 
     value: float
     influence: Mapping[str, Array]
     truncation: float = 0.0
+    """What extrapolation may have left, on top of chance."""
+    least: float = 0.0
+    """The interval reaches so far at least: that no unit moves a share of 0 or 1 does not make it sure."""
+    bounds: tuple[float, float] = (-np.inf, np.inf)
 
     def interval(self) -> tuple[float, float]:
-        """Symmetric interval that holds the value's expectation with a probability of 95 %.
+        """Interval that is to hold the value's expectation with a probability of 95 %; cut at `bounds`.
 
         Student's t with as many degrees of freedom as the smallest sample has.
         """
         terms = [np.square(each).sum() * len(each) / (len(each) - 1) for each in self.influence.values()]
         freedom = min(len(each) for each in self.influence.values()) - 1
-        half = float(stdtrit(freedom, 0.975) * np.sqrt(sum(terms))) + self.truncation
-        return self.value - half, self.value + half
+        half = max(self.least, float(stdtrit(freedom, 0.975) * np.sqrt(sum(terms)))) + self.truncation
+        return max(self.bounds[0], self.value - half), min(self.bounds[1], self.value + half)
 
 
 def average(values: NDArray[np.floating], weights: Array, sample: str) -> Estimate:
@@ -54,8 +55,8 @@ def mean(estimates: Sequence[Estimate]) -> Estimate:
     for estimate in estimates:
         for sample, each in estimate.influence.items():
             influence[sample] = influence.get(sample, 0) + each / len(estimates)
-    value = float(np.mean([estimate.value for estimate in estimates]))
-    return Estimate(value, influence, float(np.mean([estimate.truncation for estimate in estimates])))
+    value, truncation, least = np.mean([[e.value, e.truncation, e.least] for e in estimates], 0).tolist()
+    return Estimate(value, influence, truncation, least, estimates[0].bounds)
 
 
 def extrapolate(full: Estimate, value_of: Callable[[Indices, Indices], float], real: int, fake: int) -> Estimate:
@@ -64,6 +65,7 @@ def extrapolate(full: Estimate, value_of: Callable[[Indices, Indices], float], r
     Its bias is a series in 1/n. Disjoint halves and quarters of the units give its first two terms (Richardson's
     extrapolation; the first alone, by a line: Chong and Forsyth 2020). As in any truncated series the last term used
     is what may be left: the interval is widened by it. Raises ValueError if a quarter would hold fewer than 2 units.
+    The value may be negative.
     """
     if (fewest := min(real, fake)) < 8:
         raise ValueError(f"extrapolation to infinitely many images needs 8 real images and 8 sources, got {fewest}")

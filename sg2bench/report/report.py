@@ -149,6 +149,18 @@ def _refuse_mixture(table: pd.DataFrame, results_file: Path) -> None:
         if len(found := sorted(set(table[column]))) > 1:
             raise ValueError(f"{results_file}: rows of several {column}s cannot stand together: {', '.join(found)}")
     models = table[~table["variant"].isin(REFERENCE_LINES)]
+    pairs = {
+        f"{variant} seed {seed}": set(zip(rows["source"], rows["target"], strict=True))
+        for (variant, seed), rows in models.groupby(["variant", "seed"], sort=False)
+    }
+    first = next(iter(pairs.values()))
+    for name, of_name in pairs.items():
+        if of_name != first:
+            source, target = sorted(of_name ^ first)[0]
+            raise ValueError(
+                f"{results_file}: {name} and {next(iter(pairs))} have other pairs of domains, as {source} → {target}; "
+                "their means cannot stand together"
+            )
     for (mode, metric, source, target), group in models.groupby(["mode", "metric", "source", "target"], sort=False):
         for column in ("n_real", "n_fake"):
             if len(counts := sorted(set(group[column].astype(int)))) > 1:

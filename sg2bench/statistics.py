@@ -1,0 +1,82 @@
+"""Comparing over seeds: intervals, differences, non-inferiority."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import stdtr, stdtrit
+
+Array = NDArray[np.float64]
+
+PASS_LEVEL = 0.05
+"""Chance of passing a metric that got worse by its whole margin."""
+FAIL_LEVEL = 0.01
+"""Chance that anything of a gate is called a regression where nothing changed."""
+_POWER = 0.9
+_MOST_SEEDS = 200
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much a value over seeds differs, with its standard error and Student's degrees of freedom."""
+
+    mean: float
+    error: float
+    freedom: float
+    seeds: int
+    """Pairs of seeds, or the fewer of the two sides."""
+    paired: bool
+
+    def p_at_least(self, margin: float) -> float:
+        """One-sided p of the hypothesis that the true difference is `margin` or more; 1 for a single seed."""
+        return self._p(self.mean - margin)
+
+    def p_at_most_none(self) -> float:
+        """One-sided p of the hypothesis that the true difference is 0 or less; 1 for a single seed."""
+        return self._p(-self.mean)
+
+    def seeds_needed(self, margin: float) -> int | None:
+        """Seeds with which, if nothing changed, the margin would be ruled out nine times in ten; None beyond 200."""
+        spread = self.error * np.sqrt(self.seeds)
+        for seeds in range(2, _MOST_SEEDS + 1):
+            freedom = (seeds - 1) * (1 if self.paired else 2)
+            quantiles = stdtrit(freedom, 1 - PASS_LEVEL) + stdtrit(freedom, _POWER)
+            if quantiles * spread / np.sqrt(seeds) <= margin:
+                return seeds
+        return None
+
+    def _p(self, beyond: float) -> float:
+        if np.isnan(self.error):
+            return 1.0
+        if self.error == 0:
+            return 0.0 if beyond < 0 else 1.0
+        return float(stdtr(self.freedom, beyond / self.error))
+
+
+def difference(new: pd.Series[float], old: pd.Series[float]) -> Difference:
+    """New minus old, each indexed by seed: paired over common seeds where there are two or more, else Welch's.
+
+    The error is NaN if a side has a single seed.
+    """
+    common = new.index.intersection(old.index)
+    if len(common) >= 2:
+        each = (new[common] - old[common]).to_numpy(float)
+        return Difference(each.mean(), each.std(ddof=1) / np.sqrt(len(each)), len(each) - 1, len(each), paired=True)
+    mean, fewest = float(new.mean() - old.mean()), min(len(new), len(old))
+    if fewest < 2:
+        return Difference(mean, np.nan, np.nan, fewest, paired=False)
+    parts = np.array([side.var(ddof=1) / len(side) for side in (new, old)])
+    squares = (parts**2 / (np.array([len(new), len(old)]) - 1)).sum()
+    freedom = parts.sum() ** 2 / squares if squares else fewest - 1
+    return Difference(mean, float(np.sqrt(parts.sum())), float(freedom), fewest, paired=False)
+
+
+def holm(p: Array) -> Array:
+    """P values adjusted for their number (Holm 1979)."""
+    order = np.argsort(p)
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    return adjusted.clip(max=1)
