@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -125,6 +126,7 @@ def device_name(device: torch.device) -> str:
     return f"cpu ({processor()})"
 
 
+@functools.cache
 def processor() -> str:
     from cpuinfo import get_cpu_info  # noqa: PLC0415 (pytest-benchmark brings it; it takes a second)
 

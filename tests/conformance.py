@@ -1,5 +1,6 @@
-"""Writes the tables of docs/metrics.md: our values beside those of the libraries that people trust, and how often the
-intervals hold the truth. `nox -s conformance`
+"""Writes the tables of docs/metrics.md and docs/gate.md: `nox -s conformance`
+
+Our values beside those of the libraries that people trust, how often intervals hold the truth, how sure the gate is.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from sg2bench.evaluation import frechet
 from sg2bench.evaluation.extractors import AlexNet, InceptionTorchvision
 from sg2bench.evaluation.lpips import diversity
 from sg2bench.evaluation.metrics import Real, measure
-from tests import golden, test_uncertainty
+from tests import golden, test_check, test_uncertainty
 
 PAGE = Path(__file__).parent.parent / "docs/metrics.md"
 Row = tuple[str, str, float, str, float]
@@ -150,19 +151,35 @@ def coverages() -> str:
     return "\n".join(lines)
 
 
+def power() -> str:
+    lines = ["| seeds | spread over seeds | effect | pass | regression | inconclusive |", "| --- " * 6 + "|"]
+    for seeds in (3, 5, 8):
+        for spread in (1, 3, 5):
+            for effect in (0, 20):
+                trials = 300 if effect else 1000
+                found = test_check.simulate(seeds, float(effect), float(spread), paired=False, trials=trials)
+                shares = " | ".join(f"{found[word]:.1%}" for word in ("pass", "regression", "inconclusive"))
+                lines.append(f"| {seeds} | {spread} % | {effect} % | {shares} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     made = (
         f"Written by `nox -s conformance` ({results.processor()}, {platform.system()}; torch {torch.__version__}, "
         f"torch-fidelity {torch_fidelity.__version__}, lpips 0.1.4, prdc 0.2, numpy {np.__version__})."
     )
-    text = PAGE.read_text(encoding="utf-8")
-    for mark, table in (("conformance", conformance()), ("coverage", coverages())):
+    for page, mark, table in (
+        (PAGE, "conformance", conformance()),
+        (PAGE, "coverage", coverages()),
+        (PAGE.with_name("gate.md"), "power", power()),
+    ):
+        text = page.read_text(encoding="utf-8")
         before, _, rest = text.partition(f"<!-- {mark} -->")
         _, _, after = rest.partition(f"<!-- /{mark} -->")
         if not rest:
-            sys.exit(f"{PAGE}: has no mark <!-- {mark} -->")
+            sys.exit(f"{page}: has no mark <!-- {mark} -->")
         text = f"{before}<!-- {mark} -->\n{table}\n\n{made}\n<!-- /{mark} -->{after}"
-    PAGE.write_text(text, encoding="utf-8")
+        page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,44 +1,135 @@
 from __future__ import annotations
 
+import json
+import xml.etree.ElementTree as ET
+
+import numpy as np
 import pandas as pd
 import pytest
 
-from sg2bench import check, results
+from sg2bench import results
+from sg2bench.check import gate, output
 from tests.test_results import table
+
+SEEDS = 5
 
 
 @pytest.fixture
 def files(tiny, tmp_path):
-    """Writes a baseline and results with given shifts by seed; returns their paths."""
+    """Writes a baseline and results whose values are shifted by seed; returns their paths. Baseline: 50 and 0.25."""
 
-    def write(shifts=(0.0, 0.0), edit=lambda rows: rows):
-        old = pd.concat([table(tiny, seed=seed) for seed in (0, 1)])
-        new = pd.concat([table(tiny, seed=seed, shift=shift) for seed, shift in enumerate(shifts)])
-        results.write(old, tmp_path / "old.csv")
-        results.write(edit(new), tmp_path / "new.csv")
+    def write(shifts=(0.0,) * SEEDS, edit=lambda rows: rows, baseline=(0.0,) * SEEDS):
+        for name, given in (("old.csv", baseline), ("new.csv", shifts)):
+            rows = pd.concat([table(tiny, seed=seed, shift=shift) for seed, shift in enumerate(given)])
+            results.write(edit(rows) if name == "new.csv" else rows, tmp_path / name)
         return tmp_path / "new.csv", tmp_path / "old.csv"
 
     return write
 
 
+def verdicts(compared):
+    """By metric, of the overall line."""
+    return compared[compared["target"] == "*"].set_index("metric")["verdict"].to_dict()
+
+
+def only(metric, change):
+    """Changes the values of one metric by seed."""
+
+    def edit(rows):
+        shifts = rows["seed"].map(dict(enumerate(change)))
+        return rows.assign(value=rows["value"] + shifts.where(rows["metric"] == metric, 0))
+
+    return edit
+
+
 def test_the_same_rows_pass(files):
-    compared = check.compare(*files(), check.tolerances([]))
+    compared = gate.compare(*files(), gate.margins([]))
     assert len(compared) == 4
-    assert not compared["regressed"].any()
+    assert gate.verdict(compared) == "pass"
     assert (compared["worse_by"] == 0).all()
 
 
-def test_the_mean_over_seeds_decides_by_metric_and_direction(files):
-    compared = check.compare(*files((0.0, 0.02)), check.tolerances([])).set_index(["metric", "target"])
-    assert compared.loc[("lpips", "dog"), "worse_by"] == pytest.approx(-0.04)
-    lower = check.compare(*files((-0.02, -0.02)), check.tolerances([])).set_index(["metric", "target"])
-    assert lower.loc[("lpips", "dog"), "worse_by"] == pytest.approx(0.08)
-    assert lower["regressed"].tolist() == [False, False, True, True]
-    worse = check.compare(*files((10.0, 2.0)), check.tolerances([])).set_index(["metric", "target"])
-    assert worse.loc[("fd_alexnet", "*"), "worse_by"] == pytest.approx(0.12)
-    assert worse["regressed"].tolist() == [True, True, False, False]
-    loose = check.compare(*files((10.0, 2.0)), check.tolerances(["fd_alexnet=0.13"]))
-    assert not loose["regressed"].any()
+def test_worse_beyond_doubt_is_a_regression_better_is_not(files):
+    worse = np.array([9.0, 10.0, 11.0, 10.5, 9.5])  # of 50; the margin is 5
+    assert verdicts(gate.compare(*files(edit=only("fd_alexnet", worse)), gate.margins([]))) == {
+        "fd_alexnet": "regression", "lpips": "pass",
+    }  # fmt: skip
+    assert gate.verdict(gate.compare(*files(edit=only("fd_alexnet", -worse)), gate.margins([]))) == "pass"
+    less = np.array([-0.04, -0.05, -0.06, -0.05, -0.05])  # diversity of 0.25; the margin is 0.0125
+    compared = gate.compare(*files(edit=only("lpips", less)), gate.margins([]))
+    assert verdicts(compared)["lpips"] == "regression"
+    assert compared.set_index("metric").loc["lpips", "worse_by"].iloc[0] == pytest.approx(0.2)
+    assert gate.verdict(gate.compare(*files(edit=only("lpips", -less)), gate.margins([]))) == "pass"
+
+
+def test_a_little_worse_within_the_margin_passes_and_the_margin_is_one_s_own(files):
+    little = np.array([2.0, 2.1, 1.9, 2.0, 2.0])
+    both = files(edit=only("fd_alexnet", little))
+    assert gate.verdict(gate.compare(*both, gate.margins([]))) == "pass"
+    assert verdicts(gate.compare(*both, gate.margins(["fd_alexnet=0.02"])))["fd_alexnet"] == "regression"
+
+
+def test_what_the_spread_over_seeds_leaves_open_is_inconclusive_and_says_how_many_seeds_would_do(files):
+    compared = gate.compare(*files(edit=only("fd_alexnet", [9.0, -8.0, 7.0, -9.0, 4.0])), gate.margins([]))
+    assert verdicts(compared)["fd_alexnet"] == "inconclusive"
+    needed = compared.set_index("metric").loc["fd_alexnet", "seeds_needed"].iloc[0]
+    assert 10 < needed < 100
+    assert output.sentence(compared).endswith(f"{needed} seeds on each side would do, by their spread so far")
+
+
+def test_one_seed_is_inconclusive_even_if_equal(files):
+    compared = gate.compare(*files((0.0,), baseline=(0.0,)), gate.margins([]))
+    assert gate.verdict(compared) == "inconclusive"
+    assert "one seed tells nothing" in output.sentence(compared)
+
+
+def test_seeds_that_do_not_match_are_compared_unpaired(files, tiny):
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal(SEEDS)
+    new, old = files(tuple(values), lambda rows: rows.assign(seed=rows["seed"] + 100), tuple(values))
+    compared = gate.compare(new, old, gate.margins([]))
+    assert not compared["paired"].any()
+    assert verdicts(compared)["fd_alexnet"] == "pass"
+
+
+def simulate(seeds, effect, spread, paired, trials, lines=2):
+    """Shares of verdicts of a gate of `lines` metrics around 100 with the default margin, 10, the first worse by
+    `effect`.
+    """
+    rng = np.random.default_rng([seeds, int(effect), int(10 * spread)])
+    found = {"pass": 0, "regression": 0, "inconclusive": 0}
+    index = np.arange(seeds)
+    for _ in range(trials):
+        differences = []
+        for line in range(lines):
+            old = pd.Series(100 + spread * rng.standard_normal(seeds), index)
+            new = pd.Series(
+                100 + spread * rng.standard_normal(seeds) + effect * (line == 0), index + (not paired) * seeds
+            )
+            differences.append(gate.difference(new, old))
+        p_pass = np.array([each.p_at_least(10.0) for each in differences])
+        p_fail = gate.holm(np.array([each.p_at_most_none() for each in differences]))
+        rows = pd.DataFrame({"verdict": gate.judge(p_pass, p_fail)})
+        found[gate.verdict(rows)] += 1
+    return {word: count / trials for word, count in found.items()}
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_false_failures_and_power_by_simulation(paired):
+    null = simulate(5, 0.0, 3.0, paired, 300)
+    assert null["regression"] <= 0.01
+    assert simulate(5, 20.0, 3.0, paired, 100)["regression"] >= 0.9
+
+
+def test_equality_within_a_tolerance_needs_one_seed(files):
+    same = gate.compare_exactly(*files((0.0,), baseline=(0.0,)), 1e-6)
+    assert gate.verdict(same) == "pass"
+    for change in (0.01, -0.01):  # also for the better: nothing was to change
+        other = gate.compare_exactly(*files((0.0,), only("fd_alexnet", [change]), (0.0,)), 1e-6)
+        assert gate.verdict(other) == "regression"
+    assert gate.verdict(gate.compare_exactly(*files((0.0,), only("fd_alexnet", [0.01]), (0.0,)), 1e-3)) == "pass"
+    with pytest.raises(ValueError, match="has no seed 1"):
+        gate.compare_exactly(*files((0.0,), baseline=(0.0, 0.0)), 1e-6)
 
 
 @pytest.mark.parametrize(
@@ -46,22 +137,77 @@ def test_the_mean_over_seeds_decides_by_metric_and_direction(files):
     [
         (lambda rows: rows.assign(protocol_hash="other"), "protocol_hash differs"),
         (lambda rows: rows.assign(data_fingerprint="other"), "data_fingerprint differs"),
-        (lambda rows: rows.assign(n_fake=8), "n_fake differs"),
+        (lambda rows: rows.assign(n_fake=8), r"unequal counts \(n_real, n_fake\) cannot be compared: \(6, 8\) in"),
+        (lambda rows: rows.assign(n_fake=rows["seed"] + 4), "unequal counts"),
         (lambda rows: rows[rows["metric"] == "lpips"], "has no row for full / latent / fd_alexnet"),
         (lambda rows: rows[rows["source"] == "cat"], "has no rows of a model's target domains"),
+        (lambda rows: pd.concat([rows, rows]), "full / latent / fd_alexnet / dog / 0 twice"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(files, edit, message):
     with pytest.raises(ValueError, match=message):
-        check.compare(*files(edit=edit), check.tolerances([]))
+        gate.compare(*files(edit=edit), gate.margins([]))
 
 
-@pytest.mark.parametrize("text", ["fd_alexnet", "fd_alexnet=much", "fd_alexnet=-1", "fd_alexnet=nan"])
-def test_bad_tolerances_are_refused(text):
-    with pytest.raises(ValueError, match="--tolerance"):
-        check.tolerances([text])
+@pytest.mark.parametrize("text", ["fd_alexnet", "fd_alexnet=much", "fd_alexnet=-1", "fd_alexnet=nan", "fd_alexnet=0"])
+def test_bad_margins_are_refused(text):
+    with pytest.raises(ValueError, match="--margin"):
+        gate.margins([text])
 
 
-def test_a_tolerance_for_an_unknown_metric_is_refused(files):
+def test_a_margin_for_an_unknown_metric_is_refused(files):
     with pytest.raises(ValueError, match="has no such metric"):
-        check.compare(*files(), check.tolerances(["fid=0.1"]))
+        gate.compare(*files(), gate.margins(["fid=0.1"]))
+
+
+@pytest.fixture
+def benches(tmp_path):
+    def write(rates, device="cpu (X)"):
+        for name, rate in (("old.csv", (100.0, 200.0)), ("new.csv", rates)):
+            rows = {"device": "cpu (X)" if name == "old.csv" else device, "threads": 2, "image_size": 32}
+            batches = pd.DataFrame({"batch_size": [1, 2][: len(rate)], "images_per_second": rate})
+            batches.assign(**rows).to_csv(tmp_path / name, index=False)
+        return tmp_path / "new.csv", tmp_path / "old.csv"
+
+    return write
+
+
+def test_throughput_by_ratio_on_the_same_device(benches):
+    assert gate.verdict(gate.compare_throughput(*benches((91.0, 250.0)), 0.1)) == "pass"
+    slower = gate.compare_throughput(*benches((89.0, 250.0)), 0.1)
+    assert slower["verdict"].tolist() == ["regression", "pass"]
+    with pytest.raises(ValueError, match="device differs"):
+        gate.compare_throughput(*benches((91.0, 250.0), "cpu (Y)"), 0.1)
+    with pytest.raises(ValueError, match="has no line"):
+        gate.compare_throughput(*benches((91.0,)), 0.1)
+
+
+def test_for_a_ci(files):
+    worse = only("fd_alexnet", [9.0, 10.0, 11.0, 10.5, 9.5])
+    compared = gate.compare(*files(edit=worse), gate.margins([]))
+    text = output.markdown(compared)
+    assert text.startswith("**Regression: 2 regression, 2 pass**")
+    assert "| full | latent | fd_alexnet | * | 50 | 60 | +20.0% | regression |" in text
+    suite = ET.fromstring(output.junit(compared))
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("4", "2", "0")
+    assert suite.find("testcase").get("name") == "full / latent / fd_alexnet / dog"
+    assert "worse by +20.0%" in suite.find("testcase/failure").get("message")
+    errors = output.github_errors(compared)
+    assert len(errors) == 2
+    assert errors[0].startswith(
+        "::error title=sg2bench%2C full / latent / fd_alexnet / dog::worse by 20.0%: 60, baseline 50"
+    )
+    told = json.loads(output.as_json(compared))
+    assert told["verdict"] == "regression"
+    assert told["lines"][0]["value"] == pytest.approx(60)
+
+
+def test_update_baseline_keeps_its_history(files, tmp_path):
+    new, old = files((1.0,) * SEEDS)
+    for reason in ("a better generator", "more\nsteps"):
+        gate.update_baseline(new, old, reason, "sg2bench check new.csv …")
+    assert results.read(old)["value"].tolist() == results.read(new)["value"].tolist()
+    lines = (tmp_path / "old.md").read_text().splitlines()
+    assert len(lines) == 4
+    assert "a better generator (30 rows, sg2bench" in lines[2]
+    assert "more steps" in lines[3]

@@ -57,13 +57,24 @@ def test_ablate_repeat_evaluate_report_check(cli, tmp_path):
 
     process = cli("check", out / "results.csv", "--baseline", out / "results.csv")
     assert process.returncode == 0
-    assert "No regression in 32 comparisons" in process.stdout
+    assert "No regression: 32 pass" in process.stdout
     worse = table.assign(value=table["value"] * (1 + (table["metric"] == "fd_alexnet") * (table["target"] == "cat")))
     results.write(worse, tmp_path / "worse.csv")
-    process = cli("check", "worse.csv", "--baseline", out / "results.csv")
+    against = ("check", "worse.csv", "--baseline", out / "results.csv")
+    process = cli(*against, "--exact", 1e-6, "--junit", "junit.xml", GITHUB_STEP_SUMMARY=str(tmp_path / "step.md"))
     assert process.returncode == 1
-    assert "4 of 32 comparisons got worse" in process.stdout
+    assert "Regression: 8 regression, 56 pass" in process.stdout
     assert "+100.0%" in process.stdout
+    assert "regression" in (tmp_path / "step.md").read_text()
+    assert 'failures="8"' in (tmp_path / "junit.xml").read_text()
+    process = cli(*against)  # two seeds are too few to be sure
+    assert process.returncode == 3
+    assert "seeds on each side would do" in process.stdout
+    assert cli(*against, "--inconclusive-ok").returncode == 0
+    assert cli(*against, "--update-baseline", "--reason", "cats are hard").returncode == 0
+    assert cli(*against, "--exact", 0).returncode == 0
+    assert_refused(cli(*against, "--update-baseline"), "--update-baseline needs --reason")
+    results.write(table, out / "results.csv")
 
     process = cli("report", out / "results.csv", "--out", "elsewhere")
     assert process.returncode == 0

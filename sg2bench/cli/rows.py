@@ -19,28 +19,63 @@ def report(
 
 
 def check(
-    results: Annotated[Path, typer.Argument(help="results.csv")],
+    results: Annotated[Path, typer.Argument(help="results.csv; with --bench, bench.csv")],
     baseline: Annotated[Path, typer.Option(help="CSV to hold it against.")],
-    tolerance: Annotated[
+    margin: Annotated[
         list[str] | None,
-        typer.Option(metavar="METRIC=SHARE", help="Allowed worsening; default 0.05 for lpips, 0.10 for others."),
+        typer.Option(metavar="METRIC=SHARE", help="Worsening that counts as none; default 0.05 for lpips, else 0.10."),
     ] = None,
+    exact: Annotated[
+        float | None,
+        typer.Option(
+            min=0, metavar="SHARE", help="Code that changes no values: each may differ by so much. One seed will do."
+        ),
+    ] = None,
+    bench: Annotated[
+        float | None, typer.Option(min=0, max=1, metavar="SHARE", help="Throughput instead: it may fall by so much.")
+    ] = None,
+    inconclusive_ok: Annotated[bool, typer.Option("--inconclusive-ok", help="Exit 0 where seeds are too few.")] = False,
+    update_baseline: Annotated[
+        bool, typer.Option("--update-baseline", help="Make RESULTS the baseline, whatever the verdict.")
+    ] = False,
+    reason: Annotated[str | None, typer.Option(help="Why the baseline changes; goes beside it.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Summary to write; else $GITHUB_STEP_SUMMARY, if set.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="JUnit XML to write.")] = None,
+    json: Annotated[Path | None, typer.Option(help="JSON to write.")] = None,
 ) -> None:
-    """Exit 1 if a domain's metric got worse than the baseline by more than its tolerance, 0 if none did."""
-    from sg2bench import check as gate
+    """Did it get worse? Per variant, mode, metric and domain, over seeds: see docs/gate.md.
 
-    compared = gate.compare(results, baseline, gate.tolerances(tolerance or []))
-    regressed = compared[compared["regressed"]]
-    shown = (regressed if len(regressed) else compared).assign(
-        worse_by=lambda t: t["worse_by"].map("{:+.1%}".format), tolerance=lambda t: t["tolerance"].map("{:.0%}".format)
-    )
-    options.print_table(shown, ["variant", "mode", "metric", "target", "baseline", "value", "worse_by", "tolerance"])
-    if len(regressed):
-        options.console.print(
-            f"{len(regressed)} of {len(compared)} comparisons got worse beyond tolerance.", style="red"
-        )
-        raise typer.Exit(1)
-    options.console.print(f"No regression in {len(compared)} comparisons.", style="green")
+    Exit code 0: no. 1: a regression. 3: inconclusive, too few seeds to tell.
+    """
+    from sg2bench.check import gate, output
+
+    if exact is not None and (margin or bench is not None):
+        raise ValueError("--exact stands alone, without --margin or --bench")
+    if bench is not None and margin:
+        raise ValueError("--bench has its own share, without --margin")
+    if update_baseline != (reason is not None):
+        raise ValueError("--update-baseline needs --reason TEXT, and the other way round")
+    if update_baseline and reason is not None:
+        gate.update_baseline(results, baseline, reason, options.command())
+        options.console.print(f"{results} is the baseline now: {baseline}", highlight=False)
+        return
+    if bench is not None:
+        compared = gate.compare_throughput(results, baseline, bench)
+    elif exact is not None:
+        compared = gate.compare_exactly(results, baseline, exact)
+    else:
+        compared = gate.compare(results, baseline, gate.margins(margin or []))
+    output.publish(compared, markdown, junit, json)
+    verdict = gate.verdict(compared)
+    shown = compared[compared["verdict"] != gate.PASS] if verdict != gate.PASS else compared
+    columns = [c for c in (*gate.KEYS, "device", "batch_size", "seed", "baseline", "value") if c in compared]
+    shown = shown.assign(worse_by=shown["worse_by"].map("{:+.1%}".format))
+    options.print_table(shown, [*columns, "worse_by", "verdict"])
+    colour = {gate.PASS: "green", gate.REGRESSION: "red", gate.INCONCLUSIVE: "yellow"}[verdict]
+    options.console.print(output.sentence(compared), style=colour, highlight=False)
+    code = {gate.PASS: 0, gate.REGRESSION: 1, gate.INCONCLUSIVE: 0 if inconclusive_ok else 3}[verdict]
+    if code:
+        raise typer.Exit(code)
 
 
 def write_report(results: Path, out: Path | None = None) -> None:

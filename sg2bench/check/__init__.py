@@ -1,0 +1,1 @@
+"""The gate that fails a CI when sample quality or speed drops."""

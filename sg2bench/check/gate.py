@@ -1,0 +1,193 @@
+"""The gate: result rows against a baseline's, per variant, mode, metric and target domain, over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sg2bench import cache, results
+from sg2bench.config import REFERENCE_LINES
+from sg2bench.results import better
+from sg2bench.statistics import FAIL_LEVEL, PASS_LEVEL, difference, holm
+
+MARGINS = {"lpips": 0.05}
+_MARGIN = 0.10
+"""How much worse, as a share of the baseline's mean, counts as none, for metrics not named above."""
+PASS, REGRESSION, INCONCLUSIVE = "pass", "regression", "inconclusive"
+KEYS = ["variant", "mode", "metric", "target"]
+
+
+def margins(given: Sequence[str]) -> dict[str, float]:
+    """`metric=share` texts as a mapping. Raises ValueError on a text that is not of that form."""
+    parsed = dict(MARGINS)
+    for text in given:
+        metric, _, share = text.partition("=")
+        try:
+            parsed[metric] = float(share)
+        except ValueError:
+            raise ValueError(f"--margin {text}: expected metric=share, as in --margin fd_alexnet=0.1") from None
+        if not 0 < parsed[metric] < float("inf"):
+            raise ValueError(f"--margin {text}: the share must be more than 0")
+    return parsed
+
+
+def compare(results_file: Path, baseline_file: Path, shares: dict[str, float]) -> pd.DataFrame:
+    """One line per variant, mode, metric and target of the baseline, with a verdict.
+
+    `pass`: that the metric got worse by its margin or more is ruled out (one-sided, 5 %; a non-inferiority test).
+    `regression`: not so, and it got worse for sure (one-sided, 1 % for all lines together, Holm 1979).
+    `inconclusive`: neither; `seeds_needed` says how many seeds would rule the margin out if nothing had changed.
+    Seeds are paired where two or more match. Raises ValueError where the two cannot be compared: another protocol, data
+    or counts, missing rows, or a margin for a metric that is not there.
+    """
+    new, old = _comparable(results_file, baseline_file)
+    if unknown := sorted(set(shares) - set(MARGINS) - set(old["metric"])):
+        raise ValueError(f"--margin {unknown[0]}: {baseline_file} has no such metric")
+    of_new, of_old = (dict(list(table.groupby(KEYS, sort=False))) for table in (new, old))
+    lines, differences = [], []
+    for key, old_rows in of_old.items():
+        metric = old_rows["metric"].iloc[0]
+        sign = 1 if better(metric) == "lower" else -1
+        values = [sign * rows.set_index("seed")["value"] for rows in (of_new[key], old_rows)]
+        before, after = abs(values[1].mean()), abs(values[0].mean())
+        margin = shares.get(metric, _MARGIN) * before
+        found = difference(*values)
+        differences.append(found)
+        lines.append(
+            old_rows[KEYS].iloc[0].to_dict()
+            | {"baseline": sign * values[1].mean(), "value": sign * values[0].mean()}
+            | {"worse_by": found.mean / before if before else (found.mean if after else 0.0), "margin": margin}
+            | {"seeds": found.seeds, "paired": found.paired, "p_pass": found.p_at_least(margin)}
+        )
+    table = pd.DataFrame(lines)
+    table["p_fail"] = holm(np.array([found.p_at_most_none() for found in differences]))
+    table["verdict"] = judge(table["p_pass"].to_numpy(), table["p_fail"].to_numpy())
+    table["seeds_needed"] = pd.array(
+        [found.seeds_needed(margin) for found, margin in zip(differences, table["margin"], strict=True)], dtype="Int64"
+    )
+    return table
+
+
+def judge(p_pass: NDArray[np.float64], p_fail: NDArray[np.float64]) -> NDArray[np.str_]:
+    """A verdict for each line; `p_fail` is adjusted for the number of lines."""
+    return np.select([p_pass <= PASS_LEVEL, p_fail <= FAIL_LEVEL], [PASS, REGRESSION], INCONCLUSIVE)
+
+
+def compare_exactly(results_file: Path, baseline_file: Path, tolerance: float) -> pd.DataFrame:
+    """For code that must not change values: each seed's value within a relative tolerance of the baseline's, or it is a
+    `regression`. One seed is enough. Raises ValueError as `compare`, and for a seed that is missing.
+    """
+    new, old = _comparable(results_file, baseline_file)
+    keys = [*KEYS, "seed"]
+    table = old.set_index(keys)[["value"]].rename(columns={"value": "baseline"}).join(new.set_index(keys)["value"])
+    if (missing := table["value"].isna()).any():
+        raise ValueError(f"{results_file}: has no seed {int(table.index[missing][0][-1])}, which {baseline_file} has")
+    table = table.reset_index()
+    sign = table["metric"].map(lambda metric: 1 if better(metric) == "lower" else -1)
+    change = table["value"] - table["baseline"]
+    table["worse_by"] = sign * change / table["baseline"].abs().where(table["baseline"] != 0, 1)
+    table["margin"] = tolerance * table["baseline"].abs()
+    table["verdict"] = np.where(change.abs() <= table["margin"], PASS, REGRESSION)
+    return table
+
+
+def compare_throughput(bench_file: Path, baseline_file: Path, slower: float) -> pd.DataFrame:
+    """Images per second by device, threads, image size and batch: a `regression` where they fell by more than a share.
+
+    Raises ValueError if the two were measured on different devices, or if a line of the baseline is missing.
+    """
+    new, old = (_bench_rows(path) for path in (bench_file, baseline_file))
+    ours, theirs = set(new["device"]), set(old["device"])
+    if ours != theirs:
+        where = f"{_listed(ours)} in {bench_file}, {_listed(theirs)} in {baseline_file}"
+        raise ValueError(f"device differs, and such times cannot be compared: {where}")
+    keys = [column for column in ("device", "threads", "image_size", "batch_size", "parameters") if column in old]
+    table = old.set_index(keys)[["images_per_second"]].rename(columns={"images_per_second": "baseline"})
+    table = table.join(new.set_index(keys)["images_per_second"])
+    if (missing := table["images_per_second"].isna()).any():
+        raise ValueError(f"{bench_file}: has no line {table.index[missing][0]}, which {baseline_file} has")
+    table = table.reset_index().rename(columns={"images_per_second": "value"})
+    table["worse_by"] = 1 - table["value"] / table["baseline"]
+    table["verdict"] = np.where(table["worse_by"] > slower, REGRESSION, PASS)
+    return table
+
+
+def update_baseline(results_file: Path, baseline_file: Path, reason: str, command: str) -> None:
+    """Put the rows in the baseline's place, and a line on why, from where and when into `<baseline>.md` beside it.
+
+    Raises ValueError if the rows cannot be read.
+    """
+    rows = results.read(results_file)
+    history = baseline_file.with_suffix(".md")
+    before = history.read_text(encoding="utf-8") if history.is_file() else f"# History of {baseline_file.name}\n\n"
+    first = rows.iloc[0]
+    made = f"sg2bench {first['sg2bench_version']} at {first['git_commit'] or 'no commit'}, {first['device']}"
+    line = f"- {str(first['created_at'])[:10]}: {' '.join(reason.split())} ({len(rows)} rows, {made}; `{command}`)\n"
+    results.write(rows, baseline_file)
+    with cache.atomic_file(history) as temporary:
+        temporary.write_text(before + line, encoding="utf-8")
+
+
+def verdict(table: pd.DataFrame) -> str:
+    """The worst verdict of all lines."""
+    return next((word for word in (REGRESSION, INCONCLUSIVE) if (table["verdict"] == word).any()), PASS)
+
+
+def _comparable(results_file: Path, baseline_file: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The domain rows of both, without those that the baseline does not have."""
+    new, old = (_domain_rows(path) for path in (results_file, baseline_file))
+    keys = [*KEYS, "seed"]
+    for table, path in ((new, results_file), (old, baseline_file)):
+        if (twice := table.duplicated(keys)).any():
+            row = table[twice].iloc[0]
+            raise ValueError(f"{path}: has {' / '.join(str(row[key]) for key in keys)} twice")
+    for column in ("protocol_hash", "data_fingerprint"):
+        ours, theirs = (set(table[column]) for table in (new, old))
+        if ours != theirs:
+            raise ValueError(
+                f"{column} differs and such values cannot be compared: {_listed(ours)} in {results_file}, "
+                f"{_listed(theirs)} in {baseline_file}"
+            )
+    now, then = _counts(new), _counts(old)
+    if missing := [key for key in then if key not in now]:
+        raise ValueError(f"{results_file}: has no row for {' / '.join(missing[0])}, which {baseline_file} has")
+    for key, counts in then.items():
+        if now[key] != counts or len(counts) > 1:
+            raise ValueError(
+                f"{' / '.join(key)}: values of unequal counts (n_real, n_fake) cannot be compared: {_listed(now[key])} "
+                f"in {results_file}, {_listed(counts)} in {baseline_file}"
+            )
+    return new, old
+
+
+def _domain_rows(path: Path) -> pd.DataFrame:
+    table = results.read(path)
+    rows = table[(table["source"] == "*") & ~table["variant"].isin(REFERENCE_LINES)]
+    if rows.empty:
+        raise ValueError(f"{path}: has no rows of a model's target domains to compare")
+    return rows
+
+
+def _counts(table: pd.DataFrame) -> dict[tuple[str, ...], set[tuple[int, int]]]:
+    counts: dict[tuple[str, ...], set[tuple[int, int]]] = {}
+    for *key, n_real, n_fake in table[[*KEYS, "n_real", "n_fake"]].itertuples(index=False, name=None):
+        counts.setdefault(tuple(key), set()).add((int(n_real), int(n_fake)))
+    return counts
+
+
+def _bench_rows(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: not a bench.csv: {error}") from None
+    if missing := {"device", "batch_size", "images_per_second"} - set(table.columns):
+        raise ValueError(f"{path}: column {', '.join(sorted(missing))} is missing; give a bench.csv")
+    return table
+
+
+def _listed(values: Iterable[object]) -> str:
+    return ", ".join(sorted(map(str, values))) or "none"
