@@ -32,6 +32,8 @@ class Difference:
 
     def p_at_least(self, margin: float) -> float:
         """One-sided p of the hypothesis that the true difference is `margin` or more; 1 for a single seed."""
+        if self.error == 0 and self.mean <= 0:
+            return 0.0
         return self._p(self.mean - margin)
 
     def p_at_most_none(self) -> float:

@@ -35,6 +35,7 @@ def test_a_single_seed_tells_nothing_and_equal_values_all():
     one = difference(series([9.0]), series([1.0]))
     assert (one.p_at_least(1), one.p_at_most_none(), one.seeds_needed(1.0)) == (1, 1, None)
     same = difference(series([1.0, 2.0]), series([1.0, 2.0]))
+    assert same.p_at_least(0.0) == 0  # the margin of a baseline of 0
     assert (same.p_at_least(0.1), same.p_at_most_none(), same.seeds_needed(0.1)) == (0, 1, 2)
 
 
