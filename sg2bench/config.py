@@ -128,7 +128,7 @@ class Evaluate(_Part):
     metrics: tuple[str, ...] = Field((), description="those of the protocol; its usual two if empty")
     modes: tuple[Literal["latent", "reference"], ...] = ("latent", "reference")
     resize: int = Field(224, ge=32, le=512, description="offline: side in pixels of the images that the network sees")
-    sources: int | None = Field(None, ge=1, description="validation images translated per domain; all if null")
+    sources: int | None = Field(None, ge=2, description="validation images translated per domain; all if null")
     outputs_per_source: int = Field(10, ge=1)
     batch_size: int = Field(32, ge=1, description="images at once on a GPU; sources in a batch of `paper`")
     seed: int = Field(0, ge=0, description="draws latents and references")

@@ -50,7 +50,7 @@ def test_ours_and_the_published_form_give_the_same_rows(quick_cli, tmp_path, exp
     (tmp_path / "published").mkdir()
     torch.save(published, tmp_path / "published/100000_nets_ema.ckpt", _use_new_zipfile_serialization=False)
     for path, out in ((ours, "ours.csv"), ("published/100000_nets_ema.ckpt", "theirs.csv")):
-        few = ("--set", "evaluate.sources=1", "--set", "data.domains=[cat,dog]")
+        few = ("--set", "evaluate.sources=2", "--set", "data.domains=[cat,dog]")
         process = quick_cli("evaluate", path, "--experiment", "tiny.yaml", "--variant", "faces", "--out", out, *few)
         assert process.returncode == 0, process.stderr
     pd.testing.assert_series_equal(values(tmp_path / "ours.csv"), values(tmp_path / "theirs.csv"))

@@ -105,7 +105,11 @@ def compare_throughput(bench_file: Path, baseline_file: Path, slower: float) -> 
     if ours != theirs:
         where = f"{_listed(ours)} in {bench_file}, {_listed(theirs)} in {baseline_file}"
         raise ValueError(f"device differs, and such times cannot be compared: {where}")
-    keys = [column for column in ("device", "threads", "image_size", "batch_size", "parameters") if column in old and column in new]
+    keys = [
+        column
+        for column in ("device", "threads", "image_size", "batch_size", "parameters")
+        if column in old and column in new
+    ]
     table = old.set_index(keys)[["images_per_second"]].rename(columns={"images_per_second": "baseline"})
     table = table.join(new.set_index(keys)["images_per_second"])
     if (missing := table["images_per_second"].isna()).any():
