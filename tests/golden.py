@@ -28,6 +28,17 @@ def manifest() -> dict[str, Any]:
     return json.loads(path.read_text()) if path.is_file() else {"cases": [], "seed_string": ""}
 
 
+def model(config: dict[str, Any]) -> dict[str, Any]:
+    """The sizes of a case's networks, as an experiment's `model`."""
+    return {
+        "image_size": config["img_size"],
+        "max_width": config["max_conv_dim"],
+        "style_dim": config["style_dim"],
+        "latent_dim": config["latent_dim"],
+        "w_hpf": config.get("w_hpf", 0),
+    }
+
+
 def cases(kind: str, suffix: str = "") -> list[Any]:
     """All cases of a kind (whose file ends in `suffix`), as pytest parameters; those of 256 px are slow."""
     return [

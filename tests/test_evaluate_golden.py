@@ -45,12 +45,7 @@ def golden_images(config):
 def paper_experiment(config):
     return Experiment(
         name="golden",
-        model={
-            "image_size": config["img_size"],
-            "max_width": config["max_conv_dim"],
-            "style_dim": config["style_dim"],
-            "latent_dim": config["latent_dim"],
-        },
+        model=golden.model(config),
         evaluate={
             "protocol": "paper",
             "outputs_per_source": config["num_outs_per_domain"],

@@ -19,13 +19,7 @@ from tests import golden
 def golden_experiment(config):
     return Experiment(
         name="golden",
-        model={
-            "image_size": config["img_size"],
-            "max_width": config["max_conv_dim"],
-            "style_dim": config["style_dim"],
-            "latent_dim": config["latent_dim"],
-            "w_hpf": config["w_hpf"],
-        },
+        model=golden.model(config),
         loss={
             "r1": config["lambda_reg"],
             "sty": config["lambda_sty"],
