@@ -106,6 +106,21 @@ def conformance(session: nox.Session) -> None:
 
 
 @nox.session
+def defects(session: nox.Session) -> None:
+    """Plant defects on critters and write into docs/gate.md which of them the gate catches, and how."""
+    install(session)
+    run(session, "python", "-m", "tests.defects", env=ONE_THREAD)
+
+
+@nox.session
+def leaderboard(session: nox.Session) -> None:
+    """Merge result rows (default: all committed ones) into reports/leaderboard.csv, .md and .html."""
+    install(session)
+    committed = sorted(str(path) for path in Path("reports").glob("*/results.csv"))
+    run(session, "sg2bench", "leaderboard", "add", *(session.posargs or committed))
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style, format and the direction of imports."""
     install(session)

@@ -6,7 +6,7 @@ import copy
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -119,6 +119,7 @@ METRICS = {
     "paper": ("fid", "lpips", "fid_inf", "kid", *_SHARES),
 }
 """What each protocol can measure; the first two are measured unless others are asked for."""
+ALL_METRICS = tuple(dict.fromkeys(metric for metrics in METRICS.values() for metric in metrics))
 
 
 class Evaluate(_Part):
@@ -174,6 +175,17 @@ class Experiment(_Part):
     evaluate: Evaluate = Evaluate()
     variants: dict[Name, dict[str, Any]] = Field({"full": {}}, min_length=1)
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field((0,), min_length=1)
+    margins: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+        {}, description="gate: by metric, the share of the baseline's mean that is no worsening yet"
+    )
+
+    @field_validator("margins")
+    @classmethod
+    def _of_known_metrics(cls, value: dict[str, float]) -> dict[str, float]:
+        for metric in value:
+            if metric not in ALL_METRICS:
+                raise ValueError(f"no metric `{metric}`{_suggestion(metric, ALL_METRICS)}")
+        return value
 
     @model_validator(mode="after")
     def _variants_resolve(self) -> Experiment:
@@ -281,7 +293,7 @@ def _describe_one(item: Mapping[str, Any]) -> str:
     return f"{'.'.join(where)}: {message}" if where else message
 
 
-def _suggestion(word: str, known: Mapping[str, object]) -> str:
+def _suggestion(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, list(known), n=1)
     return f", did you mean `{close[0]}`?" if close else f" (known: {', '.join(known)})" if known else ""
 

@@ -8,12 +8,13 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 
 import sg2bench
 from sg2bench import cache
-from sg2bench.config import REFERENCE_LINES, Experiment
+from sg2bench.config import ALL_METRICS, METRICS, REFERENCE_LINES, Experiment
 from sg2bench.evaluation.evaluate import Value
 from sg2bench.evaluation.protocol import WEIGHTS, Protocol
 
@@ -26,6 +27,30 @@ COLUMNS = (
 _NUMBERS = ("seed", "step", "value", "ci_low", "ci_high", "n_real", "n_fake", "outputs_per_source")
 BETTER = dict.fromkeys(("lpips", "precision", "recall", "density", "coverage"), "higher")
 """Which way is better; a distance, as every metric not named here, is better lower."""
+OF_A_MODEL = ["experiment", "variant", "config_hash", "step", "protocol_hash", "data_fingerprint"]
+"""What rows of one trained model, and of the others of its seeds, have in common."""
+_OF_A_VALUE = [*OF_A_MODEL, "seed", "mode", "metric"]
+ROW_KEY = [*_OF_A_VALUE, "source", "target"]
+
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}", "a name of letters, digits, `_`, `.` and `-`"
+_NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?"
+_WHOLE, _COUNT = (r"\d+", "a whole number"), (r"[1-9]\d*(\.0)?", "a number of images")
+_FORMS = {
+    **dict.fromkeys(("experiment", "variant"), _NAME),
+    **dict.fromkeys(("seed", "step"), _WHOLE),
+    "mode": ("latent|reference|none", "latent, reference or none"),
+    **dict.fromkeys(("source", "target"), (".+", "a domain, or * for all")),
+    "metric": ("|".join(ALL_METRICS), f"one of {', '.join(ALL_METRICS)}"),
+    "value": (_NUMBER, "a number"),
+    **dict.fromkeys(("ci_low", "ci_high"), (f"({_NUMBER}|[-+]?inf)?", "a number, or nothing")),
+    **dict.fromkeys(("n_real", "n_fake"), _COUNT),
+    "protocol": ("|".join(METRICS), f"one of {', '.join(METRICS)}"),
+    **dict.fromkeys(("protocol_hash", "data_fingerprint", "config_hash"), ("[0-9a-f]{16}", "16 hex digits")),
+    "weights_sha256": ("[0-9a-f]{64}", "64 hex digits"),
+    "created_at": (r"\d{4}-\d\d-\d\dT.+", "a time such as 2026-01-31T12:00:00+00:00"),
+}
+"""What others' rows must look like, by column: a regular expression and what it means."""
+_MEAN_TOLERANCE = 1e-4
 
 
 def rows(
@@ -101,6 +126,33 @@ def read(path: Path) -> pd.DataFrame:
         line = int(number.isna().to_numpy().argmax()) + 2
         raise ValueError(f"{path}: line {line}: value is {table['value'].iloc[line - 2]!r}, not a number")
     return table.assign(value=number)[list(COLUMNS)]
+
+
+def validated(path: Path) -> pd.DataFrame:
+    """Rows as text, for rows whose origin is not known: each cell has the form that `rows` gives it, no row is there
+    twice, and a model's overall values are the means of their pairs'.
+
+    Raises ValueError that names the file and the line of the first row that is not so.
+    """
+    read(path)
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)[list(COLUMNS)]
+
+    def refuse(bad: pd.Series[bool], why: str) -> None:
+        if bad.any():
+            place = int(bad.to_numpy().argmax())
+            raise ValueError(f"{path}: line {place + 2}: {why.format(**table.iloc[place])}")
+
+    for column, (form, meaning) in _FORMS.items():
+        refuse(~table[column].str.fullmatch(form), f"{column} is `{{{column}}}`, expected {meaning.replace('{', '{{')}")
+    refuse(table.duplicated(ROW_KEY), "this row is in the file already, further up")
+    values = table.assign(value=table["value"].astype(float))
+    pairs = values[table["source"] != "*"].groupby(_OF_A_VALUE)["value"].mean().rename("mean")
+    means = values.join(pairs, on=_OF_A_VALUE)["mean"]
+    overall = (table["source"] == "*") & (table["target"] == "*") & ~table["variant"].isin(REFERENCE_LINES)
+    refuse(overall & means.isna(), "the overall {metric} is of no pairs")
+    off = ~np.isclose(values["value"], means, rtol=_MEAN_TOLERANCE, atol=1e-9)
+    refuse(overall & off, "the overall {metric}, {value}, is not the mean of its pairs")
+    return table
 
 
 def summarize(table: pd.DataFrame) -> pd.DataFrame:

@@ -76,6 +76,21 @@ def difference(new: pd.Series[float], old: pd.Series[float]) -> Difference:
     return Difference(mean, float(np.sqrt(parts.sum())), float(freedom), fewest, paired=False)
 
 
+def mean_interval(values: Array) -> tuple[float, float]:
+    """Mean of (n,) values and half the width of its 95 % interval by Student's t; NaN for a single value."""
+    n = len(values)
+    if n < 2:
+        return float(values.mean()), np.nan
+    return float(values.mean()), float(stdtrit(n - 1, 0.975) * values.std(ddof=1) / np.sqrt(n))
+
+
+def ranks(low: Array, high: Array) -> NDArray[np.int64]:
+    """Ranks of (n,) intervals, lower is better: 1 and the number of those that lie wholly below. Where intervals
+    overlap, ranks may be equal.
+    """
+    return np.asarray(1 + (high[None] < low[:, None]).sum(1))
+
+
 def holm(p: Array) -> Array:
     """P values adjusted for their number (Holm 1979)."""
     order = np.argsort(p)

@@ -32,7 +32,7 @@ from sg2bench.evaluation.lpips import diversity
 from sg2bench.evaluation.metrics import Real, measure
 from tests import golden, test_check, test_uncertainty
 
-PAGE = Path(__file__).parent.parent / "docs/metrics.md"
+DOCS = Path(__file__).parent.parent / "docs"
 Row = tuple[str, str, float, str, float]
 """Images, metric, our value, library, its value."""
 
@@ -163,23 +163,28 @@ def power() -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def write_table(page: str, mark: str, table: str, command: str) -> None:
+    """Put a table between the marks of a page of docs/, with the command that made it and versions."""
+    path = DOCS / page
+    text = path.read_text(encoding="utf-8")
+    before, _, rest = text.partition(f"<!-- {mark} -->")
+    _, _, after = rest.partition(f"<!-- /{mark} -->")
+    if not rest:
+        sys.exit(f"{path}: has no mark <!-- {mark} -->")
     made = (
-        f"Written by `nox -s conformance` ({results.processor()}, {platform.system()}; torch {torch.__version__}, "
+        f"Written by `{command}` ({results.processor()}, {platform.system()}; torch {torch.__version__}, "
         f"torch-fidelity {torch_fidelity.__version__}, lpips 0.1.4, prdc 0.2, numpy {np.__version__})."
     )
+    path.write_text(f"{before}<!-- {mark} -->\n{table}\n\n{made}\n<!-- /{mark} -->{after}", encoding="utf-8")
+
+
+def main() -> None:
     for page, mark, table in (
-        (PAGE, "conformance", conformance()),
-        (PAGE, "coverage", coverages()),
-        (PAGE.with_name("gate.md"), "power", power()),
+        ("metrics.md", "conformance", conformance),
+        ("metrics.md", "coverage", coverages),
+        ("gate.md", "power", power),
     ):
-        text = page.read_text(encoding="utf-8")
-        before, _, rest = text.partition(f"<!-- {mark} -->")
-        _, _, after = rest.partition(f"<!-- /{mark} -->")
-        if not rest:
-            sys.exit(f"{page}: has no mark <!-- {mark} -->")
-        text = f"{before}<!-- {mark} -->\n{table}\n\n{made}\n<!-- /{mark} -->{after}"
-        page.write_text(text, encoding="utf-8")
+        write_table(page, mark, table(), "nox -s conformance")
 
 
 if __name__ == "__main__":

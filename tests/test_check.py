@@ -149,15 +149,17 @@ def test_what_cannot_be_compared_is_refused(files, edit, message):
         gate.compare(*files(edit=edit), gate.margins([]))
 
 
-@pytest.mark.parametrize("text", ["fd_alexnet", "fd_alexnet=much", "fd_alexnet=-1", "fd_alexnet=nan", "fd_alexnet=0"])
+@pytest.mark.parametrize(
+    "text", ["fd_alexnet", "fd_alexnet=much", "fd_alexnet=-1", "fd_alexnet=nan", "fd_alexnet=0", "fd_alexnt=0.1"]
+)
 def test_bad_margins_are_refused(text):
     with pytest.raises(ValueError, match="--margin"):
         gate.margins([text])
 
 
-def test_a_margin_for_an_unknown_metric_is_refused(files):
-    with pytest.raises(ValueError, match="has no such metric"):
-        gate.compare(*files(), gate.margins(["fid=0.1"]))
+def test_margins_of_an_experiment_give_way_to_the_command_s():
+    assert gate.margins(["fid=0.2"], {"fid": 0.3, "lpips": 0.4}) == {"fid": 0.2, "lpips": 0.4}
+    assert gate.margins([]) == gate.MARGINS
 
 
 @pytest.fixture

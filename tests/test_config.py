@@ -137,3 +137,13 @@ def test_stable_hash_ignores_the_order_of_keys(value):
         return [reordered(item) for item in v] if isinstance(v, list) else v
 
     assert config.stable_hash(value) == config.stable_hash(reordered(value))
+
+
+def test_margins_are_shares_of_known_metrics(tmp_path):
+    file = tmp_path / "e.yaml"
+    file.write_text("margins: {fd_alexnet: 0.2}")
+    assert load(file).margins == {"fd_alexnet": 0.2}
+    for text, message in (("{fd_alexnt: 0.2}", "did you mean `fd_alexnet`"), ("{lpips: 0}", "greater than 0")):
+        file.write_text(f"margins: {text}")
+        with pytest.raises(ValueError, match=message):
+            load(file)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -67,3 +69,39 @@ def test_a_missing_file_is_named(tmp_path):
 def test_which_way_is_better():
     assert results.better("lpips") == "higher"
     assert results.better("fd_alexnet") == "lower"
+
+
+def test_rows_of_unknown_origin_are_validated(tiny, tmp_path):
+    file = tmp_path / "r.csv"
+    good = pd.concat([table(tiny), table(tiny, seed=1, shift=1.0)], ignore_index=True)
+    results.write(good, file)
+    assert results.validated(file)["value"].astype(float).tolist() == good["value"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("variant", "<b>", "line 4: variant is `<b>`, expected a name"),
+        ("seed", "-1", "line 4: seed is `-1`, expected a whole number"),
+        ("metric", "fid_of_mine", "line 4: metric is `fid_of_mine`, expected one of fd_alexnet"),
+        ("value", "inf", "line 4: value is `inf`, expected a number"),
+        ("ci_low", "{low}", "line 4: ci_low is `{low}`, expected a number, or nothing"),
+        ("n_fake", "0", "line 4: n_fake is `0`, expected a number of images"),
+        ("protocol_hash", "abc", "line 4: protocol_hash is `abc`, expected 16 hex digits"),
+        ("created_at", "yesterday", "line 4: created_at is `yesterday`, expected a time"),
+        ("value", "51", "line 4: the overall fd_alexnet, 51, is not the mean of its pairs"),
+        ("mode", "reference", "line 4: the overall fd_alexnet is of no pairs"),
+    ],
+)
+def test_a_bad_row_is_named_by_its_line(tiny, tmp_path, column, value, message):
+    rows = table(tiny).astype(str)
+    rows.loc[2, column] = value
+    rows.to_csv(tmp_path / "r.csv", index=False)
+    with pytest.raises(ValueError, match=re.escape(f"r.csv: {message}")):
+        results.validated(tmp_path / "r.csv")
+
+
+def test_a_row_that_is_there_twice_is_named(tiny, tmp_path):
+    results.write(pd.concat([table(tiny), table(tiny).iloc[[3]]]), tmp_path / "r.csv")
+    with pytest.raises(ValueError, match="line 8: this row is in the file already, further up"):
+        results.validated(tmp_path / "r.csv")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sg2bench.statistics import difference, holm
+from sg2bench.statistics import difference, holm, mean_interval, ranks
 
 
 def series(values, seeds=None):
@@ -63,3 +63,25 @@ def test_holm_never_lowers_and_keeps_the_order(p):
     adjusted = holm(p)
     assert ((adjusted >= p) & (adjusted <= 1)).all()
     assert (np.diff(adjusted[np.argsort(p, kind="stable")]) >= 0).all()
+
+
+def test_the_interval_of_a_mean_is_student_s():
+    stats = pytest.importorskip("scipy.stats")
+    values = np.array([3.0, 5.5, 4.0, 4.4])
+    mean, half_width = mean_interval(values)
+    low, high = stats.t.interval(0.95, 3, values.mean(), stats.sem(values))
+    assert (mean - half_width, mean + half_width) == (pytest.approx(low), pytest.approx(high))
+    assert np.isnan(mean_interval(values[:1])[1])
+
+
+def test_ranks_tie_where_intervals_overlap():
+    low, high = np.array([1.0, 2.0, 4.0, 3.5]), np.array([3.0, 3.6, 5.0, 4.5])
+    assert ranks(low, high).tolist() == [1, 1, 3, 2]  # the last lies above the first and overlaps the second
+
+
+@given(st.lists(st.tuples(st.floats(-10, 10), st.floats(0, 5)), min_size=1, max_size=8))
+def test_the_best_is_first_and_equals_are_equal(intervals):
+    low, high = (np.array(side) for side in zip(*((a, a + width) for a, width in intervals), strict=True))
+    found = ranks(low, high)
+    assert found[high.argmin()] == 1
+    assert (ranks(np.tile(low, 2), np.tile(high, 2))[: len(low)] >= found).all()

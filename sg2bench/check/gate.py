@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sg2bench import cache, results
-from sg2bench.config import REFERENCE_LINES
+from sg2bench.config import ALL_METRICS, REFERENCE_LINES
 from sg2bench.results import better
 from sg2bench.statistics import FAIL_LEVEL, PASS_LEVEL, difference, holm
 
@@ -21,11 +21,15 @@ PASS, REGRESSION, INCONCLUSIVE = "pass", "regression", "inconclusive"
 KEYS = ["variant", "mode", "metric", "target"]
 
 
-def margins(given: Sequence[str]) -> dict[str, float]:
-    """`metric=share` texts as a mapping. Raises ValueError on a text that is not of that form."""
-    parsed = dict(MARGINS)
+def margins(given: Sequence[str], declared: Mapping[str, float] | None = None) -> dict[str, float]:
+    """The share of each metric: `given` texts `metric=share` go before what an experiment declares, that before
+    `MARGINS`. Raises ValueError on a text that is not of that form.
+    """
+    parsed = MARGINS | dict(declared or {})
     for text in given:
         metric, _, share = text.partition("=")
+        if metric not in ALL_METRICS:
+            raise ValueError(f"--margin {text}: no such metric (there are {', '.join(ALL_METRICS)})")
         try:
             parsed[metric] = float(share)
         except ValueError:
@@ -42,11 +46,9 @@ def compare(results_file: Path, baseline_file: Path, shares: dict[str, float]) -
     `regression`: not so, and it got worse for sure (one-sided, 1 % for all lines together, Holm 1979).
     `inconclusive`: neither; `seeds_needed` says how many seeds would rule the margin out if nothing had changed.
     Seeds are paired where two or more match. Raises ValueError where the two cannot be compared: another protocol, data
-    or counts, missing rows, or a margin for a metric that is not there.
+    or counts, or missing rows.
     """
     new, old = _comparable(results_file, baseline_file)
-    if unknown := sorted(set(shares) - set(MARGINS) - set(old["metric"])):
-        raise ValueError(f"--margin {unknown[0]}: {baseline_file} has no such metric")
     of_new, of_old = (dict(list(table.groupby(KEYS, sort=False))) for table in (new, old))
     lines, differences = [], []
     for key, old_rows in of_old.items():

@@ -32,6 +32,11 @@ for command in (data.fetch, data.draw, data.fingerprint):
     data_app.command()(command)
 app.add_typer(data_app, name="data")
 
+leaderboard_app = typer.Typer(help="The leaderboard over all experiments.", no_args_is_help=True)
+leaderboard_app.callback()(lambda: None)
+leaderboard_app.command()(rows.add)
+app.add_typer(leaderboard_app, name="leaderboard")
+
 weights_app = typer.Typer(help="Pretrained networks of the metrics: list, fetch, verify.", no_args_is_help=True)
 weights_app.command("list")(pretrained.list_weights)
 weights_app.command("fetch")(pretrained.fetch_weights)

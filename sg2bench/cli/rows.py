@@ -1,4 +1,4 @@
-"""report, check: result rows."""
+"""report, check, leaderboard: result rows."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def check(
         list[str] | None,
         typer.Option(metavar="METRIC=SHARE", help="Worsening that counts as none; default 0.05 for lpips, else 0.10."),
     ] = None,
+    experiment: Annotated[Path | None, typer.Option(help="Experiment in YAML whose `margins` count.")] = None,
     exact: Annotated[
         float | None,
         typer.Option(
@@ -47,12 +48,13 @@ def check(
 
     Exit code 0: no. 1: a regression. 3: inconclusive, too few seeds to tell.
     """
+    from sg2bench import config
     from sg2bench.check import gate, output
 
-    if exact is not None and (margin or bench is not None):
-        raise ValueError("--exact stands alone, without --margin or --bench")
-    if bench is not None and margin:
-        raise ValueError("--bench has its own share, without --margin")
+    if exact is not None and (margin or experiment or bench is not None):
+        raise ValueError("--exact stands alone, without --margin, --experiment or --bench")
+    if bench is not None and (margin or experiment):
+        raise ValueError("--bench has its own share, without --margin or --experiment")
     if update_baseline != (reason is not None):
         raise ValueError("--update-baseline needs --reason TEXT, and the other way round")
     if update_baseline and reason is not None:
@@ -64,7 +66,8 @@ def check(
     elif exact is not None:
         compared = gate.compare_exactly(results, baseline, exact)
     else:
-        compared = gate.compare(results, baseline, gate.margins(margin or []))
+        declared = config.load(experiment).margins if experiment else {}
+        compared = gate.compare(results, baseline, gate.margins(margin or [], declared))
     output.publish(compared, markdown, junit, json)
     verdict = gate.verdict(compared)
     shown = compared[compared["verdict"] != gate.PASS] if verdict != gate.PASS else compared
@@ -76,6 +79,21 @@ def check(
     code = {gate.PASS: 0, gate.REGRESSION: 1, gate.INCONCLUSIVE: 0 if inconclusive_ok else 3}[verdict]
     if code:
         raise typer.Exit(code)
+
+
+def add(
+    results: Annotated[list[Path], typer.Argument(help="One or more results.csv.")],
+    out: Annotated[Path, typer.Option(help="Folder of leaderboard.csv, .md and .html.")] = Path("reports"),
+    command: Annotated[
+        str | None, typer.Option(help="What made the rows, where no experiment.yaml beside them tells.")
+    ] = None,
+) -> None:
+    """Merge rows, your own or others', into the leaderboard over all experiments; a bad row is refused by its line."""
+    from sg2bench.report import board
+
+    page = board.add(results, out, command)
+    options.console.print(page.with_suffix(".md").read_text(encoding="utf-8"), markup=False, highlight=False)
+    options.console.print(f"Leaderboard: {page}", highlight=False)
 
 
 def write_report(results: Path, out: Path | None = None) -> None:
