@@ -92,33 +92,35 @@ def test_seeds_that_do_not_match_are_compared_unpaired(files, tiny):
     assert verdicts(compared)["fd_alexnet"] == "pass"
 
 
-def simulate(seeds, effect, spread, paired, trials, lines=2):
-    """Shares of verdicts of a gate of `lines` metrics around 100 with the default margin, 10, the first worse by
-    `effect`.
+def simulate(means, deviations, margin, effect, seeds, paired, trials):
+    """Shares of verdicts when both sides are drawn with the covariance of `deviations` (k, lines), those of k seeds
+    from their mean, and the new side is worse by `effect`. `means`, `margin`, `effect` (lines,); lower is better.
     """
-    rng = np.random.default_rng([seeds, int(effect), int(10 * spread)])
+    rng = np.random.default_rng(seeds)
     found = {"pass": 0, "regression": 0, "inconclusive": 0}
     index = np.arange(seeds)
+
+    def draw():
+        return means + rng.standard_normal((seeds, len(deviations))) @ deviations / np.sqrt(len(deviations) - 1)
+
     for _ in range(trials):
-        differences = []
-        for line in range(lines):
-            old = pd.Series(100 + spread * rng.standard_normal(seeds), index)
-            new = pd.Series(
-                100 + spread * rng.standard_normal(seeds) + effect * (line == 0), index + (not paired) * seeds
-            )
-            differences.append(gate.difference(new, old))
-        p_pass = np.array([each.p_at_least(10.0) for each in differences])
+        old, new = draw(), draw() + effect
+        differences = [
+            gate.difference(pd.Series(ours, index + (not paired) * seeds), pd.Series(theirs, index))
+            for ours, theirs in zip(new.T, old.T, strict=True)
+        ]
+        p_pass = np.array([each.p_at_least(room) for each, room in zip(differences, margin, strict=True)])
         p_fail = gate.holm(np.array([each.p_at_most_none() for each in differences]))
-        rows = pd.DataFrame({"verdict": gate.judge(p_pass, p_fail)})
-        found[gate.verdict(rows)] += 1
+        found[gate.verdict(pd.DataFrame({"verdict": gate.judge(p_pass, p_fail)}))] += 1
     return {word: count / trials for word, count in found.items()}
 
 
 @pytest.mark.parametrize("paired", [True, False])
 def test_false_failures_and_power_by_simulation(paired):
-    null = simulate(5, 0.0, 3.0, paired, 300)
-    assert null["regression"] <= 0.01
-    assert simulate(5, 20.0, 3.0, paired, 100)["regression"] >= 0.9
+    """Two lines around 100 with a spread of 3 over five seeds and a margin of 10, the first worse by 20."""
+    lines = np.full(2, 100.0), 3.0 * np.eye(2), np.full(2, 10.0)
+    assert simulate(*lines, np.zeros(2), 5, paired, 300)["regression"] <= 0.01
+    assert simulate(*lines, np.array([20.0, 0.0]), 5, paired, 100)["regression"] >= 0.9
 
 
 def test_equality_within_a_tolerance_needs_one_seed(files):
