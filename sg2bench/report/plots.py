@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from sg2bench import cache
 from sg2bench.config import REFERENCE_LINES
 from sg2bench.results import better
 
 _COLOURS = ("#3b6fb6", "#d1603d", "#4d9a5a", "#8a5fb0", "#c79a2b", "#3a9fa8", "#b54a7f", "#6b6f76")
+_MARKERS = ("o", "^", "s", "D")
+_LINES = ("-", "--", ":", "-.")
 _STYLE: Any = {
     "figure.dpi": 110,
     "font.size": 10,
@@ -24,9 +29,17 @@ _STYLE: Any = {
     "axes.grid.axis": "y",
     "grid.alpha": 0.3,
     "axes.axisbelow": True,
+    "figure.constrained_layout.h_pad": 0.08,
+    "figure.constrained_layout.w_pad": 0.08,
+    "text.parse_math": False,  # a name may hold dollars
 }
 _LOGARITHMIC_ABOVE = 4
 """Times the median."""
+_DOTS_ACROSS = 40
+"""Targets × variants; more get a row for each target."""
+_ANNOTATED_DOMAINS = 6
+_LABELLED_DOMAINS = 50
+"""More tick labels would overlap on a heatmap's side."""
 LINE_NAMES = {"real": "real validation images", "sources": "untranslated sources"}
 
 
@@ -36,9 +49,9 @@ def variants_plot(table: pd.DataFrame, metric: str) -> Figure:
     overall = table[(table["source"] == "*") & (table["target"] == "*")]
     variants, modes = (list(dict.fromkeys(overall[column])) for column in ("variant", "mode"))
     with mpl.rc_context(_STYLE):
-        size = (max(4.0, 0.8 * len(variants) + 1.2) * len(modes), 3.6)
+        size = (min(10.0, max(4.5, 0.8 * len(variants) + 1.2)), 2.9 * len(modes) + 0.9)
         figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots(1, len(modes), sharey=True, squeeze=False)[0]
+        axes = figure.subplots(len(modes), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
         for axis, mode in zip(axes, modes, strict=True):
             for place, variant in enumerate(variants):
                 values = overall[(overall["variant"] == variant) & (overall["mode"] == mode)]["value"]
@@ -47,45 +60,106 @@ def variants_plot(table: pd.DataFrame, metric: str) -> Figure:
                 level = lines[(lines["variant"] == line) & (lines["source"] == "*") & (lines["target"] == "*")]["value"]
                 if len(level):
                     axis.axhline(level.iloc[0], color="#555", linestyle=style, linewidth=1.2, label=LINE_NAMES[line])
-            axis.set_xticks(range(len(variants)), variants, rotation=30, ha="right")
-            axis.set_title(f"{mode} guidance")
-        axes[0].set_ylabel(f"{metric} ({better(metric)} is better)")
-        _scale(axes[0], overall["value"])
-        if axes[-1].get_legend_handles_labels()[0]:
-            figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+            axis.set_title(_guidance(mode))
+            axis.set_ylabel(f"{metric} ({better(metric)} is better)")
+        axes[-1].set_xticks(range(len(variants)), _short(variants), rotation=30, ha="right")
+        _scale(axes[0], "y", overall["value"])
+        if (legend := axes[-1].get_legend_handles_labels())[0]:
+            _legend(figure, *legend)
     return figure
 
 
 def targets_plot(table: pd.DataFrame, metric: str) -> Figure:
-    """Value of each variant for each target domain, a panel a mode; whiskers are one standard deviation over seeds."""
+    """Value of each variant for each target domain, a panel a mode; whiskers are one standard deviation over seeds.
+
+    Targets are across, or where they would be too many, down.
+    """
     table, _ = _models_and_lines(table[table["metric"] == metric])
     by_target = table[(table["source"] == "*") & (table["target"] != "*")]
-    variants, modes, targets = (list(dict.fromkeys(by_target[column])) for column in ("variant", "mode", "target"))
-    with mpl.rc_context(_STYLE):
-        size = (max(4.5, 0.14 * len(targets) * len(variants) + 1.5) * len(modes), 3.6)
+    variants, modes = (list(dict.fromkeys(by_target[column])) for column in ("variant", "mode"))
+    targets = sorted(set(by_target["target"]))
+    down = len(targets) * len(variants) > _DOTS_ACROSS
+    across = max(4.5, 0.14 * len(targets) * len(variants) + 1.5)
+    row = max(0.2, min(0.09 * len(variants), 40 / len(targets)))
+    size = (3.5 * len(modes) + 2, row * len(targets) + 1.5) if down else (across, 2.9 * len(modes) + 0.9)
+    places = np.arange(len(targets))
+    with mpl.rc_context(_STYLE | {"axes.grid.axis": "both" if down else "y"}):
         figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots(1, len(modes), sharey=True, squeeze=False)[0]
-        width = 0.8 / len(variants)
+        grid = (1, len(modes)) if down else (len(modes), 1)
+        axes = figure.subplots(*grid, sharex=True, sharey=True, squeeze=False).ravel()
         for axis, mode in zip(axes, modes, strict=True):
             for order, variant in enumerate(variants):
                 chosen = by_target[(by_target["variant"] == variant) & (by_target["mode"] == mode)]
                 groups = chosen.groupby("target")["value"]
-                places = np.arange(len(targets)) + (order - (len(variants) - 1) / 2) * width
+                mean, deviation = groups.mean().reindex(targets), groups.std().reindex(targets)
+                beside = places + (order - (len(variants) - 1) / 2) * 0.8 / len(variants)
                 axis.errorbar(
-                    places,
-                    groups.mean().reindex(targets),
-                    groups.std().reindex(targets),
+                    *((mean, beside) if down else (beside, mean)),
+                    **{"xerr" if down else "yerr": deviation},
                     color=_COLOURS[order % len(_COLOURS)],
-                    fmt="o",
-                    capsize=3,
+                    fmt=_MARKERS[order // len(_COLOURS) % len(_MARKERS)],
+                    markersize=4 if down else 6,
+                    capsize=2 if down else 3,
                     label=variant,
                 )
-            axis.set_xticks(range(len(targets)), targets, rotation=30 if len(targets) > 6 else 0)
-            axis.set_xlabel("target domain")
-            axis.set_title(f"{mode} guidance")
-        axes[0].set_ylabel(f"{metric} ({better(metric)} is better)")
-        _scale(axes[0], by_target["value"])
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
+            axis.set_title(_guidance(mode))
+            name = f"{metric} ({better(metric)} is better)"
+            axis.set_xlabel(name) if down else axis.set_ylabel(name)
+        if down:
+            axes[0].set_yticks(places, _short(targets))
+            axes[0].set_ylim(len(targets) - 0.5, -0.5)
+        else:
+            axes[-1].set_xticks(places, _short(targets), rotation=30, ha="right")
+            axes[-1].set_xlabel("target domain")
+        _scale(axes[0], "x" if down else "y", by_target["value"])
+        _legend(figure, *axes[0].get_legend_handles_labels())
+    return figure
+
+
+def pairs_plot(table: pd.DataFrame, metric: str) -> Figure:
+    """Mean over seeds of each ordered pair of domains, a panel a mode and variant, all on one colour scale."""
+    table, _ = _models_and_lines(table[table["metric"] == metric])
+    pairs = table[(table["source"] != "*") & (table["target"] != "*")]
+    variants, modes = (list(dict.fromkeys(pairs[column])) for column in ("variant", "mode"))
+    domains = sorted({*pairs["source"], *pairs["target"]})
+    panel = min(4.5, max(2.0, 0.3 * len(domains) + 0.4))
+    rows = -(-len(variants) // int(10 // panel))
+    columns = -(-len(variants) // rows)
+    means = pairs.groupby(["mode", "variant", "source", "target"])["value"].mean()
+    logarithmic = _is_logarithmic(means)
+    scale = (LogNorm if logarithmic else Normalize)(means.min(), means.max())
+    ticks = range(0, len(domains), -(-len(domains) // _LABELLED_DOMAINS))
+    labels = _short([domains[tick] for tick in ticks])
+    size = 8 if len(domains) <= 20 else 6
+    room = 0.01 * size * max(map(len, labels))
+    with mpl.rc_context(_STYLE | {"font.size": size, "axes.titlesize": "medium", "axes.grid": False}):
+        height = (panel + room + 0.5) * rows * len(modes)
+        figure = Figure(figsize=(panel * columns + room + 1.2, height), layout="constrained")
+        axes = figure.subplots(rows * len(modes), columns, sharex=True, sharey=True, squeeze=False)
+        for axis in axes.ravel():
+            axis.set_axis_off()
+        for block, mode in zip(np.split(axes, len(modes)), modes, strict=True):
+            for axis, variant in zip(block.ravel(), variants, strict=False):
+                if (mode, variant) not in means.index:
+                    continue
+                square = means[mode, variant].unstack().reindex(index=domains, columns=domains).to_numpy()
+                axis.set_axis_on()
+                axis.patch.set(facecolor="#eee", edgecolor="#bbb", hatch="///")
+                image = axis.imshow(square, norm=scale, cmap="viridis", interpolation="nearest", aspect="auto")
+                axis.set_title(f"{_short([variant])[0]}\n{_guidance(mode)}")
+                axis.set_xticks(ticks, labels, rotation=90)
+                axis.set_yticks(ticks, labels)
+                axis.tick_params(labelbottom=True)
+                if len(domains) <= _ANNOTATED_DOMAINS:
+                    for (source, target), value in np.ndenumerate(square):
+                        if not np.isnan(value):
+                            colour = "black" if scale(value) > 0.6 else "white"
+                            axis.text(target, source, f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}", color=colour, ha="center", va="center")
+        figure.supxlabel("target domain")
+        figure.supylabel("source domain")
+        bar = figure.colorbar(image, ax=axes, label=f"{metric} ({better(metric)} is better)", fraction=0.04)
+        if logarithmic:
+            bar.formatter = bar.minorformatter = LogFormatter(minor_thresholds=(2, 0.5))
     return figure
 
 
@@ -93,23 +167,26 @@ def curves_plot(curves: pd.DataFrame) -> Figure:
     """Each loss term over the steps, a line a variant (mean over seeds, each smoothed over 5 log lines)."""
     terms = [c for c in curves.columns if "/" in c and curves[c].notna().any()]
     variants = list(dict.fromkeys(curves["variant"]))
+    looks: list[Any] = [
+        {"color": _COLOURS[order % len(_COLOURS)], "linestyle": _LINES[order // len(_COLOURS) % len(_LINES)]}
+        for order in range(len(variants))
+    ]
     with mpl.rc_context(_STYLE | {"font.size": 8}):
         columns = 4
         rows = max(1, -(-len(terms) // columns))
         figure = Figure(figsize=(11, 2.1 * rows + 0.5), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis, term in zip(axes, terms, strict=False):
-            for order, variant in enumerate(variants):
+            for variant, look in zip(variants, looks, strict=True):
                 mean = curves[curves["variant"] == variant].groupby("step")[term].mean().dropna()
                 if len(mean):
                     smooth = mean.rolling(5, min_periods=1, center=True).mean()
-                    axis.plot(smooth.index, smooth, color=_COLOURS[order % len(_COLOURS)], linewidth=1.1, label=variant)
+                    axis.plot(smooth.index, smooth, linewidth=1.1, **look)
             axis.set_title(term)
             axis.set_xlabel("step")
         for axis in axes[len(terms) :]:
             axis.set_axis_off()
-        handles = [mpl.lines.Line2D([], [], color=_COLOURS[i % len(_COLOURS)]) for i in range(len(variants))]
-        figure.legend(handles, variants, loc="outside lower center", ncols=8, frameon=False)
+        _legend(figure, [mpl.lines.Line2D([], [], **look) for look in looks], variants)
     return figure
 
 
@@ -130,9 +207,32 @@ def _spread(axis: mpl.axes.Axes, place: int, values: pd.Series, colour: str) -> 
     axis.plot([place - 0.12] * len(values), values, "o", color=colour, markersize=4, alpha=0.6)
 
 
-def _scale(axis: mpl.axes.Axes, values: pd.Series) -> None:
-    """From zero, or logarithmic where the largest value would press the others to the ground."""
-    if values.min() > 0 and values.max() > _LOGARITHMIC_ABOVE * values.median():
-        axis.set_yscale("log", nonpositive="clip")
-    else:
-        axis.set_ylim(bottom=0)
+def _is_logarithmic(values: pd.Series) -> bool:
+    """Whether the largest value would press the others to the ground."""
+    return bool(values.min() > 0 and values.max() > _LOGARITHMIC_ABOVE * values.median())
+
+
+def _scale(axis: mpl.axes.Axes, along: Literal["x", "y"], values: pd.Series) -> None:
+    """From zero where nothing is below, or logarithmic."""
+    ruler = axis.xaxis if along == "x" else axis.yaxis
+    if _is_logarithmic(values):
+        axis.set(**{f"{along}scale": "log"})
+        ruler.set_major_formatter(LogFormatter())
+        ruler.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
+    elif values.min() >= 0:
+        axis.set(**{f"{along}lim": (0, None)})
+
+
+def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
+    labels = _short(names)
+    columns = int(figure.get_figwidth() // (0.1 * max(map(len, labels)) + 0.5))
+    figure.legend(handles, labels, loc="outside lower center", ncols=max(1, columns), frameon=False)
+
+
+def _short(names: Sequence[str]) -> list[str]:
+    """Names that fit at a tick: the middle of long ones is left out."""
+    return [name if len(name) <= 24 else f"{name[:14]}…{name[-9:]}" for name in names]
+
+
+def _guidance(mode: str) -> str:
+    return f"{mode} guidance"

@@ -1,0 +1,162 @@
+"""The figures of a report: drawn into its folder, and what has to be said beside each."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+from PIL import Image
+
+from sg2bench.config import REFERENCE_LINES
+from sg2bench.report import plots
+from sg2bench.results import better
+
+_WIDE = 860
+"""Pixels; a wider picture gets the page's width."""
+_UNIT_AND_READING = {
+    "fd|fid": (
+        "Fréchet distance, in squared units of the network's features",
+        "the lower, the more the outputs are distributed like real images of the target, in look and in variety",
+    ),
+    "kd|kid": (
+        "kernel distance (squared maximum mean discrepancy), no unit",
+        "the lower, the more the outputs are distributed like real images of the target; chance may take it below 0",
+    ),
+    "lpips": (
+        "LPIPS between the outputs of one source, no unit",
+        "the higher, the more the outputs of a source differ. Noise is diverse too: read it beside the Fréchet "
+        "distance only",
+    ),
+    "precision|density": ("share of outputs among the real images, no unit", "the higher, the more outputs look real"),
+    "recall|coverage": (
+        "share of real images among the outputs, no unit",
+        "the higher, the more of the real images' variety is reached",
+    ),
+}
+"""By how a metric's name begins."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image of the page. `variant` and `mode` are a sample grid's."""
+
+    title: str
+    caption: str
+    reading: str
+    file: Path
+    variant: str = ""
+    mode: str = ""
+
+    @property
+    def data_uri(self) -> str:
+        return "data:image/png;base64," + base64.b64encode(self.file.read_bytes()).decode()
+
+    @property
+    def is_wide(self) -> bool:
+        with Image.open(self.file) as image:
+            return image.width > _WIDE
+
+
+def values(table: pd.DataFrame, out: Path) -> list[Picture]:
+    """Draw each metric by variant and by target domain."""
+    pictures = []
+    for metric in dict.fromkeys(table["metric"]):
+        of_metric = table[table["metric"] == metric]
+        unit, reading = _unit_and_reading(metric)
+        whiskers = "one standard deviation over seeds (none for a single seed)"
+        lines = ""
+        if of_metric["variant"].isin(REFERENCE_LINES).any():
+            lines = (
+                " Dashed: real validation images of the target, the best to hope for. Dotted: untranslated sources; a "
+                "variant that is worse than this makes worse images of the target than doing nothing."
+            )
+        figure, file = plots.variants_plot(table, metric), out / f"{metric}.png"
+        plots.save(figure, file)
+        caption = f"{unit}, mean over all pairs of domains. Dots: seeds; squares: their mean; whiskers: {whiskers}."
+        caption += f"{_axis(figure)} {counts(of_metric)}"
+        pictures.append(Picture(f"{metric} by variant", caption, f"{reading}.{lines}", file))
+        figure, file = plots.targets_plot(table, metric), out / f"{metric}-by-target.png"
+        plots.save(figure, file)
+        caption = f"{unit}, mean over the sources of each target domain. Marks: mean over seeds; whiskers: {whiskers}."
+        caption += f"{_axis(figure)} {counts(of_metric)}"
+        reading += ". Variants differ where their whiskers are far apart; a target that is hard for all is its own doing"
+        pictures.append(Picture(f"{metric} by target domain", caption, f"{reading}.", file))
+    return pictures
+
+
+def heatmaps(table: pd.DataFrame, out: Path) -> list[Picture]:
+    """Draw each metric by ordered pair of domains."""
+    pictures = []
+    for metric in dict.fromkeys(table["metric"]):
+        file = out / f"{metric}-by-pair.png"
+        plots.save(plots.pairs_plot(table, metric), file)
+        unit, reading = _unit_and_reading(metric)
+        caption = (
+            f"{unit}, mean over seeds; all panels share one colour scale. Hatched: no such pair. "
+            f"{counts(table[table['metric'] == metric])}"
+        )
+        reading += (
+            ". A row is a source, a column a target: a column in one colour says that the target decides, a row that "
+            "the source does"
+        )
+        pictures.append(Picture(f"{metric} by pair", caption, f"{reading}.", file))
+    return pictures
+
+
+def curves(table: pd.DataFrame, out: Path) -> Picture:
+    """Draw the training curves."""
+    plots.save(plots.curves_plot(table), out / "curves.png")
+    caption = (
+        "Each loss term before its weight, no unit, over training steps (updates of the generator); mean over seeds "
+        f"(n: {table['seed'].nunique()}), smoothed over 5 log lines. A missing line: the variant is without the term."
+    )
+    reading = (
+        "terms of d_ are the discriminator's, of g_ the generator's, by guidance. Adversarial terms that swing around a "
+        "level are normal, one that runs to 0 means that one side has won; sty and cyc should fall and stay low. Low "
+        "losses do not mean good images."
+    )
+    return Picture("Training curves", caption, reading, out / "curves.png")
+
+
+def grids(table: pd.DataFrame, folder: Path) -> list[Picture]:
+    """The sample grids that there are."""
+    rows = {
+        "latent": "one latent code in one target domain, domains in name order",
+        "reference": "one reference image (left), whose style every source takes",
+    }
+    caption = "Validation images of each domain across the top, n: 1 seed, the first. Each row below:"
+    reading = "down a column the pose of the source should stay; along a row the style should be the same."
+    return [
+        Picture(f"{variant}, {mode} guidance", f"{caption} {row}.", reading, file, variant, mode)
+        for variant in dict.fromkeys(table["variant"])
+        for mode, row in rows.items()
+        if (file := folder / f"{variant}-{mode}.png").is_file()
+    ]
+
+
+def counts(table: pd.DataFrame) -> str:
+    """How many seeds and images are behind a value of these rows."""
+    models = table[~table["variant"].isin(REFERENCE_LINES)]
+    fake, real = (
+        " to ".join(str(int(count)) for count in sorted({models[column].min(), models[column].max()}))
+        for column in ("n_fake", "n_real")
+    )
+    against = "" if set(table["metric"]) == {"lpips"} else f" against {real} real images of the target"
+    seeds = models["seed"].nunique()
+    return f"n: {seeds} {'seed' if seeds == 1 else 'seeds'}; each pair {fake} outputs{against}."
+
+
+def _unit_and_reading(metric: str) -> tuple[str, str]:
+    for beginning, texts in _UNIT_AND_READING.items():
+        if re.match(beginning, metric):
+            return texts
+    return metric, f"{better(metric)} is better"
+
+
+def _axis(figure: Figure) -> str:
+    is_logarithmic = "log" in (figure.axes[0].get_xscale(), figure.axes[0].get_yscale())
+    return " The axis is logarithmic." if is_logarithmic else ""

@@ -1,0 +1,102 @@
+"""The HTML page of a report: one file that asks for no other."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+import yaml
+
+from sg2bench.config import REFERENCE_LINES
+from sg2bench.report import figures, leaderboard
+from sg2bench.report.figures import Picture
+
+_MOST_PAIRS = 2000
+"""Rows of the page's table of pairs."""
+_EMBEDDED_BYTES = 5_000_000
+"""A larger file is linked instead."""
+
+
+@dataclass(frozen=True)
+class Download:
+    file: Path
+
+    @property
+    def embedded(self) -> bool:
+        return self.file.stat().st_size <= _EMBEDDED_BYTES
+
+    @property
+    def address(self) -> str:
+        if not self.embedded:
+            return self.file.name
+        kind = "text/csv" if self.file.suffix == ".csv" else "text/yaml"
+        return f"data:{kind};base64,{base64.b64encode(self.file.read_bytes()).decode()}"
+
+
+def render(
+    table: pd.DataFrame,
+    grids: Sequence[Picture],
+    plots: Sequence[Picture],
+    heatmaps: Sequence[Picture],
+    curves: Sequence[Picture],
+    downloads: Sequence[Path],
+    command: str,
+    experiment: str,
+) -> str:
+    """The page as text; `experiment` is the YAML that it shows, empty if there is none."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    template = resources.files("sg2bench.report").joinpath("report.html.jinja").read_text(encoding="utf-8")
+    header, rows = leaderboard.leaderboard(table)
+    by_pair = table[(table["source"] != "*") & ~table["variant"].isin(REFERENCE_LINES)]
+    pairs = by_pair.groupby(["metric", "mode", "variant", "source", "target"], sort=False)["value"]
+    means = pairs.agg(["mean", "std", "count"])
+    return environment.from_string(template).render(
+        experiment=table["experiment"].iloc[0],
+        header=header,
+        rows=[[cell.strip("*") for cell in row] for row in rows],
+        caption=leaderboard.caption(table),
+        grids=grids,
+        plots=plots,
+        heatmaps=heatmaps,
+        curves=curves,
+        number_of_pairs=len(means),
+        pairs=[
+            (*key, leaderboard.spread(mean, deviation), int(count))
+            for key, mean, deviation, count in means.head(_MOST_PAIRS).itertuples(name=None)
+        ],
+        provenance=provenance(table),
+        downloads=[Download(file) for file in downloads],
+        command=command,
+        configuration=experiment,
+        description=(yaml.safe_load(experiment) or {}).get("description", ""),
+    )
+
+
+def provenance(table: pd.DataFrame) -> dict[str, str]:
+    """What made the rows, by name; where rows differ, all that they say."""
+    models = table[~table["variant"].isin(REFERENCE_LINES)]
+
+    def all_of(rows: pd.DataFrame, *columns: str) -> str:
+        found = rows[list(columns)].drop_duplicates().itertuples(index=False, name=None)
+        return "; ".join(" ".join(map(str, each)).strip() or "none" for each in found)
+
+    return {
+        "Experiment": all_of(table, "experiment"),
+        "Protocol and its hash": all_of(table, "protocol", "protocol_hash"),
+        "Extractor and SHA-256 of its weights": all_of(table, "extractor", "weights_sha256"),
+        "Fingerprint of the images": all_of(table, "data_fingerprint"),
+        "Counts": figures.counts(table),
+        "Seeds": all_of(models.astype({"seed": int}), "seed"),
+        "Steps": all_of(models.astype({"step": int}), "step"),
+        "Device": all_of(table, "device"),
+        "Data type": all_of(table, "dtype"),
+        "torch": all_of(table, "torch_version"),
+        "sg2bench": all_of(table, "sg2bench_version"),
+        "Commit of sg2bench": all_of(table, "git_commit"),
+        "Made": " to ".join(sorted({table["created_at"].min(), table["created_at"].max()})),
+    }
