@@ -23,7 +23,7 @@ from sg2bench.models.networks import Networks
 from sg2bench.report.report import CURVES, EXPERIMENT, GRIDS, MADE_BY, RESULTS
 from sg2bench.training.loop import LOG, train
 
-ROWS = "rows.csv"
+ROWS, SAMPLES = "rows.csv", "samples"
 CONFIG = "config.yaml"
 _DATA, _HASH = "# data fingerprint: ", "# training hash: "
 
@@ -97,7 +97,7 @@ def _perform(
         temporary.write_text(identity + config.dump(resolved), encoding="utf-8")
     nets = train(resolved, seed, images, folder, device, config_hash)
     for mode in resolved.evaluate.modes:
-        with cache.atomic_file(folder / "samples" / f"{mode}.png") as temporary:
+        with cache.atomic_file(folder / SAMPLES / f"{mode}.png") as temporary:
             grid(nets, images, mode, resolved.model.image_size).save(temporary)
     values = evaluator.model(nets, progress=lambda pair: print(f"evaluating {pair}", flush=True))
     table = results.rows(values, resolved, variant, seed, resolved.train.steps, images.fingerprint, device, config_hash)
@@ -168,7 +168,7 @@ def collect(experiment: Experiment, runs: Sequence[Run], reference: pd.DataFrame
         with cache.atomic_file(out / CURVES) as temporary:
             pd.concat(curves, ignore_index=True).to_csv(temporary, index=False)
     for run in reversed(finished):
-        for sample in sorted((run.folder / "samples").glob("*.png")):
+        for sample in sorted((run.folder / SAMPLES).glob("*.png")):
             with cache.atomic_file(out / GRIDS / f"{run.variant}-{sample.name}") as temporary:
                 shutil.copyfile(sample, temporary)
     return out / RESULTS

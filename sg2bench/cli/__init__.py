@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 _TOP: tuple[Callable[..., None], ...] = (
     *(experiments.ablate, experiments.run, models.evaluate, models.score, models.translate),
-    *(rows.report, rows.check, throughput.bench),
+    *(rows.report, rows.check, experiments.tensorboard, throughput.bench),
 )
 for command in _TOP:
     app.command()(command)

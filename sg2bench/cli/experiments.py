@@ -1,4 +1,4 @@
-"""ablate, run."""
+"""ablate, run, tensorboard."""
 
 from __future__ import annotations
 
@@ -74,3 +74,17 @@ def run(
     loaded = config.load(experiment, set_ or [])
     folder = runs / loaded.name / variant / f"seed-{seed}"
     ablation.perform(loaded, variant, seed, folder, options.device(launch.slots(device, 1)[0]))
+
+
+def tensorboard(
+    runs: Annotated[Path, typer.Argument(help="Folder that holds the run folders.")],
+    out: Annotated[Path | None, typer.Option(help="Where to put the event files; default: beside the logs.")] = None,
+) -> None:
+    """Write TensorBoard's event files of runs: loss terms, overall values, sample grids. Needs the extra `tensorboard`.
+
+    Works while runs are training; run it again for what has come since.
+    """
+    from sg2bench import tensorboard as writer
+
+    folders = writer.write(runs, out or runs)
+    options.console.print(f"{len(folders)} runs. To look: tensorboard --logdir {out or runs}", highlight=False)
