@@ -2,18 +2,242 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import pandas as pd
+import pytest
+import torch
+import yaml
+from PIL import Image
+from scipy.stats import t as students_t
+
+from sg2bench import config, launch, results
+from sg2bench.cli import app, experiments
+from sg2bench.models import checkpoints
+from sg2bench.models.networks import Networks
+from tests.test_cli import SMOKE, assert_refused
+
 ROOT = Path(__file__).parent.parent
+RUN_HERE = {"gate.md", "quickstart.md", "own-data.md", "reading-the-report.md", "extending.md", "protocols.md"}
+RUN_ELSEWHERE = {"own-model.md"}
+WITHOUT_COMMANDS = {"README.md", "metrics.md"}
 
 
-def commands(page):
-    """Lines of the page's sh blocks that call sg2bench, split."""
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / page).read_text(), re.S)
-    return [shlex.split(line)[1:] for block in blocks for line in block.splitlines() if line.startswith("sg2bench")]
+def text(page):
+    return (ROOT / "docs" / page).read_text()
+
+
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", text(page), re.S)
+
+
+def commands(page, program="sg2bench"):
+    """Lines of the page's sh blocks that call the program, split."""
+    lines = "".join(blocks(page, "sh")).splitlines()
+    return [shlex.split(line)[1:] for line in lines if line.startswith(program)]
+
+
+def few_steps(experiment):
+    return re.sub(r"steps: \d+", "steps: 2", experiment)
+
+
+def with_variants(experiment, variants):
+    """The experiment with another block `variants`."""
+    changed = re.sub(r"^variants:\n(  .*\n)+", lambda _: variants, experiment, flags=re.M)
+    assert changed != experiment
+    return changed
+
+
+@pytest.fixture
+def in_process(quick_cli, monkeypatch):
+    """As `quick_cli`; the runs of an experiment, too, are performed within this process."""
+
+    def perform_all(runs, command, slots, watch):
+        for run in runs:
+            if run.state == "waiting":
+                with monkeypatch.context() as patch:
+                    patch.setattr(sys, "argv", ["sg2bench", *command(run)[3:]])
+                    app(standalone_mode=False)
+                run.state = "done"
+
+    monkeypatch.setattr(launch, "launch", perform_all)
+    return quick_cli
+
+
+def test_every_page_is_run():
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert pages == RUN_HERE | RUN_ELSEWHERE | WITHOUT_COMMANDS
+    for page in pages:
+        assert bool(commands(page)) == (page not in WITHOUT_COMMANDS)
+        assert len(commands(page)) == len(re.findall(r"^[\s$]*sg2bench ", text(page), re.M)), "one outside an sh block"
+
+
+def test_the_index_lists_every_page():
+    linked = re.findall(r"^\| \[.*?\]\((.*?)\)", text("README.md"), re.M)
+    assert sorted(linked) == sorted(path.name for path in (ROOT / "docs").glob("*.md") if path.name != "README.md")
+
+
+def anchors(markdown):
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", markdown, flags=re.S), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [path.name for path in sorted((ROOT / "docs").glob("*.md"))])
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\((?!http)(.*?)\)", text(page)):
+        file, _, anchor = link.partition("#")
+        target = ROOT / "docs" / file if file else ROOT / "docs" / page
+        target = target if target.suffix else target.with_suffix(".md")
+        assert target.is_file(), link
+        assert not anchor or anchor in anchors(target.read_text()), link
+
+
+def test_quickstart(in_process, tmp_path, monkeypatch):
+    experiment, added = blocks("quickstart.md", "yaml")
+    assert yaml.safe_load(experiment) == yaml.safe_load(SMOKE.read_text())
+    first, events, second, baseline, changed, check, exact = commands("quickstart.md")
+    (tmp_path / "smoke.yaml").write_text(few_steps(experiment))
+    assert in_process(*first).returncode == 0
+    assert (tmp_path / "reports/smoke/report.html").is_file()
+    monkeypatch.setattr(experiments, "write_report", lambda _: None)  # its plots take seconds, and were made once
+    assert in_process(*events).returncode == 0
+    assert list((tmp_path / "runs/smoke/full/seed-0").glob("events.out.tfevents.*"))
+    (tmp_path / "smoke.yaml").write_text(few_steps(with_variants(experiment, added)))
+    assert "6 runs, 2 to do" in in_process(*second).stdout
+    assert in_process(*baseline).returncode == 0
+    assert in_process(*check[:1], tmp_path / "reports/smoke/results.csv", *check[2:], "--exact", 0).returncode == 0
+    assert in_process(*changed).returncode == 0
+    process = in_process(*check)
+    assert process.returncode in (0, 3), process.stderr  # after 2 steps there may be nothing to find
+    assert "48 pass" in process.stdout or "seeds on each side would do" in process.stdout
+    process = in_process(*exact)
+    assert process.returncode in (0, 1), process.stderr
+    assert "regression" in process.stdout
+
+
+def test_own_data(in_process, tmp_path):
+    (experiment,) = blocks("own-data.md", "yaml")
+    draw, fingerprint, ablate, translate = commands("own-data.md")
+    (tmp_path / "mine.yaml").write_text(few_steps(experiment))
+    assert in_process(*draw).returncode == 0
+    process = in_process(*fingerprint)
+    shown = re.search(r"```\n(\w{16}\n.*?)```", text("own-data.md"), re.S).group(1)
+    assert process.stdout.strip() + "\n" + process.stderr == shown
+    assert in_process(*ablate).returncode == 0
+    rows = results.read(tmp_path / "reports/mine/results.csv")
+    assert set(rows["data_fingerprint"]) == {shown[:16]}
+    assert set(rows["target"]) == {"cat", "dog", "*"}
+    process = in_process(*(part.replace("000040", "000002") for part in translate))
+    assert process.returncode == 0, process.stderr
+    assert len(list((tmp_path / "translated/images/dog").iterdir())) == 2 * 10
+
+
+def refused_by_own_data(page_says, process):
+    assert page_says in text("own-data.md")
+    assert_refused(process, page_says.removesuffix(" …"))
+
+
+def test_own_data_refusals(quick_cli, tmp_path):
+    def image(name):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 40), (ord(name[-5]), 0, 0)).save(tmp_path / name)
+
+    def load(*settings):
+        folder = ("--set", "data.source=folder", "--set", "data.root=my-images")
+        return quick_cli("data", "fingerprint", SMOKE, *folder, *settings)
+
+    image("my-images/train/cat/a.png")
+    refused_by_own_data("no such folder; images are expected in …", load())
+    image("my-images/val/cat/b.png")
+    refused_by_own_data("a translation needs at least 2 domains", load())
+    image("my-images/train/dog/c.png")
+    refused_by_own_data("train and val need images of the same domains", load())
+    image("my-images/val/dog/d.png")
+    refused_by_own_data("data.domains: my-images has no …", load("--set", "data.domains=[cat,dgo]"))
+    folder = ("--set", "data.source=folder", "--set", "data.root=my-images")
+    refused_by_own_data(
+        "the metrics asked for need …", quick_cli("run", SMOKE, "--variant", "full", "--seed", 0, *folder)
+    )
+    os.truncate(tmp_path / "my-images/val/dog/d.png", 60)
+    refused_by_own_data("not a readable image", load())
+
+
+def test_reading_the_report(quick_cli, tmp_path):
+    shutil.copytree(ROOT / "reports/critters", tmp_path / "reports/critters")
+    (command,) = commands("reading-the-report.md")
+    process = quick_cli(*command)
+    assert process.returncode == 0, process.stderr
+    assert "untranslated sources" in (tmp_path / "my-report/report.html").read_text()
+    times = re.findall(r"^\| (\d+) \| ([\d.]+) \|$", text("reading-the-report.md"), re.M)
+    assert times == [(str(n), f"{students_t.ppf(0.975, n - 1) / n**0.5:.2f}") for n in (2, 3, 5, 8, 10)]
+
+
+def test_extending(cli, tmp_path):
+    """The diffs apply to this source, and their data set, metric, network and loss term give rows."""
+    for name in ("sg2bench", "tests"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for diff in blocks("extending.md", "diff"):
+        subprocess.run(["git", "apply", "-"], input=diff, cwd=tmp_path, text=True, check=True)
+    experiment, added = blocks("extending.md", "yaml")
+    (tmp_path / "shapes.yaml").write_text(with_variants(experiment, added))
+    (test,) = (command for command in commands("extending.md", "python3 -m pytest"))
+    lines = [["sg2bench", *command] for command in commands("extending.md")]
+    program = f"""
+import sys
+import pytest
+from sg2bench.cli import app
+assert pytest.main(["-p", "no:cacheprovider", "{test[-1]}"]) == 0
+for line in {lines!r}:
+    sys.argv = line
+    app(standalone_mode=False)
+"""
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    process = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=outside | {"PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    trained = results.read(tmp_path / "runs/shapes/full/seed-0/rows.csv")
+    assert set(trained["target"]) == {"disc", "square", "*"}
+    for file, metric in (("metric.csv", "md_alexnet"), ("network.csv", "fd_conv3")):
+        rows = results.read(tmp_path / file)
+        assert set(rows["metric"]) == {"fd_alexnet", metric}
+        assert (rows["value"] > 0).all()
+        distances = rows[rows["metric"] == "fd_alexnet"]["value"].tolist()
+        assert distances == pytest.approx(trained[trained["metric"] == "fd_alexnet"]["value"].tolist())
+    smooth = pd.read_csv(tmp_path / "runs/shapes/smooth/seed-0/train.csv")
+    assert (smooth["g_latent/tv"] > 0).all()
+
+
+def test_protocols(quick_cli, tmp_path, monkeypatch):
+    """The command ends, without images and then without the Inception, in the line that tells what is missing."""
+    (command,) = commands("protocols.md")
+    experiment = (ROOT / "experiments/afhq.yaml").read_text()
+    small = "image_size: 32\n  first_width: 4\n  max_width: 8\n  mapping_width: 8"
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments/afhq.yaml").write_text(experiment.replace("image_size: 256", small))
+    assert_refused(quick_cli(*command), "data/afhq/train: no such folder")
+    for place in itertools.product(("train", "val"), ("cat", "dog", "wild"), "ab"):
+        file = tmp_path.joinpath("data/afhq", *place).with_suffix(".png")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), (len(str(file)), hash(place) % 256, 0)).save(file)
+    nets = Networks(config.load(tmp_path / "experiments/afhq.yaml").model, 3)
+    torch.manual_seed(0)
+    checkpoints.save_ema(nets, tmp_path, 100_000)
+    monkeypatch.setenv("SG2BENCH_OFFLINE", "1")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    assert_refused(quick_cli(*command), "inception_v3_google-0cc3c7bd.pth is not here", "set SG2BENCH_WEIGHTS")
 
 
 def test_gate(quick_cli, tmp_path):
@@ -23,3 +247,18 @@ def test_gate(quick_cli, tmp_path):
     for process in (of_seeds, exact, throughput, update):
         assert process.returncode == 0, process.stderr
     assert "first baseline" in (tmp_path / "baselines/critters.md").read_text()
+
+
+def test_the_workflow_of_gate(in_process, tmp_path):
+    workflow = yaml.safe_load(next(block for block in blocks("gate.md", "yaml") if "jobs:" in block))
+    lines = [step.get("run", "") for step in workflow["jobs"]["gate"]["steps"]]
+    ablate, check = (shlex.split(line)[1:] for line in lines if line.startswith("sg2bench"))
+    (tmp_path / "experiments").mkdir()
+    mine = few_steps(SMOKE.read_text()).replace("name: smoke", "name: mine")
+    (tmp_path / "experiments/mine.yaml").write_text(mine)
+    assert in_process(*ablate).returncode == 0
+    (tmp_path / "baselines").mkdir()
+    shutil.copy(tmp_path / "reports/mine/results.csv", tmp_path / "baselines/mine.csv")
+    process = in_process(*check)
+    assert process.returncode == 0, process.stderr
+    assert 'failures="0"' in (tmp_path / "gate.xml").read_text()

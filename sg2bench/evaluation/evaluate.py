@@ -169,7 +169,7 @@ class Evaluator:
         return self._real[extractor, domain]
 
     def _cached_real(self, extractor: str, domain: str) -> Real:
-        made_by = [VERSION, self.images.fingerprint, domain, self.image_size, self.protocol.resize]
+        made_by = [VERSION, extractor, self.images.fingerprint, domain, self.image_size, self.protocol.resize]
         key = stable_hash([*made_by, WEIGHTS[extractor].sha256])
         path = cache.folder() / "real" / f"{key}.npz"
         try:
