@@ -59,7 +59,10 @@ def with_variants(experiment, variants):
 
 @pytest.fixture
 def in_process(quick_cli, monkeypatch):
-    """As `quick_cli`; the runs of an experiment, too, are performed within this process."""
+    """As `quick_cli`; the runs of an experiment, too, are performed within this process.
+
+    Without the page of the report, whose plots take seconds: see `test_reading_the_report`.
+    """
 
     def perform_all(runs, command, slots, watch):
         for run in runs:
@@ -70,6 +73,7 @@ def in_process(quick_cli, monkeypatch):
                 run.state = "done"
 
     monkeypatch.setattr(launch, "launch", perform_all)
+    monkeypatch.setattr(experiments, "write_report", lambda _: None)
     return quick_cli
 
 
@@ -101,14 +105,12 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in anchors(target.read_text()), link
 
 
-def test_quickstart(in_process, tmp_path, monkeypatch):
+def test_quickstart(in_process, tmp_path):
     experiment, added = blocks("quickstart.md", "yaml")
     assert yaml.safe_load(experiment) == yaml.safe_load(SMOKE.read_text())
     first, events, second, baseline, changed, check, exact = commands("quickstart.md")
     (tmp_path / "smoke.yaml").write_text(shortened(experiment))
     assert in_process(*first).returncode == 0
-    assert (tmp_path / "reports/smoke/report.html").is_file()
-    monkeypatch.setattr(experiments, "write_report", lambda _: None)  # its plots take seconds, and were made once
     assert in_process(*events).returncode == 0
     assert list((tmp_path / "runs/smoke/full/seed-0").glob("events.out.tfevents.*"))
     (tmp_path / "smoke.yaml").write_text(shortened(with_variants(experiment, added)))
