@@ -25,7 +25,7 @@ from sg2bench.models.networks import Networks
 from tests.test_cli import SMOKE, assert_refused
 
 ROOT = Path(__file__).parent.parent
-RUN_HERE = {"gate.md", "quickstart.md", "own-data.md", "reading-the-report.md", "extending.md", "protocols.md"}
+RUN_HERE = {"gate.md", "quickstart.md", "own-data.md", "reading-the-report.md", "extending.md", "protocols.md", "leaderboard.md"}
 RUN_ELSEWHERE = {"own-model.md"}
 WITHOUT_COMMANDS = {"README.md", "metrics.md"}
 
@@ -245,10 +245,11 @@ def test_protocols(quick_cli, tmp_path, monkeypatch):
 
 
 def test_gate(quick_cli, tmp_path):
-    shutil.copytree(ROOT / "reports", tmp_path / "reports")
-    of_seeds, exact, throughput, update = (quick_cli(*command) for command in commands("gate.md"))
+    for name in ("reports", "experiments"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    of_seeds, declared, exact, throughput, update = (quick_cli(*command) for command in commands("gate.md"))
     assert "192 pass" in exact.stdout
-    for process in (of_seeds, exact, throughput, update):
+    for process in (of_seeds, declared, exact, throughput, update):
         assert process.returncode == 0, process.stderr
     assert "first baseline" in (tmp_path / "baselines/critters.md").read_text()
 
@@ -266,3 +267,14 @@ def test_the_workflow_of_gate(in_process, tmp_path):
     process = in_process(*check)
     assert process.returncode == 0, process.stderr
     assert 'failures="0"' in (tmp_path / "gate.xml").read_text()
+
+
+def test_leaderboard(quick_cli, tmp_path):
+    shutil.copytree(ROOT / "reports", tmp_path / "reports")
+    shutil.copy(ROOT / "reports/critters/results.csv", tmp_path / "theirs.csv")
+    ours, theirs = commands("leaderboard.md")
+    process = quick_cli(*ours)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.count("real validation images") == 2  # critters and the ladder share protocol and images
+    assert quick_cli(*theirs).returncode == 0
+    assert "--variant my-model" in (tmp_path / "reports/leaderboard.html").read_text()
