@@ -25,7 +25,15 @@ from sg2bench.models.networks import Networks
 from tests.test_cli import SMOKE, assert_refused
 
 ROOT = Path(__file__).parent.parent
-RUN_HERE = {"gate.md", "quickstart.md", "own-data.md", "reading-the-report.md", "extending.md", "protocols.md", "leaderboard.md"}
+RUN_HERE = {
+    "gate.md",
+    "quickstart.md",
+    "own-data.md",
+    "reading-the-report.md",
+    "extending.md",
+    "protocols.md",
+    "leaderboard.md",
+}
 RUN_ELSEWHERE = {"own-model.md"}
 WITHOUT_COMMANDS = {"README.md", "metrics.md"}
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import re
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 from sg2bench import results
 from sg2bench.evaluation.evaluate import Value
 from sg2bench.evaluation.uncertainty import Estimate
-from sg2bench.report import leaderboard, plots, report
+from sg2bench.report import leaderboard, page, plots, report
 from tests.test_results import table
 
 LINES = {
@@ -59,15 +60,16 @@ def test_caption_says_what_the_numbers_are(rows):
 
 
 def test_report_folder(folder):
-    page = report.write(folder / "in/results.csv", folder / "out", "the command")
+    written = report.write(folder / "in/results.csv", folder / "out", "the command")
     found = {path.relative_to(folder / "out").as_posix() for path in (folder / "out").rglob("*.*")}
     assert found == {
         *("results.csv", "summary.csv", "curves.csv", "leaderboard.md", "report.html", "curves.png", "experiment.yaml"),
-        *("fd_alexnet.png", "fd_alexnet-by-target.png", "lpips.png", "lpips-by-target.png", "grids/full-latent.png"),
+        *("fd_alexnet.png", "fd_alexnet-by-target.png", "fd_alexnet-by-pair.png"),
+        *("lpips.png", "lpips-by-target.png", "lpips-by-pair.png", "grids/full-latent.png"),
     }
-    text = page.read_text()
-    assert text.count("data:image/png;base64,") == 6
-    assert not re.findall(r'(?:src|href)="(?!data:)', text)
+    text = written.read_text()
+    assert text.count("data:image/png;base64,") == 8
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', text)
     assert "sg2bench ablate x" in text
     assert "What &lt;b&gt; buys." in text
     assert "Made by `sg2bench ablate x`" in (folder / "out/leaderboard.md").read_text()
@@ -87,6 +89,35 @@ def test_names_are_escaped_in_the_page(folder, rows):
     text = report.write(folder / "in/results.csv", folder / "out", "").read_text()
     assert "<script>alert" not in text
     assert "x &gt; y" in text
+
+
+def test_downloads_are_the_files(folder, monkeypatch):
+    text = report.write(folder / "in/results.csv", folder / "out", "").read_text()
+    links = re.findall(r'<a href="data:text/\w+;base64,([^"]*)" download="([^"]*)"', text)
+    files = {name: base64.b64decode(content) for content, name in links}
+    assert set(files) == {"results.csv", "summary.csv", "curves.csv", "experiment.yaml"}
+    for name, content in files.items():
+        assert content == (folder / "out" / name).read_bytes()
+    monkeypatch.setattr(page, "_EMBEDDED_BYTES", 1000)
+    text = report.write(folder / "in/results.csv", folder / "out", "").read_text()
+    assert '<a href="results.csv" download="results.csv">results.csv</a> (lies beside this page)' in text
+
+
+def test_provenance_lists_all_that_rows_differ_in(rows):
+    rows.loc[0, "git_commit"] = "abc"
+    rows.loc[1:, "git_commit"] = ""
+    found = page.provenance(rows)
+    assert found["Commit of sg2bench"] == "abc; none"
+    assert found["Seeds"] == "0; 1"
+    assert found["Extractor and SHA-256 of its weights"].startswith("alexnet 443c5bc3")
+    assert found["Counts"] == "n: 2 seeds; each pair 4 outputs against 6 training images of the target."
+
+
+def test_a_metric_that_names_another_folder_is_refused(folder, rows):
+    rows.loc[0, "metric"] = "../x"
+    results.write(rows, folder / "in/results.csv")
+    with pytest.raises(ValueError, match=r"'../x' cannot be a metric"):
+        report.write(folder / "in/results.csv", folder / "out", "")
 
 
 @pytest.mark.parametrize("column", ["experiment", "protocol_hash", "data_fingerprint"])
@@ -124,6 +155,48 @@ def test_an_outlier_makes_the_axis_logarithmic(rows):
     rows = pd.concat([rows, more.assign(variant="a"), more.assign(variant="b")])
     assert plots.variants_plot(rows, "fd_alexnet").axes[0].get_yscale() == "log"
     assert plots.targets_plot(rows, "fd_alexnet").axes[0].get_yscale() == "log"
+
+
+def of_domains(rows, number):
+    """`rows` with the target domains d0, d1, … each with the values of dog."""
+    names = [f"d{i:03}" for i in range(number)]
+    return pd.concat([rows[rows["target"] == "*"], *(rows[rows["target"] == "dog"].assign(target=n) for n in names)])
+
+
+def test_many_targets_go_down_the_page(rows):
+    few, many = (plots.targets_plot(of_domains(rows, number), "fd_alexnet") for number in (8, 100))
+    assert [label.get_text() for label in few.axes[0].get_xticklabels()][:2] == ["d000", "d001"]
+    assert [label.get_text() for label in many.axes[0].get_yticklabels()][-1] == "d099"
+    assert many.axes[0].get_xlabel() == "fd_alexnet (lower is better)"
+    assert many.get_figwidth() < 10
+    assert 15 < many.get_figheight() < 50
+
+
+def test_variants_differ_by_colour_or_marker(rows):
+    full = rows[rows["variant"] == "full"]
+    figure = plots.targets_plot(pd.concat([full.assign(variant=f"v{i}") for i in range(20)]), "fd_alexnet")
+    marks = [container.lines[0] for container in figure.axes[0].containers]
+    assert len({(mark.get_color(), mark.get_marker()) for mark in marks}) == 20
+
+
+def test_heatmap_holds_the_mean_of_each_pair(rows):
+    rows.loc[(rows["variant"] == "no_ds") & (rows["source"] == "cat"), ["source", "target"]] = ["dog", "cat"]
+    figure = plots.pairs_plot(rows, "fd_alexnet")
+    full, no_ds, bar = figure.axes
+    assert full.get_title() == "full\nlatent guidance"
+    assert [label.get_text() for label in full.get_xticklabels()] == ["cat", "dog"]
+    np.testing.assert_array_equal(full.images[0].get_array().filled(np.nan), [[np.nan, 50.5], [np.nan, np.nan]])
+    np.testing.assert_array_equal(no_ds.images[0].get_array().filled(np.nan), [[np.nan, np.nan], [40.5, np.nan]])
+    assert full.images[0].norm is no_ds.images[0].norm
+    assert [text.get_text() for text in full.texts] == ["50.5"]
+    assert bar.get_ylabel() == "fd_alexnet (lower is better)"
+
+
+def test_heatmap_of_many_domains_stays_small_and_labels_some(rows):
+    figure = plots.pairs_plot(of_domains(rows, 100), "fd_alexnet")
+    assert max(figure.get_size_inches()) < 12
+    assert 30 <= len(figure.axes[0].get_xticklabels()) <= 51
+    assert not figure.axes[0].texts
 
 
 def test_one_seed_has_no_spread(tiny):

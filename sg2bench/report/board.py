@@ -68,10 +68,15 @@ def add(files: Sequence[Path], folder: Path, command: str | None) -> Path:
         parts.append(rows.assign(command=command or _made_by(file)))
     table = pd.concat(parts, ignore_index=True).drop_duplicates(ROW_KEY, keep="last")
     rankings = list(ranked(table))
+    csv = table.to_csv(index=False)
     page = html.template("leaderboard.html.jinja").render(
-        rankings=rankings, published=PUBLISHED, published_note=PUBLISHED_NOTE, explained=EXPLAINED
+        rankings=rankings,
+        explained=EXPLAINED,
+        published=PUBLISHED,
+        published_note=PUBLISHED_NOTE,
+        download=html.data_uri("text/csv", csv.encode()),
     )
-    for name, text in (("csv", table.to_csv(index=False)), ("md", markdown(rankings)), ("html", page)):
+    for name, text in (("csv", csv), ("md", markdown(rankings)), ("html", page)):
         with cache.atomic_file(board.with_suffix(f".{name}")) as temporary:
             temporary.write_text(text, encoding="utf-8")
     return board.with_suffix(".html")

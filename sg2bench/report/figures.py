@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sg2bench.config import REFERENCE_LINES
-from sg2bench.report import plots
+from sg2bench.report import html, plots
 from sg2bench.results import better
 
-_WIDE = 860
+_WIDE = 700
 """Pixels; a wider picture gets the page's width."""
 _UNIT_AND_READING = {
     "fd|fid": (
@@ -53,7 +52,7 @@ class Picture:
 
     @property
     def data_uri(self) -> str:
-        return "data:image/png;base64," + base64.b64encode(self.file.read_bytes()).decode()
+        return html.data_uri("image/png", self.file.read_bytes())
 
     @property
     def is_wide(self) -> bool:
@@ -83,7 +82,10 @@ def values(table: pd.DataFrame, out: Path) -> list[Picture]:
         plots.save(figure, file)
         caption = f"{unit}, mean over the sources of each target domain. Marks: mean over seeds; whiskers: {whiskers}."
         caption += f"{_axis(figure)} {counts(of_metric)}"
-        reading += ". Variants differ where their whiskers are far apart; a target that is hard for all is its own doing"
+        reading += (
+            ". Variants differ where their whiskers are far apart; a target with bad values for every variant is hard "
+            "in itself"
+        )
         pictures.append(Picture(f"{metric} by target domain", caption, f"{reading}.", file))
     return pictures
 
@@ -111,11 +113,11 @@ def curves(table: pd.DataFrame, out: Path) -> Picture:
     """Draw the training curves."""
     plots.save(plots.curves_plot(table), out / "curves.png")
     caption = (
-        "Each loss term before its weight, no unit, over training steps (updates of the generator); mean over seeds "
-        f"(n: {table['seed'].nunique()}), smoothed over 5 log lines. A missing line: the variant is without the term."
+        "Each loss term before its weight, no unit, over training steps; mean over seeds "
+        f"(n: {table['seed'].nunique()}), smoothed over 5 log lines. A missing line: the variant lacks the term."
     )
     reading = (
-        "terms of d_ are the discriminator's, of g_ the generator's, by guidance. Adversarial terms that swing around a "
+        "terms of d_ are the discriminator's, of g_ the generator's, by guidance. Adversarial terms that swing about a "
         "level are normal, one that runs to 0 means that one side has won; sty and cyc should fall and stay low. Low "
         "losses do not mean good images."
     )
@@ -145,7 +147,7 @@ def counts(table: pd.DataFrame) -> str:
         " to ".join(str(int(count)) for count in sorted({models[column].min(), models[column].max()}))
         for column in ("n_fake", "n_real")
     )
-    against = "" if set(table["metric"]) == {"lpips"} else f" against {real} real images of the target"
+    against = "" if set(table["metric"]) == {"lpips"} else f" against {real} training images of the target"
     seeds = models["seed"].nunique()
     return f"n: {seeds} {'seed' if seeds == 1 else 'seeds'}; each pair {fake} outputs{against}."
 
@@ -159,4 +161,4 @@ def _unit_and_reading(metric: str) -> tuple[str, str]:
 
 def _axis(figure: Figure) -> str:
     is_logarithmic = "log" in (figure.axes[0].get_xscale(), figure.axes[0].get_yscale())
-    return " The axis is logarithmic." if is_logarithmic else ""
+    return " The axis is logarithmic: a whisker to its end passes 0." if is_logarithmic else ""

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
-import jinja2
 import pandas as pd
 import yaml
 
 from sg2bench.config import REFERENCE_LINES
-from sg2bench.report import figures, leaderboard
+from sg2bench.report import figures, html, leaderboard
 from sg2bench.report.figures import Picture
 
 _MOST_PAIRS = 2000
@@ -35,7 +32,7 @@ class Download:
         if not self.embedded:
             return self.file.name
         kind = "text/csv" if self.file.suffix == ".csv" else "text/yaml"
-        return f"data:{kind};base64,{base64.b64encode(self.file.read_bytes()).decode()}"
+        return html.data_uri(kind, self.file.read_bytes())
 
 
 def render(
@@ -49,13 +46,11 @@ def render(
     experiment: str,
 ) -> str:
     """The page as text; `experiment` is the YAML that it shows, empty if there is none."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    template = resources.files("sg2bench.report").joinpath("report.html.jinja").read_text(encoding="utf-8")
     header, rows = leaderboard.leaderboard(table)
     by_pair = table[(table["source"] != "*") & ~table["variant"].isin(REFERENCE_LINES)]
     pairs = by_pair.groupby(["metric", "mode", "variant", "source", "target"], sort=False)["value"]
     means = pairs.agg(["mean", "std", "count"])
-    return environment.from_string(template).render(
+    return html.template("report.html.jinja").render(
         experiment=table["experiment"].iloc[0],
         header=header,
         rows=[[cell.strip("*") for cell in row] for row in rows],

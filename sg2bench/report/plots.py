@@ -43,6 +43,13 @@ _LABELLED_DOMAINS = 50
 LINE_NAMES = {"real": "real validation images", "sources": "untranslated sources"}
 
 
+class _PlainLogFormatter(LogFormatter):
+    """300 and 0.03 instead of powers of ten."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
 def variants_plot(table: pd.DataFrame, metric: str) -> Figure:
     """Overall value of each variant by mode: dots are seeds, squares their mean, whiskers one standard deviation."""
     table, lines = _models_and_lines(table[table["metric"] == metric])
@@ -154,12 +161,19 @@ def pairs_plot(table: pd.DataFrame, metric: str) -> Figure:
                     for (source, target), value in np.ndenumerate(square):
                         if not np.isnan(value):
                             colour = "black" if scale(value) > 0.6 else "white"
-                            axis.text(target, source, f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}", color=colour, ha="center", va="center")
+                            axis.text(
+                                target,
+                                source,
+                                f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}",
+                                color=colour,
+                                ha="center",
+                                va="center",
+                            )
         figure.supxlabel("target domain")
         figure.supylabel("source domain")
         bar = figure.colorbar(image, ax=axes, label=f"{metric} ({better(metric)} is better)", fraction=0.04)
         if logarithmic:
-            bar.formatter = bar.minorformatter = LogFormatter(minor_thresholds=(2, 0.5))
+            bar.formatter = bar.minorformatter = _PlainLogFormatter(minor_thresholds=(2, 0.5))
     return figure
 
 
@@ -217,10 +231,11 @@ def _scale(axis: mpl.axes.Axes, along: Literal["x", "y"], values: pd.Series) -> 
     ruler = axis.xaxis if along == "x" else axis.yaxis
     if _is_logarithmic(values):
         axis.set(**{f"{along}scale": "log"})
-        ruler.set_major_formatter(LogFormatter())
-        ruler.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
+        ruler.set_major_formatter(_PlainLogFormatter())
+        ruler.set_minor_formatter(_PlainLogFormatter(minor_thresholds=(2, 0.5)))
     elif values.min() >= 0:
-        axis.set(**{f"{along}lim": (0, None)})
+        _, highest = ruler.get_view_interval()
+        axis.set(**{f"{along}lim": (0, 1.05 * highest or None)})
 
 
 def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
