@@ -84,11 +84,12 @@ def mean_interval(values: Array) -> tuple[float, float]:
     return float(values.mean()), float(stdtrit(n - 1, 0.975) * values.std(ddof=1) / np.sqrt(n))
 
 
-def ranks(low: Array, high: Array) -> NDArray[np.int64]:
-    """Ranks of (n,) intervals, lower is better: 1 and the number of those that lie wholly below. Where intervals
-    overlap, ranks may be equal.
+def ranks(low: Array, high: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Best and worst rank that (n,) intervals leave open, lower is better: behind those that lie wholly below, before
+    those that lie wholly above. They are equal for an interval that overlaps no other.
     """
-    return np.asarray(1 + (high[None] < low[:, None]).sum(1))
+    below = high[None] < low[:, None]
+    return 1 + below.sum(1), len(low) - below.sum(0)
 
 
 def holm(p: Array) -> Array:

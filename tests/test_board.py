@@ -45,7 +45,7 @@ def test_entries_rank_with_ties_and_single_seeds_do_not(rows, add):
     header, _, *body = [[cell.strip("| ") for cell in line] for line in lines]
     assert header[:5] == ["rank", "variant", "experiment", "fd_alexnet latent ↓", "lpips latent ↑"]
     assert [row[:2] for row in body] == [
-        ["1", "better"], ["–", "single"], ["2", "full"], ["2", "same"], ["4", "worse"],
+        ["1", "better"], ["–", "single"], ["2–3", "full"], ["2–3", "same"], ["4", "worse"],
         ["", "*real validation images*"], ["", "*untranslated sources*"],
     ]  # fmt: skip
     half_width = 2.7764451 * np.std(range(5), ddof=1) / 5**0.5

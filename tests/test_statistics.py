@@ -76,12 +76,15 @@ def test_the_interval_of_a_mean_is_student_s():
 
 def test_ranks_tie_where_intervals_overlap():
     low, high = np.array([1.0, 2.0, 4.0, 3.5]), np.array([3.0, 3.6, 5.0, 4.5])
-    assert ranks(low, high).tolist() == [1, 1, 3, 2]  # the last lies above the first and overlaps the second
+    best, worst = ranks(low, high)
+    assert best.tolist() == [1, 1, 3, 2]  # the last lies above the first and overlaps the second
+    assert worst.tolist() == [2, 3, 4, 4]
 
 
 @given(st.lists(st.tuples(st.floats(-10, 10), st.floats(0, 5)), min_size=1, max_size=8))
 def test_the_best_is_first_and_equals_are_equal(intervals):
     low, high = (np.array(side) for side in zip(*((a, a + width) for a, width in intervals), strict=True))
-    found = ranks(low, high)
-    assert found[high.argmin()] == 1
-    assert (ranks(np.tile(low, 2), np.tile(high, 2))[: len(low)] >= found).all()
+    best, worst = ranks(low, high)
+    assert best[high.argmin()] == 1
+    assert worst[low.argmax()] == len(low)
+    assert (best <= worst).all()

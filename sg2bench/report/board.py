@@ -35,8 +35,8 @@ PUBLISHED_NOTE = (
 EXPLAINED = (
     "Only rows of one protocol, image set and number of images are ranked together. A cell is the mean over seeds ± "
     "half of its 95 % interval (Student's t), so it tells how another training would turn out; with two seeds it is "
-    "9 standard deviations wide. Rank: 1 + the number of entries whose interval lies wholly on the better side, by the "
-    "first column of values; where intervals overlap, entries tie. One seed † has the interval for the sample of "
+    "9 standard deviations wide. Ranks are by the first column of values: entries whose intervals overlap are tied, "
+    "and 2–5 says that an entry is anything from second to fifth. One seed † has the interval for the sample of "
     "images alone and is not ranked. Never compare values of two tables."
 )
 
@@ -110,8 +110,9 @@ def _ranking(models: pd.DataFrame, lines: pd.DataFrame) -> Ranking:
     entries.sort(key=lambda entry: np.nan_to_num(sign * entry.mean, nan=np.inf))
     sure = [entry for entry in entries if not np.isnan(entry.half_width)]
     centres, widths = (np.array([getattr(entry, name) for entry in sure]) for name in ("mean", "half_width"))
-    places = dict(zip(map(id, sure), ranks(sign * centres - widths, sign * centres + widths), strict=True))
-    rows = [[str(places.get(id(entry), "–")), *entry.cells] for entry in entries]
+    open_ranks = zip(*ranks(sign * centres - widths, sign * centres + widths), strict=True)
+    rank = {id(entry): "–".join(map(str, sorted(set(each)))) for entry, each in zip(sure, open_ranks, strict=True)}
+    rows = [[rank.get(id(entry), "–"), *entry.cells] for entry in entries]
     for line in REFERENCE_LINES:
         values = lines[lines["variant"] == line].drop_duplicates("metric", keep="last").set_index("metric")["value"]
         if len(values):
