@@ -79,8 +79,11 @@ def check(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Time the generator over batch sizes (default: the critters experiment's)."""
+    """Time the generator over batch sizes (default: critters'); `--ratios`: all that is fast beside the naive way."""
     install(session)
+    if session.posargs == ["--ratios"]:
+        run(session, "python", "-m", "tests.ratios", env=ONE_THREAD)
+        return
     run(session, "sg2bench", "bench", *(session.posargs or ["experiments/critters.yaml"]))
 
 

@@ -106,6 +106,9 @@ class Train(_Part):
     weight_decay: Weight = 1e-4
     ema_decay: float = Field(0.999, ge=0, lt=1)
     start_from: Path | None = Field(None, description="NNNNNN_nets.ckpt whose four networks training begins with")
+    sparse_heads: bool = Field(
+        False, description="heads of domains that are not in the batch rest; else they decay, as published"
+    )
     crop_probability: float = Field(0.5, ge=0, le=1)
     log_every: int = Field(10, ge=1, description="steps between lines of the training log")
     save_every: int = Field(1000, ge=1, description="steps between checkpoints to go on from")
@@ -236,6 +239,8 @@ def training_hash(experiment: Experiment, data_fingerprint: str, files: Mapping[
     plain = experiment.model_dump(mode="json", include={"model", "loss", "train"}) | {"data": data_fingerprint}
     for key in ("log_every", "save_every", "loader_workers", "start_from"):
         del plain["train"][key]
+    if not plain["train"]["sparse_heads"]:
+        del plain["train"]["sparse_heads"]  # the hash is that of before there was the key
     del plain["model"]["fan_weights"]
     return stable_hash(plain | {"files": dict(files)})
 

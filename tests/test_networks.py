@@ -7,6 +7,9 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
 
 from sg2bench.config import Model
 from sg2bench.models.networks import (
@@ -15,6 +18,7 @@ from sg2bench.models.networks import (
     MappingNetwork,
     Networks,
     StyleEncoder,
+    _select,
     build_discriminator,
 )
 from sg2bench.models.stargan import StarGANGenerator
@@ -83,9 +87,9 @@ def test_golden_networks(case):
     batch = len(arrays["generator"])
     with watched(nets["generator"], blocks["generator"]):
         assert_stored(nets["generator"](x[:batch], s[:batch]), arrays, "generator")
-    for name, given in (("mapping_network", z), ("style_encoder", x), ("discriminator", x)):
+    for name, seen in (("mapping_network", z), ("style_encoder", x), ("discriminator", x)):
         with watched(nets[name], blocks.get(name, {})):
-            by_label = [nets[name](given, torch.full((len(given),), k)) for k in range(config["num_domains"])]
+            by_label = [nets[name](seen, torch.full((len(seen),), k)) for k in range(config["num_domains"])]
         assert_stored(torch.stack(by_label), arrays, name)
     labels = json.loads(re.search(r"\[.*\]", case["arrays"]["mapping_network_mixed"]["what"]).group())
     assert_stored(nets["mapping_network"](z, torch.tensor(labels)), arrays, "mapping_network_mixed")
@@ -151,7 +155,7 @@ def test_forward_is_decode_of_encode_and_encoding_is_shared(small):
 
 
 def test_unused_heads_get_zero_gradient(small):
-    small.mapping_network(torch.randn(2, 3), torch.tensor([0, 2])).sum().backward()
+    small.mapping_network(torch.randn(3, 3), torch.tensor([0, 2, 0])).sum().backward()
     gradient = small.mapping_network.unshared[1][0].weight.grad
     assert gradient is not None
     assert gradient.abs().sum() == 0
@@ -221,3 +225,13 @@ def test_masks_come_from_the_image_that_is_encoded():
     torch.nn.init.zeros_(nets.fan.l0.weight)
     torch.nn.init.zeros_(nets.fan.l0.bias)
     assert all(skip.count_nonzero() == 0 for skip in nets.encode(torch.rand(1, 3, 64, 64)).skips.values())
+
+
+@given(st.lists(st.integers(0, 11), min_size=1, max_size=6))
+@settings(max_examples=25, deadline=None)
+def test_every_sample_gets_its_own_head_however_many_there_are(labels):
+    torch.manual_seed(0)
+    heads = nn.ModuleList(nn.Linear(3, 2) for _ in range(12)).double()
+    shared = torch.randn(len(labels), 3, dtype=torch.float64)
+    expected = torch.stack([heads[label](row) for label, row in zip(labels, shared, strict=True)])
+    torch.testing.assert_close(_select(heads, shared, torch.tensor(labels)), expected)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from sg2bench.training import losses
 from sg2bench.training.losses import diversity_weight
 from sg2bench.training.step import State, train_step
 from tests import golden
+from tests.bench import naive
 
 
 def golden_experiment(config):
@@ -271,3 +273,50 @@ def test_each_rung_of_the_ladder_has_its_terms_and_trains_its_networks(rung):
     after = state.nets.state_dict()
     for name in state.nets.trained():
         assert any((after[key] != value).any() for key, value in before.items() if key.startswith(name)), name
+
+
+def many_domains(sparse, steps=2):
+    """A state of 6 domains, 3 of which the small batch has, after steps in float64; and as it was before."""
+    torch.manual_seed(0)
+    experiment = small_experiment()
+    experiment = experiment.model_copy(update={"train": experiment.train.model_copy(update={"sparse_heads": sparse})})
+    state = State(experiment, 6)
+    for module in (state.nets, state.ema, state.discriminator):
+        module.double()
+    before = copy.deepcopy(state.nets.state_dict())
+    batch = small_batch()
+    batch = batch._replace(source_domain=torch.tensor([4, 0]), target_domain=torch.tensor([1, 4]))
+    for _ in range(steps):
+        train_step(state, batch.to("cpu", torch.float64), experiment.loss, 1.0)
+    return state, before
+
+
+@pytest.mark.parametrize(
+    ("steps", "compared"),
+    [(1, "mapping_network|style_encoder"), (2, r"mapping_network.unshared.[0235]|style_encoder.unshared.[235]")],
+)
+def test_only_the_heads_of_the_batch_are_computed_to_the_same_result(monkeypatch, steps, compared):
+    """Of the second step just the absent heads: where a gradient is 0 but for rounding, as a bias has it before an
+    instance norm, Adam makes a whole step of it, and the generators part.
+    """
+    state, before = many_domains(False, steps)
+    monkeypatch.setattr("sg2bench.models.networks._select", naive.select)
+    expected, _ = many_domains(False, steps)
+    for module in ("nets", "ema"):
+        ours, theirs = (getattr(each, module).state_dict() for each in (state, expected))
+        keys = [key for key in ours if re.match(compared, key)]
+        assert len(keys) > 10
+        for key in keys:
+            torch.testing.assert_close(ours[key], theirs[key], rtol=1e-9, atol=1e-12, msg=key)
+            assert not key.endswith("weight") or (ours[key] != before[key]).any()
+
+
+def test_sparse_heads_rest_where_no_sample_has_their_domain():
+    state, before = many_domains(sparse=True)
+    after, average = state.nets.state_dict(), state.ema.state_dict()
+    moved = {key for key, value in after.items() if (value != before[key]).any()}
+    assert {key for key in average if (average[key] != before[key]).any()} == moved
+    heads = {key.split(".")[2] for key in moved if "mapping_network.unshared" in key}
+    assert heads == {"1", "4"}
+    assert {key.split(".")[2] for key in moved if "style_encoder.unshared" in key} == {"0", "1", "4"}
+    assert {key for key in before if "unshared" not in key and not key.endswith("hpf.filter")} <= moved

@@ -196,9 +196,16 @@ def _downsampler(image_size: int, first_width: int | None, max_width: int) -> tu
 
 
 def _select(heads: nn.ModuleList, shared: Tensor, domain: Tensor) -> Tensor:
-    """Each sample's own head. All heads are computed, so that each has a gradient, zero where nobody chose it."""
-    outputs = torch.stack([head(shared) for head in heads], dim=1)
-    return outputs[torch.arange(len(domain), device=domain.device), domain]
+    """Each sample's own head: (N, d), (N,) -> (N, style_dim). Of more heads than samples, only those of the samples are
+    computed, which waits for the device to tell the labels; the others then have no gradient.
+    """
+    if len(heads) <= len(domain):
+        outputs = torch.stack([head(shared) for head in heads], dim=1)
+        return outputs[torch.arange(len(domain), device=domain.device), domain]
+    order = domain.argsort()
+    present, counts = torch.unique(domain, return_counts=True)
+    parts = zip(present.tolist(), torch.split(shared[order], counts.tolist()), strict=True)
+    return torch.cat([heads[label](part) for label, part in parts])[order.argsort()]
 
 
 class Networks(nn.Module):

@@ -29,6 +29,7 @@ class State:
         self.ema = copy.deepcopy(self.nets).requires_grad_(False)
         if "fan" in self.nets._modules:
             self.ema.fan = self.nets.fan  # given, not trained: one will do
+        self.sparse_heads = train.sparse_heads
         self.ema_update = get_ema_multi_avg_fn(train.ema_decay)  # type: ignore[no-untyped-call]
         self.optimizers = {
             name: torch.optim.Adam(
@@ -103,7 +104,9 @@ def train_step(state: State, batch: Batch, loss: Loss, ds_weight: float) -> dict
 
     with torch.no_grad():
         for name, network in nets.trained().items():
-            state.ema_update(list(state.ema.get_submodule(name).parameters()), list(network.parameters()), 0)
+            both = zip(state.ema.get_submodule(name).parameters(), network.parameters(), strict=True)
+            changed = [pair for pair in both if pair[1].grad is not None or not state.sparse_heads]
+            state.ema_update([average for average, _ in changed], [current for _, current in changed], 0)
     return terms
 
 
@@ -171,7 +174,23 @@ def _step(state: State, total: Tensor, *names: str) -> None:
         state.optimizers[name].zero_grad(set_to_none=True)
     total.backward()  # type: ignore[no-untyped-call]
     for name in names:
+        if name in ("mapping_network", "style_encoder") and not state.sparse_heads:
+            _zeros_for_absent_heads(state.nets.get_submodule(name))
         state.optimizers[name].step()
+
+
+def _zeros_for_absent_heads(network: nn.Module) -> None:
+    """A gradient of zero for the heads of domains that no sample has, where others have one: so they move and decay as
+    they do if all heads are computed. Heads share the tensor, which no optimiser writes to.
+    """
+    heads = list(network.get_submodule("unshared").parameters())
+    if any(weight.grad is not None for weight in heads):
+        zeros: dict[torch.Size, Tensor] = {}
+        for weight in heads:
+            if weight.grad is None:
+                if weight.shape not in zeros:
+                    zeros[weight.shape] = torch.zeros_like(weight)
+                weight.grad = zeros[weight.shape]
 
 
 @contextmanager

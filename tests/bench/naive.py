@@ -1,0 +1,134 @@
+"""The published order of operations, plainly written with the same networks: the yardstick of our speed.
+
+LPIPS pair by pair, both images through the network for every pair; Fréchet distance by the matrix square root of the
+covariances' product; for a whole evaluation also a source encoded anew for every output, fakes as PNG on disk and back,
+and the real images' statistics computed for every pair of domains; in training every fake from its source anew, also
+for the discriminator, gradients for networks that are not stepped, and each loss term fetched as a number.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+
+import numpy as np
+import scipy.linalg
+import torch
+from PIL import Image
+
+from sg2bench.evaluation.extractors import AlexNet
+from sg2bench.evaluation.guidance import guide
+from sg2bench.evaluation.translate import style_codes, to_float, to_uint8
+from sg2bench.training import losses
+from sg2bench.training.step import State
+
+
+def lpips(network, outputs):
+    """Mean over the pairs of a source's outputs, uint8 (outputs, 3, H, W)."""
+    values = []
+    for i, j in itertools.combinations(range(len(outputs)), 2):
+        layers = [
+            torch.cat(pair)
+            for pair in zip(network(outputs[i : i + 1]).layers, network(outputs[j : j + 1]).layers, strict=True)
+        ]
+        units = [layer / (layer.square().sum(1, keepdim=True).sqrt() + 1e-10) for layer in layers]
+        terms = [
+            ((u[0] - u[1]).square() * head[:, None, None]).sum(0).mean()
+            for u, head in zip(units, network.heads, strict=True)
+        ]
+        values.append(sum(terms).item())
+    return float(np.mean(values))
+
+
+def frechet(real, fake):
+    means, covariances = [x.mean(0) for x in (real, fake)], [np.cov(x, rowvar=False) for x in (real, fake)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says that a singular matrix may have no root
+        root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
+    return np.square(means[0] - means[1]).sum() + np.trace(covariances[0] + covariances[1] - 2 * root)
+
+
+def evaluation(evaluate, nets, found, folder):
+    """Values by pair: (fd_alexnet, lpips)."""
+    side, network, values = 64, AlexNet(resize=64), {}
+    for (source, target), guidance in guide(found, evaluate, "latent", nets.latent_dim).items():
+        styles, fakes, each = style_codes(nets, found, guidance, target, 32, side), [], []
+        for index, codes in zip(guidance.sources, styles, strict=True):
+            outputs = []
+            for k, code in enumerate(codes):
+                raw = nets.generator(to_float(found.batch("val", source, [int(index)], side)), code[None])
+                path = folder / f"{source}2{target}_{index}_{k}.png"
+                Image.fromarray(to_uint8(raw)[0].permute(1, 2, 0).numpy()).save(path)
+                with Image.open(path) as image:
+                    outputs.append(torch.from_numpy(np.array(image)).permute(2, 0, 1))
+            each.append(lpips(network, torch.stack(outputs)))
+            fakes += [network(output[None]).pooled for output in outputs]
+        real = [network(found.batch("train", target, [i], side)).pooled for i in range(found.count("train", target))]
+        values[source, target] = frechet(*(torch.cat(x).double().numpy() for x in (real, fakes))), np.mean(each)
+    return values
+
+
+def select(heads, shared, domain):
+    """Each sample's own head, all heads being computed."""
+    outputs = torch.stack([head(shared) for head in heads], 1)
+    return outputs[torch.arange(len(domain)), domain]
+
+
+def training_state(experiment, num_domains):
+    """A state with torch's plain optimisers."""
+    state = State(experiment, num_domains)
+    for name, optimizer in state.optimizers.items():
+        settings = {key: optimizer.defaults[key] for key in ("lr", "betas", "weight_decay")}
+        (group,) = optimizer.param_groups
+        state.optimizers[name] = torch.optim.Adam(group["params"], **settings, foreach=False, fused=False)
+    return state
+
+
+def train_step(state, batch, loss, ds_weight, ema_decay):
+    """As `sg2bench.training.step.train_step`, terms as numbers."""
+    nets, terms = state.nets, {}
+
+    def note(phase, **values):
+        terms.update({f"{phase}/{name}": value.item() for name, value in values.items()})
+
+    for phase, reference in (("d_latent", None), ("d_reference", batch.reference)):
+        real = batch.source.detach().requires_grad_()
+        logits = state.discriminator(real, batch.source_domain)
+        on_real, penalty = losses.adversarial(logits, True), losses.r1(logits, real)
+        with torch.no_grad():
+            fake = nets.generator(batch.source, _style(nets, batch, batch.latent, reference))
+        on_fake = losses.adversarial(state.discriminator(fake, batch.target_domain), False)
+        _step(state, on_real + on_fake + loss.r1 * penalty, "discriminator")
+        note(phase, real=on_real, fake=on_fake, r1=penalty)
+
+    for phase, references in (("g_latent", (None, None)), ("g_reference", (batch.reference, batch.reference2))):
+        style = _style(nets, batch, batch.latent, references[0])
+        fake = nets.generator(batch.source, style)
+        adv = losses.adversarial(state.discriminator(fake, batch.target_domain), True)
+        sty = losses.l1(nets.style_encoder(fake, batch.target_domain), style)
+        style2 = _style(nets, batch, batch.latent2, references[1])
+        ds = losses.l1(fake, nets.generator(batch.source, style2).detach())
+        own = nets.style_encoder(batch.source, batch.source_domain)
+        cyc = losses.l1(nets.generator(fake, own), batch.source)
+        total = loss.adv * adv + loss.sty * sty - ds_weight * ds + loss.cyc * cyc
+        _step(state, total, *(nets.trained() if references[0] is None else ["generator"]))
+        note(phase, adv=adv, sty=sty, ds=ds, cyc=cyc)
+
+    with torch.no_grad():
+        for average, current in zip(state.ema.parameters(), nets.parameters(), strict=True):
+            average.copy_(torch.lerp(current, average, ema_decay))
+    return terms
+
+
+def _style(nets, batch, latent, reference):
+    if reference is None:
+        return nets.mapping_network(latent, batch.target_domain)
+    return nets.style_encoder(reference, batch.target_domain)
+
+
+def _step(state, total, *names):
+    for optimizer in state.optimizers.values():
+        optimizer.zero_grad()
+    total.backward()
+    for name in names:
+        state.optimizers[name].step()

@@ -1,0 +1,198 @@
+"""How fast sg2bench is beside the naive way (tests/bench/naive.py), as ratios: `nox -s bench -- --ratios`.
+
+Both ways run in turn, several times; a ratio is the median, `low` and `high` the least and the greatest. A ratio of
+times is naive over ours (above 1: ours is faster), of memory ours over naive, of `grid_efficiency` the rate of as many
+workers as cores over that of one, times the cores (1: nothing lost), of `many_domains_…` what its name says. Writes
+reports/performance/.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+
+from sg2bench import results
+from tests.bench.test_metrics import evaluation_ways, frechet_ways, lpips_ways
+from tests.bench.test_training import assert_alike, domains_step, experiment, ways
+
+ROOT = Path(__file__).parent.parent
+REPEATS = 7
+_MEMORY = """
+import sys
+import torch
+from tests.bench.test_training import experiment, ways
+
+torch.set_num_threads(1)
+step = ways(experiment(int(sys.argv[2])))[0][sys.argv[1]]
+step()
+status = lambda: dict(line.split(":") for line in open("/proc/self/status"))
+before = int(status()["VmRSS"].split()[0])
+open("/proc/self/clear_refs", "w").write("5")  # the peak begins anew
+step()
+print(int(status()["VmHWM"].split()[0]) - before)
+"""
+
+_DOMAINS = """
+import json
+import resource
+import statistics
+import sys
+import time
+import torch
+from tests.bench.test_training import domains_step
+
+torch.set_num_threads(1)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+step = domains_step(sys.argv[1], int(sys.argv[2]), 256)
+step()
+seconds = []
+for _ in range(5):
+    start = time.perf_counter()
+    step()
+    seconds.append(time.perf_counter() - start)
+grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+print(json.dumps({"ms": 1e3 * statistics.median(seconds), "mb": grown / 1024}))
+"""
+
+
+def in_turn(naive_way: Callable[[], object], ours: Callable[[], object]) -> list[float]:
+    """Seconds of the naive way over ours, after one call of each that does not count."""
+    naive_way(), ours()
+    ratios = []
+    for _ in range(REPEATS):
+        seconds = []
+        for way in (naive_way, ours):
+            start = time.perf_counter()
+            way()
+            seconds.append(time.perf_counter() - start)
+        ratios.append(seconds[0] / seconds[1])
+    return ratios
+
+
+def train_step(image_size: int) -> list[float]:
+    assert_alike(experiment(image_size))
+    steps, _ = ways(experiment(image_size))
+    return in_turn(steps["naive"], steps["ours"])
+
+
+def train_memory(image_size: int) -> list[float]:
+    """Growth of the process's peak in a step, the second, of ours over that of the naive way."""
+
+    def grown(way: str) -> int:
+        command = [sys.executable, "-c", _MEMORY, way, str(image_size)]
+        return int(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+
+    return [grown("ours") / grown("naive") for _ in range(REPEATS)]
+
+
+@torch.inference_mode()
+def metric(ways: dict[str, Callable[[], object]]) -> list[float]:
+    return in_turn(ways["naive"], ways["ours"])
+
+
+def evaluation() -> list[float]:
+    with tempfile.TemporaryDirectory() as scratch:
+        return metric(evaluation_ways(Path(scratch)))
+
+
+def many_domains() -> list[float]:
+    """A step with 200 domains over one with 2, `sparse_heads`, the paper's mapping network."""
+    return in_turn(domains_step("sparse", 200, 512), domains_step("sparse", 2, 512))
+
+
+def domains_curve() -> pd.DataFrame:
+    """Milliseconds of a step (median) and growth of its process in MB, by way and number of domains."""
+    lines = []
+    for way, number in itertools.product(("naive", "exact", "sparse"), (2, 8, 40, 200, 1000)):
+        command = [sys.executable, "-c", _DOMAINS, way, str(number)]
+        told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        lines.append({"way": way, "domains": number} | json.loads(told))
+        print(lines[-1], flush=True)
+    return pd.DataFrame(lines)
+
+
+def domains_plot(table: pd.DataFrame, path: Path) -> None:
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axis, column, label in zip(
+        figure.subplots(1, 2), ("ms", "mb"), ("a training step (ms)", "memory of networks and step (MB)"), strict=True
+    ):
+        for way, lines in table.groupby("way", sort=False):
+            axis.plot(lines["domains"], lines[column], marker="o", label=way)
+        axis.set(xscale="log", yscale="log", xlabel="domains", ylabel=label)
+        axis.grid(alpha=0.3)
+        axis.legend(frameon=False)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def grid_efficiency() -> list[float]:
+    """Runs of 40 steps and their evaluation, each a process, from its start: one alone, and one on each core."""
+    cores = os.cpu_count() or 1
+    with tempfile.TemporaryDirectory() as scratch:
+        folders = (f"{scratch}/{number}" for number in itertools.count())
+
+        def seconds(workers: int) -> float:
+            start = time.perf_counter()
+            settings = ["--set", "train.steps=40", "--variant", "full", "--seed", "0", "--device", "cpu"]
+            command = [sys.executable, "-m", "sg2bench", "run", str(ROOT / "experiments/critters.yaml"), *settings]
+            runs = [
+                subprocess.Popen([*command, "--runs", next(folders)], stdout=subprocess.DEVNULL) for _ in range(workers)
+            ]
+            assert all(run.wait() == 0 for run in runs)
+            return time.perf_counter() - start
+
+        seconds(1)
+        return [seconds(1) / seconds(cores) for _ in range(REPEATS)]
+
+
+MEASURED: dict[str, Callable[[], list[float]]] = {
+    "train_step_cpu": lambda: train_step(64),
+    "train_step_cpu_32px": lambda: train_step(32),
+    "train_memory_cpu": lambda: train_memory(64),
+    "lpips": lambda: metric(lpips_ways()),
+    "frechet": lambda: metric(frechet_ways(1000)),
+    "evaluation_cpu": evaluation,
+    "many_domains_k200_over_k2": many_domains,
+    "grid_efficiency": grid_efficiency,
+}
+
+
+def rows() -> Iterator[dict[str, object]]:
+    device = f"{results.device_name(torch.device('cpu'))}, {os.cpu_count()} cores, torch {torch.__version__}"
+    for name, measure in MEASURED.items():
+        ratios = measure()
+        print(f"{name}: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})", flush=True)
+        yield {
+            "name": name,
+            "ratio": statistics.median(ratios),
+            "low": min(ratios),
+            "high": max(ratios),
+            "repeats": len(ratios),
+            "device": device,
+            "command": "nox -s bench -- --ratios",
+        }
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    out = ROOT / "reports/performance"
+    out.mkdir(exist_ok=True)
+    pd.DataFrame(rows()).to_csv(out / "ratios.csv", index=False, float_format="%.3f")
+    curve = domains_curve()
+    curve.to_csv(out / "many_domains.csv", index=False, float_format="%.4g")
+    domains_plot(curve, out / "many_domains.png")
+
+
+if __name__ == "__main__":
+    main()
