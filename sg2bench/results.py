@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 import functools
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,6 @@ COLUMNS = (
     *("protocol", "protocol_hash", "extractor", "weights_sha256", "data_fingerprint", "config_hash"),
     *("device", "dtype", "torch_version", "sg2bench_version", "git_commit", "created_at"),
 )
-_NUMBERS = ("seed", "step", "value", "ci_low", "ci_high", "n_real", "n_fake", "outputs_per_source")
 BETTER = dict.fromkeys(("lpips", "precision", "recall", "density", "coverage"), "higher")
 """Which way is better; a distance, as every metric not named here, is better lower."""
 OF_A_MODEL = ["experiment", "variant", "config_hash", "step", "protocol_hash", "data_fingerprint"]
@@ -33,23 +33,30 @@ _OF_A_VALUE = [*OF_A_MODEL, "seed", "mode", "metric"]
 ROW_KEY = [*_OF_A_VALUE, "source", "target"]
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}", "a name of letters, digits, `_`, `.` and `-`"
-_NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?"
-_WHOLE, _COUNT = (r"\d+", "a whole number"), (r"[1-9]\d*(\.0)?", "a number of images")
-_FORMS = {
-    **dict.fromkeys(("experiment", "variant"), _NAME),
+_NUMBER = r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"
+_WHOLE, _COUNT = (r"[0-9]+(\.0)?", "a whole number"), (r"[1-9][0-9]*(\.0)?", "a number of images")
+_HASH = "[0-9a-f]{16}", "16 hex digits"
+_TEXT = r"[^\x00-\x1f`<>|\[\]]*", "plain text on one line, without ` < > | [ ]"
+_NUMBERS = {
     **dict.fromkeys(("seed", "step"), _WHOLE),
-    "mode": ("latent|reference|none", "latent, reference or none"),
-    **dict.fromkeys(("source", "target"), (".+", "a domain, or * for all")),
-    "metric": ("|".join(ALL_METRICS), f"one of {', '.join(ALL_METRICS)}"),
     "value": (_NUMBER, "a number"),
     **dict.fromkeys(("ci_low", "ci_high"), (f"({_NUMBER}|[-+]?inf)?", "a number, or nothing")),
     **dict.fromkeys(("n_real", "n_fake"), _COUNT),
-    "protocol": ("|".join(METRICS), f"one of {', '.join(METRICS)}"),
-    **dict.fromkeys(("protocol_hash", "data_fingerprint", "config_hash"), ("[0-9a-f]{16}", "16 hex digits")),
-    "weights_sha256": ("[0-9a-f]{64}", "64 hex digits"),
-    "created_at": (r"\d{4}-\d\d-\d\dT.+", "a time such as 2026-01-31T12:00:00+00:00"),
+    "outputs_per_source": (rf"({_WHOLE[0]})?", "a whole number, or nothing"),
 }
-"""What others' rows must look like, by column: a regular expression and what it means."""
+_FORMS = _NUMBERS | {
+    **dict.fromkeys(("experiment", "variant"), _NAME),
+    "mode": ("latent|reference|none", "latent, reference or none"),
+    **dict.fromkeys(("source", "target"), (_TEXT[0][:-1] + "+", "a domain, or * for all")),
+    "metric": ("|".join(ALL_METRICS), f"one of {', '.join(ALL_METRICS)}"),
+    "protocol": ("|".join(METRICS), f"one of {', '.join(METRICS)}"),
+    **dict.fromkeys(("protocol_hash", "data_fingerprint", "config_hash"), _HASH),
+    "weights_sha256": ("[0-9a-f]{64}", "64 hex digits"),
+    **dict.fromkeys(("extractor", "device", "dtype", "torch_version", "sg2bench_version", "git_commit"), _TEXT),
+    "created_at": (r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.+Z-]+", "a time such as 2026-01-31T12:00:00+00:00"),
+}
+"""What cells look like, by column: a regular expression and what it means."""
+_MAY_BE_NEGATIVE = ("kid", "kd_alexnet")
 _MEAN_TOLERANCE = 1e-4
 
 
@@ -103,56 +110,78 @@ def write(table: pd.DataFrame, path: Path) -> None:
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Result rows from CSV. Raises ValueError that names the file and the missing column or the bad line."""
-    try:
-        table = pd.read_csv(
-            path,
-            dtype={c: str for c in COLUMNS if c not in _NUMBERS},
-            keep_default_na=False,
-            na_values={c: [""] for c in _NUMBERS},
-        )
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
-        raise ValueError(f"{path}: not a CSV of result rows: {error}") from None
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    if missing := [column for column in COLUMNS if column not in table.columns]:
-        raise ValueError(f"{path}: column {', '.join(missing)} is missing; result rows have {', '.join(COLUMNS)}")
-    if table.empty:
-        raise ValueError(f"{path}: holds no rows")
-    number = pd.to_numeric(table["value"], errors="coerce")
-    if number.isna().any():
-        line = int(number.isna().to_numpy().argmax()) + 2
-        raise ValueError(f"{path}: line {line}: value is {table['value'].iloc[line - 2]!r}, not a number")
-    return table.assign(value=number)[list(COLUMNS)]
+    """Result rows from CSV. Raises ValueError that names the file and what is missing, or its first line with a number
+    that is none, or that is there twice.
+    """
+    table = _numbers(_checked(path, _text(path), _NUMBERS))
+    _refuse(path, table, table.duplicated(ROW_KEY), "this row is in the file already, further up")
+    return table.reset_index(drop=True)
 
 
-def validated(path: Path) -> pd.DataFrame:
-    """Rows as text, for rows whose origin is not known: each cell has the form that `rows` gives it, no row is there
-    twice, and a model's overall values are the means of their pairs'.
+def validated(path: Path, with_pairs: bool = True) -> pd.DataFrame:
+    """Rows for which nobody vouches: each cell has the form that `rows` gives it, no row is there twice, a model's rows
+    have a mode, and its means over pairs are just that (not looked at unless `with_pairs`). May have more columns.
 
     Raises ValueError that names the file and the line of the first row that is not so.
     """
-    read(path)
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)[list(COLUMNS)]
-
-    def refuse(bad: pd.Series[bool], why: str) -> None:
-        if bad.any():
-            place = int(bad.to_numpy().argmax())
-            raise ValueError(f"{path}: line {place + 2}: {why.format(**table.iloc[place])}")
-
-    for column, (form, meaning) in _FORMS.items():
-        refuse(~table[column].str.fullmatch(form), f"{column} is `{{{column}}}`, expected {meaning.replace('{', '{{')}")
-    refuse(table.duplicated(ROW_KEY), "this row is in the file already, further up")
-    values = table.assign(value=table["value"].astype(float))
-    pairs = values[table["source"] != "*"].groupby(_OF_A_VALUE)["value"].mean().rename("mean")
-    means = values.join(pairs, on=_OF_A_VALUE)["mean"]
-    overall = (table["source"] == "*") & (table["target"] == "*") & ~table["variant"].isin(REFERENCE_LINES)
-    refuse(overall & means.isna(), "the overall {metric} is of no pairs")
-    off = ~np.isclose(values["value"], means, rtol=_MEAN_TOLERANCE, atol=1e-9)
-    refuse(overall & off, "the overall {metric}, {value}, is not the mean of its pairs")
+    table = _numbers(_checked(path, _text(path), _FORMS))
+    is_line = table["variant"].isin(REFERENCE_LINES)
+    negative = (table["value"] < 0) & ~table["metric"].isin(_MAY_BE_NEGATIVE)
+    for bad, why in (
+        (table.duplicated(ROW_KEY), "this row is in the file already, further up"),
+        (negative, "this metric cannot be negative"),
+        (~is_line & (table["mode"] == "none"), "only reference lines have the mode none"),
+        (~is_line & (table["source"] != "*") & (table["target"] == "*"), "a mean over targets is no row"),
+    ):
+        _refuse(path, table, bad, why)
+    pairs = table[(table["source"] != "*") & ~is_line]
+    for keys, part in (
+        ([*_OF_A_VALUE, "target"], (table["source"] == "*") & (table["target"] != "*") & ~is_line),
+        (_OF_A_VALUE, (table["source"] == "*") & (table["target"] == "*") & ~is_line),
+    ):
+        if with_pairs:
+            means = table[part].join(pairs.groupby(keys)["value"].mean().rename("mean"), on=keys)
+            off = ~np.isclose(means["value"], means["mean"], rtol=_MEAN_TOLERANCE, atol=1e-9)
+            _refuse(path, means, off, "its value is not the mean of its pairs'")
     return table
+
+
+def _text(path: Path) -> pd.DataFrame:
+    """All cells as they are, without blank lines; the index counts the file's lines, so that line 2 is 0."""
+    try:
+        table = pd.read_csv(
+            path, dtype=str, keep_default_na=False, index_col=False, skip_blank_lines=False, encoding="utf-8-sig"
+        )
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path}: not a CSV of result rows: {error}") from None
+    if missing := [column for column in COLUMNS if column not in table.columns]:
+        raise ValueError(f"{path}: column {', '.join(missing)} is missing; result rows have {', '.join(COLUMNS)}")
+    table = table.fillna("")[(table.fillna("") != "").any(axis=1)]
+    if table.empty:
+        raise ValueError(f"{path}: holds no rows")
+    return table
+
+
+def _checked(path: Path, table: pd.DataFrame, forms: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+    for column, (form, meaning) in forms.items():
+        bad = ~table[column].str.fullmatch(form)
+        if bad.any():
+            _refuse(path, table, bad, f"{column} is {table[column][bad].iloc[0]!r}, expected {meaning}")
+    _refuse(path, table, ~np.isfinite(table["value"].astype(float)), "the value is too large")
+    return table
+
+
+def _numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """Cells of checked rows as numbers, whole ones as such."""
+    numbers = {column: pd.to_numeric(table[column]) for column in _NUMBERS}
+    return table.assign(**numbers).astype(dict.fromkeys(("seed", "step", "n_real", "n_fake"), int))
+
+
+def _refuse(path: Path, table: pd.DataFrame, bad: Any, why: str) -> None:
+    if bad.any():
+        raise ValueError(f"{path}: line {table.index[bad][0] + 2}: {why}")
 
 
 def summarize(table: pd.DataFrame) -> pd.DataFrame:

@@ -41,12 +41,14 @@ class Difference:
         return self._p(-self.mean)
 
     def seeds_needed(self, margin: float) -> int | None:
-        """Seeds with which, if nothing changed, the margin would be ruled out nine times in ten; None beyond 200."""
-        spread = self.error * np.sqrt(self.seeds)
+        """Seeds with which, were the difference and the spread as found, but no better than none, the margin would be
+        ruled out nine times in ten; None beyond 200.
+        """
+        spread, room = self.error * np.sqrt(self.seeds), margin - max(self.mean, 0)
         for seeds in range(2, _MOST_SEEDS + 1):
             freedom = (seeds - 1) * (1 if self.paired else 2)
             quantiles = stdtrit(freedom, 1 - PASS_LEVEL) + stdtrit(freedom, _POWER)
-            if quantiles * spread / np.sqrt(seeds) <= margin:
+            if quantiles * spread / np.sqrt(seeds) <= room:
                 return seeds
         return None
 
@@ -59,13 +61,12 @@ class Difference:
 
 
 def difference(new: pd.Series[float], old: pd.Series[float]) -> Difference:
-    """New minus old, each indexed by seed: paired over common seeds where there are two or more, else Welch's.
+    """New minus old, each indexed by seed: paired where both have the same seeds, two or more, else Welch's.
 
     The error is NaN if a side has a single seed.
     """
-    common = new.index.intersection(old.index)
-    if len(common) >= 2:
-        each = (new[common] - old[common]).to_numpy(float)
+    if len(new) >= 2 and set(new.index) == set(old.index):
+        each = (new - old).to_numpy(float)
         return Difference(each.mean(), each.std(ddof=1) / np.sqrt(len(each)), len(each) - 1, len(each), paired=True)
     mean, fewest = float(new.mean() - old.mean()), min(len(new), len(old))
     if fewest < 2:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -19,7 +20,9 @@ from sg2bench.check import gate
 from tests.conformance import write_table
 
 ROOT = Path(__file__).parent.parent
-SCRATCH = ROOT / "runs" / "defects"
+_SOURCE = b"".join(path.read_bytes() for path in sorted((ROOT / "sg2bench").rglob("*.py")))
+SCRATCH = ROOT / "runs" / "defects" / hashlib.sha256(_SOURCE).hexdigest()[:12]
+"""Runs of other code are not gone on with."""
 EXPERIMENT = ROOT / "experiments" / "critters.yaml"
 SEEDS = 10
 

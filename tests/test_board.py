@@ -29,7 +29,7 @@ def rows(tiny):
 def add(tmp_path):
     def call(rows, name="r.csv", command="the | command"):
         results.write(rows, tmp_path / name)
-        return board.add([tmp_path / name], tmp_path / "board", command)
+        return board.add([tmp_path / name], tmp_path / "board", command)[0]
 
     return call
 
@@ -46,7 +46,7 @@ def test_entries_rank_with_ties_and_single_seeds_do_not(rows, add):
     assert header[:5] == ["rank", "variant", "experiment", "fd_alexnet latent ↓", "lpips latent ↑"]
     assert [row[:2] for row in body] == [
         ["1", "better"], ["–", "single"], ["2–3", "full"], ["2–3", "same"], ["4", "worse"],
-        ["", "*real validation images*"], ["", "*untranslated sources*"],
+        ["", "real validation images"], ["", "untranslated sources"],
     ]  # fmt: skip
     half_width = 2.7764451 * np.std(range(5), ddof=1) / 5**0.5
     assert body[0][3] == f"22.00 ± {half_width:.2f}"
@@ -90,7 +90,7 @@ def test_a_bad_row_changes_nothing(rows, add, tmp_path):
     with pytest.raises(ValueError, match="no overall value"):
         add(rows[rows["target"] != "*"])
     rows.loc[0, "protocol_hash"] = "<script>"
-    with pytest.raises(ValueError, match="line 2: protocol_hash is `<script>`"):
+    with pytest.raises(ValueError, match="line 2: protocol_hash is '<script>'"):
         add(rows)
     assert (page.read_bytes(), page.with_suffix(".csv").read_bytes()) == before
 
@@ -102,3 +102,30 @@ def test_the_command_is_that_of_the_experiment_or_must_be_given(rows, add, tmp_p
     page = add(rows, command=None)
     assert "`sg2bench ablate <x>`" in of(page)[0]
     assert "sg2bench ablate &lt;x&gt;" in page.read_text()
+
+
+def test_entries_of_several_commands_name_them_all_and_the_option_does_not_overrule(rows, add, tmp_path):
+    models = rows[rows["variant"] == "full"]
+    add(models[models["seed"] < 3], command="ours")
+    assert "`ours; theirs/*`" in of(add(models[models["seed"] >= 3], command="theirs/*"))[0]
+    (tmp_path / "experiment.yaml").write_text("# Made by: sg2bench ablate x\n")
+    assert "theirs" not in of(add(models, command="theirs"))[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("garbage\n1\n", "leaderboard.csv: column experiment, .* is missing"), ("", "leaderboard.csv: not a CSV")],
+)
+def test_a_leaderboard_that_is_none_is_refused(rows, add, tmp_path, text, message):
+    (tmp_path / "board").mkdir()
+    (tmp_path / "board/leaderboard.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        add(rows)
+
+
+def test_a_bad_edit_of_the_leaderboard_is_named_by_its_line(rows, add):
+    page = add(rows)
+    stored = page.with_suffix(".csv")
+    stored.write_text(stored.read_text().replace(",offline,", ",oops,", 1))
+    with pytest.raises(ValueError, match="leaderboard.csv: line 2: protocol is 'oops'"):
+        add(rows)

@@ -74,7 +74,22 @@ def test_what_the_spread_over_seeds_leaves_open_is_inconclusive_and_says_how_man
     assert verdicts(compared)["fd_alexnet"] == "inconclusive"
     needed = compared.set_index("metric").loc["fd_alexnet", "seeds_needed"].iloc[0]
     assert 10 < needed < 100
-    assert output.sentence(compared).endswith(f"{needed} seeds on each side would do, by their spread so far")
+    assert output.sentence(compared).endswith(
+        f"{needed} seeds on each side would do if change and spread stay as they are"
+    )
+
+
+def test_a_change_about_as_large_as_the_margin_is_not_promised_a_verdict(files):
+    compared = gate.compare(*files(edit=only("fd_alexnet", [9.0, -1.0, 7.0, 1.0, 8.0])), gate.margins([]))
+    assert compared.set_index("metric").loc["fd_alexnet", "seeds_needed"].isna().all()
+    assert "not even 200 seeds" in output.sentence(compared)
+
+
+def test_seeds_without_a_partner_are_not_left_out(files):
+    new, old = files((0.0, 0.0, 40.0, 40.0), lambda rows: rows.assign(seed=rows["seed"] + 1), (0.0, 0.1, 0.2))
+    compared = gate.compare(new, old, gate.margins([])).set_index("metric")
+    assert not compared["paired"].any()
+    assert compared.loc["fd_alexnet", "worse_by"].iloc[0] == pytest.approx((70 - 50.1) / 50.1)
 
 
 def test_one_seed_is_inconclusive_even_if_equal(files):
@@ -143,7 +158,7 @@ def test_equality_within_a_tolerance_needs_one_seed(files):
         (lambda rows: rows.assign(n_fake=rows["seed"] + 4), "unequal counts"),
         (lambda rows: rows[rows["metric"] == "lpips"], "has no row for full / latent / fd_alexnet"),
         (lambda rows: rows[rows["source"] == "cat"], "has no rows of a model's target domains"),
-        (lambda rows: pd.concat([rows, rows]), "full / latent / fd_alexnet / dog / 0 twice"),
+        (lambda rows: pd.concat([rows, rows.assign(step=9)]), "full / latent / fd_alexnet / dog / 0 twice"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(files, edit, message):
@@ -184,6 +199,11 @@ def test_throughput_by_ratio_on_the_same_device(benches):
         gate.compare_throughput(*benches((91.0, 250.0), "cpu (Y)"), 0.1)
     with pytest.raises(ValueError, match="has no line"):
         gate.compare_throughput(*benches((91.0,)), 0.1)
+    for rate in (float("nan"), 0.0, "fast"):
+        with pytest.raises(ValueError, match=r"new.csv: line 3: images_per_second is not a positive number"):
+            gate.compare_throughput(*benches((91.0, rate)), 0.1)
+    with pytest.raises(ValueError, match="--bench nan: expected a share"):
+        gate.compare_throughput(*benches((91.0, 250.0)), float("nan"))
 
 
 def test_for_a_ci(files):

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from sg2bench.check import gate
 from tests.defects import DEFECTS
+from tests.test_cli import SMOKE
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
@@ -11,3 +13,17 @@ def test_each_defect_can_still_be_planted(defect, tmp_path):
     planted = (tmp_path / "sg2bench" / defect.file).read_text()
     compile(planted, defect.file, "exec")
     assert defect.new in planted
+
+
+def test_a_planted_defect_is_caught(cli, tmp_path):
+    """The way of `nox -s defects`, on an untrained network, with the defect that shows in the evaluation alone."""
+    DEFECTS[-1].plant(tmp_path / "planted")
+    small = ("--set", "train.steps=1", "--set", "data.domains=[cat,dog]", "--variant", "full", "--seed", 0)
+    rows = []
+    for name, package in (("sound", None), ("defect", tmp_path / "planted")):
+        environment = {"PYTHONPATH": str(package)} if package else {}
+        process = cli("run", SMOKE, *small, "--runs", name, "--device", "cpu", **environment)
+        assert process.returncode == 0, process.stderr
+        rows.append(tmp_path / name / "smoke/full/seed-0/rows.csv")
+    compared = gate.compare_exactly(rows[1], rows[0], 0.05)
+    assert set(compared[compared["verdict"] == gate.REGRESSION]["metric"]) == {"fd_alexnet"}

@@ -228,3 +228,26 @@ def test_means_over_other_pairs_are_refused(folder, rows):
     results.write(fewer, folder / "in/results.csv")
     with pytest.raises(ValueError, match="no_ds seed 0 and full seed 0 have other pairs of domains, as cat → dog"):
         report.write(folder / "in/results.csv", folder / "out", "x")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("experiment.yaml", "- a list", "experiment.yaml: an experiment is a mapping, got list"),
+        ("experiment.yaml", "a: [", "experiment.yaml: cannot be read as YAML"),
+        ("curves.csv", "garbage", "curves.csv: column seed, step, variant is missing"),
+        ("curves.csv", "", "curves.csv: not a CSV of training curves"),
+    ],
+)
+def test_what_lies_beside_the_rows_is_read_before_anything_is_written(folder, name, content, message):
+    (folder / "in" / name).write_text(content)
+    with pytest.raises(ValueError, match=message):
+        report.write(folder / "in/results.csv", folder / "out", "x")
+    assert not (folder / "out").exists()
+
+
+def test_rows_without_an_overall_value_leave_nothing(folder, rows):
+    results.write(rows[rows["target"] != "*"], folder / "in/results.csv")
+    with pytest.raises(ValueError, match="no overall values"):
+        report.write(folder / "in/results.csv", folder / "out", "x")
+    assert not (folder / "out").exists()

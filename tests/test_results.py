@@ -49,7 +49,7 @@ def test_summary_over_seeds(tiny):
         (lambda text: "", "not a CSV of result rows"),
         (lambda text: text.replace("metric,", "metrix,", 1), "column metric is missing"),
         (lambda text: text.splitlines()[0] + "\n", "holds no rows"),
-        (lambda text: text.replace("0.25", "good", 1), "line 5: value is 'good', not a number"),
+        (lambda text: text.replace("0.25", "good", 1), "line 5: value is 'good', expected a number"),
         (lambda text: text + "a,b,c" + "," * 40 + "\n", "not a CSV of result rows"),
     ],
 )
@@ -81,16 +81,21 @@ def test_rows_of_unknown_origin_are_validated(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("variant", "<b>", "line 4: variant is `<b>`, expected a name"),
-        ("seed", "-1", "line 4: seed is `-1`, expected a whole number"),
-        ("metric", "fid_of_mine", "line 4: metric is `fid_of_mine`, expected one of fd_alexnet"),
-        ("value", "inf", "line 4: value is `inf`, expected a number"),
-        ("ci_low", "{low}", "line 4: ci_low is `{low}`, expected a number, or nothing"),
-        ("n_fake", "0", "line 4: n_fake is `0`, expected a number of images"),
-        ("protocol_hash", "abc", "line 4: protocol_hash is `abc`, expected 16 hex digits"),
-        ("created_at", "yesterday", "line 4: created_at is `yesterday`, expected a time"),
-        ("value", "51", "line 4: the overall fd_alexnet, 51, is not the mean of its pairs"),
-        ("mode", "reference", "line 4: the overall fd_alexnet is of no pairs"),
+        ("variant", "<b>", "line 4: variant is '<b>', expected a name"),
+        ("seed", "-1", "line 4: seed is '-1', expected a whole number"),
+        ("metric", "fid_of_mine", "line 4: metric is 'fid_of_mine', expected one of fd_alexnet"),
+        ("value", "inf", "line 4: value is 'inf', expected a number"),
+        ("value", "1e400", "line 4: the value is too large"),
+        ("value", "-5", "line 4: this metric cannot be negative"),
+        ("ci_low", "{low}", "line 4: ci_low is '{low}', expected a number, or nothing"),
+        ("n_fake", "0", "line 4: n_fake is '0', expected a number of images"),
+        ("protocol_hash", "abc", "line 4: protocol_hash is 'abc', expected 16 hex digits"),
+        ("device", "a\nb", "line 4: device is 'a\\nb', expected plain text"),
+        ("created_at", "yesterday", "line 4: created_at is 'yesterday', expected a time"),
+        ("value", "51", "line 4: its value is not the mean of its pairs'"),
+        ("mode", "reference", "line 4: its value is not the mean of its pairs'"),
+        ("mode", "none", "line 4: only reference lines have the mode none"),
+        ("source", "cat", "line 4: a mean over targets is no row"),
     ],
 )
 def test_a_bad_row_is_named_by_its_line(tiny, tmp_path, column, value, message):
@@ -104,4 +109,25 @@ def test_a_bad_row_is_named_by_its_line(tiny, tmp_path, column, value, message):
 def test_a_row_that_is_there_twice_is_named(tiny, tmp_path):
     results.write(pd.concat([table(tiny), table(tiny).iloc[[3]]]), tmp_path / "r.csv")
     with pytest.raises(ValueError, match="line 8: this row is in the file already, further up"):
+        results.validated(tmp_path / "r.csv")
+
+
+def test_means_of_a_target_are_looked_at_too(tiny, tmp_path):
+    rows = table(tiny)
+    rows.loc[1, "value"] += 1
+    results.write(rows, tmp_path / "r.csv")
+    with pytest.raises(ValueError, match="line 3: its value is not the mean of its pairs'"):
+        results.validated(tmp_path / "r.csv")
+
+
+def test_spelling_does_not_matter_and_blank_lines_count(tiny, tmp_path):
+    rows = table(tiny).astype(str)
+    rows["n_fake"] += ".0"
+    lines = rows.to_csv(index=False).splitlines()
+    (tmp_path / "r.csv").write_text("\ufeff" + "\r\n".join([*lines[:2], "", *lines[2:], ""]), encoding="utf-8")
+    read = results.read(tmp_path / "r.csv")
+    assert read["n_fake"].tolist() == [4] * 6
+    assert read.index.tolist() == list(range(6))
+    (tmp_path / "r.csv").write_text("\n".join([*lines[:2], "", *lines[2:4], lines[4].replace("latent", "?")]))
+    with pytest.raises(ValueError, match="line 6: mode is"):
         results.validated(tmp_path / "r.csv")

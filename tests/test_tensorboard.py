@@ -92,4 +92,14 @@ def test_an_experiment(quick_cli, tmp_path):
 def test_wrong_use_is_refused(quick_cli, tmp_path, monkeypatch):
     assert_refused(quick_cli("tensorboard", "runs"), "runs: no run folder found")
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    assert_refused(quick_cli("tensorboard", "runs"), 'pip install "sg2bench[tensorboard]"')
+    assert_refused(quick_cli("tensorboard", "runs"), "pip install tensorboard")
+
+
+def test_others_events_stay_and_a_log_that_is_none_is_named(quick_cli, run_folder):
+    theirs = run_folder / "events.out.tfevents.1.theirs"
+    theirs.write_bytes(b"")
+    assert quick_cli("tensorboard", "runs").returncode == 0
+    (run_folder / "train.csv").write_text("step,a\n1,2\n3,x\n")
+    assert_refused(quick_cli("tensorboard", "runs"), "train.csv: line 3: not of a training log")
+    assert theirs.exists()
+    assert len(list(run_folder.glob("events*"))) == 2

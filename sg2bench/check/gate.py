@@ -43,9 +43,10 @@ def compare(results_file: Path, baseline_file: Path, shares: dict[str, float]) -
     """One line per variant, mode, metric and target of the baseline, with a verdict.
 
     `pass`: that the metric got worse by its margin or more is ruled out (one-sided, 5 %; a non-inferiority test).
-    `regression`: not so, and it got worse for sure (one-sided, 1 % for all lines together, Holm 1979).
-    `inconclusive`: neither; `seeds_needed` says how many seeds would rule the margin out if nothing had changed.
-    Seeds are paired where two or more match. Raises ValueError where the two cannot be compared: another protocol, data
+    `regression`: not so, and it is significantly worse (one-sided, 1 % for all lines together, Holm 1979).
+    `inconclusive`: neither; `seeds_needed` says how many seeds would rule the margin out, by what was found so far.
+    Seeds are paired where both sides have the same. Raises ValueError where the two cannot be compared: another
+    protocol, data
     or counts, or missing rows.
     """
     new, old = _comparable(results_file, baseline_file)
@@ -83,6 +84,7 @@ def compare_exactly(results_file: Path, baseline_file: Path, tolerance: float) -
     """For code that must not change values: each seed's value within a relative tolerance of the baseline's, or it is a
     `regression`. One seed is enough. Raises ValueError as `compare`, and for a seed that is missing.
     """
+    _refuse_nan("--exact", tolerance)
     new, old = _comparable(results_file, baseline_file)
     keys = [*KEYS, "seed"]
     table = old.set_index(keys)[["value"]].rename(columns={"value": "baseline"}).join(new.set_index(keys)["value"])
@@ -100,8 +102,10 @@ def compare_exactly(results_file: Path, baseline_file: Path, tolerance: float) -
 def compare_throughput(bench_file: Path, baseline_file: Path, slower: float) -> pd.DataFrame:
     """Images per second by device, threads, image size and batch: a `regression` where they fell by more than a share.
 
-    Raises ValueError if the two were measured on different devices, or if a line of the baseline is missing.
+    Raises ValueError if the two were measured on different devices, if a line of the baseline is missing, or if a rate
+    is no positive number.
     """
+    _refuse_nan("--bench", slower)
     new, old = (_bench_rows(path) for path in (bench_file, baseline_file))
     ours, theirs = set(new["device"]), set(old["device"])
     if ours != theirs:
@@ -125,8 +129,9 @@ def compare_throughput(bench_file: Path, baseline_file: Path, slower: float) -> 
 def update_baseline(results_file: Path, baseline_file: Path, reason: str, command: str) -> None:
     """Put the rows in the baseline's place, and a line on why, from where and when into `<baseline>.md` beside it.
 
-    Raises ValueError if the rows cannot be read.
+    Raises ValueError if the rows cannot be read, or if `compare` could not read them as a baseline.
     """
+    _comparable(results_file, results_file)
     rows = results.read(results_file)
     history = baseline_file.with_suffix(".md")
     before = history.read_text(encoding="utf-8") if history.is_file() else f"# History of {baseline_file.name}\n\n"
@@ -192,7 +197,15 @@ def _bench_rows(path: Path) -> pd.DataFrame:
         raise ValueError(f"{path}: not a bench.csv: {error}") from None
     if missing := {"device", "batch_size", "images_per_second"} - set(table.columns):
         raise ValueError(f"{path}: column {', '.join(sorted(missing))} is missing; give a bench.csv")
-    return table
+    rate = pd.to_numeric(table["images_per_second"], errors="coerce")
+    if (bad := ~((rate > 0) & np.isfinite(rate))).any():
+        raise ValueError(f"{path}: line {table.index[bad][0] + 2}: images_per_second is not a positive number")
+    return table.assign(images_per_second=rate)
+
+
+def _refuse_nan(option: str, share: float) -> None:
+    if not np.isfinite(share):
+        raise ValueError(f"{option} {share}: expected a share, as 0.05")
 
 
 def _listed(values: Iterable[object]) -> str:

@@ -34,8 +34,8 @@ def advice(table: pd.DataFrame) -> str:
     if (unsure["seeds"] < 2).any():
         return "one seed tells nothing about chance: give two or more on both sides, or hold a checkpoint with --exact"
     if unsure["seeds_needed"].isna().any():
-        return "the spread over seeds is so wide that not even 200 would do: train longer, or widen --margin"
-    return f"{int(unsure['seeds_needed'].max())} seeds on each side would do, by their spread so far"
+        return "a change so near its margin, or a spread over seeds so wide, that not even 200 seeds would rule it out"
+    return f"{int(unsure['seeds_needed'].max())} seeds on each side would do if change and spread stay as they are"
 
 
 def markdown(table: pd.DataFrame) -> str:

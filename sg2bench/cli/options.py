@@ -52,6 +52,11 @@ def command() -> str:
     return shlex.join(["sg2bench", *sys.argv[1:]])
 
 
+def print_plain(text: str) -> None:
+    """Lines as they are, to be copied: neither wrapped nor coloured."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def print_table(frame: Any, columns: list[str]) -> None:
     table = Table(*columns, box=None)
     for row in frame[columns].itertuples(index=False):

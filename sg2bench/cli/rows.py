@@ -57,6 +57,10 @@ def check(
         raise ValueError("--bench has its own share, without --margin or --experiment")
     if update_baseline != (reason is not None):
         raise ValueError("--update-baseline needs --reason TEXT, and the other way round")
+    if update_baseline and (
+        margin or experiment or exact is not None or bench is not None or markdown or junit or json
+    ):
+        raise ValueError("--update-baseline compares nothing: give it --reason alone")
     if update_baseline and reason is not None:
         gate.update_baseline(results, baseline, reason, options.command())
         options.console.print(f"{results} is the baseline now: {baseline}", highlight=False)
@@ -91,14 +95,14 @@ def add(
     """Merge rows, your own or others', into the leaderboard over all experiments; a bad row is refused by its line."""
     from sg2bench.report import board
 
-    page = board.add(results, out, command)
-    options.console.print(page.with_suffix(".md").read_text(encoding="utf-8"), markup=False, highlight=False)
-    options.console.print(f"Leaderboard: {page}", highlight=False)
+    page, new, replaced = board.add(results, out, command)
+    options.print_plain(page.with_suffix(".md").read_text(encoding="utf-8"))
+    options.print_plain(f"{new} rows added, {replaced} replaced. Leaderboard: {page}")
 
 
 def write_report(results: Path, out: Path | None = None) -> None:
     from sg2bench.report import report as writer
 
     page = writer.write(results, out or results.parent, options.command())
-    options.console.print((page.parent / "leaderboard.md").read_text(encoding="utf-8"), markup=False, highlight=False)
-    options.console.print(f"Report: {page}", highlight=False)
+    options.print_plain((page.parent / "leaderboard.md").read_text(encoding="utf-8"))
+    options.print_plain(f"Report: {page}")

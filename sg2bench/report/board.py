@@ -34,8 +34,8 @@ PUBLISHED_NOTE = (
 )
 EXPLAINED = (
     "Only rows of one protocol, image set and number of images are ranked together. A cell is the mean over seeds ± "
-    "half of its 95 % interval (Student's t), so it tells how another training would turn out; with two seeds it is "
-    "9 standard deviations wide. Ranks are by the first column of values: entries whose intervals overlap are tied, "
+    "half of its 95 % interval (Student's t), so it tells how another training would turn out; with two seeds that is "
+    "± 9 standard deviations. Ranks are by the first column of values: entries whose intervals overlap are tied, "
     "and 2–5 says that an entry is anything from second to fifth. One seed † has the interval for the sample of "
     "images alone and is not ranked. Never compare values of two tables."
 )
@@ -51,22 +51,23 @@ class Ranking:
     rows: list[list[str]]
 
 
-def add(files: Sequence[Path], folder: Path, command: str | None) -> Path:
+def add(files: Sequence[Path], folder: Path, command: str | None) -> tuple[Path, int, int]:
     """Put the overall rows of result files into `leaderboard.csv` of a folder; write `leaderboard.md` and `.html` anew.
 
-    A row that is there already (`results.ROW_KEY`) is replaced. `command` is what made the rows; without it the
-    `experiment.yaml` beside them must know. Returns the page's path. Raises ValueError, and changes nothing, if a file
-    has a bad row (`results.validated`), no overall value, or no command.
+    A row that is there already (`results.ROW_KEY`) is replaced. `command` is what made those rows beside which no
+    `experiment.yaml` knows. Returns the page's path and how many rows are new and replaced. Raises ValueError, and
+    changes nothing, if a file has a bad row (`results.validated`), no overall value, or no command.
     """
     board = folder / "leaderboard.csv"
-    parts = [pd.read_csv(board, dtype=str, keep_default_na=False)[COLUMNS]] if board.is_file() else []
+    parts = [_stored(board)] if board.is_file() else []
     for file in files:
         rows = results.validated(file)
         rows = rows[(rows["source"] == "*") & (rows["target"] == "*")]
         if rows["variant"].isin(REFERENCE_LINES).all():
             raise ValueError(f"{file}: has no overall value (source and target `*`) of a model to rank")
-        parts.append(rows.assign(command=command or _made_by(file)))
-    table = pd.concat(parts, ignore_index=True).drop_duplicates(ROW_KEY, keep="last")
+        parts.append(rows[[*results.COLUMNS]].assign(command=_made_by(file, command)))
+    given = pd.concat(parts, ignore_index=True)
+    table = given.drop_duplicates(ROW_KEY, keep="last")
     rankings = list(ranked(table))
     csv = table.to_csv(index=False)
     page = html.template("leaderboard.html.jinja").render(
@@ -79,13 +80,12 @@ def add(files: Sequence[Path], folder: Path, command: str | None) -> Path:
     for name, text in (("csv", csv), ("md", markdown(rankings)), ("html", page)):
         with cache.atomic_file(board.with_suffix(f".{name}")) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    return board.with_suffix(".html")
+    replaced = len(given) - len(table)
+    return board.with_suffix(".html"), len(table) - (len(parts[0]) if len(parts) > len(files) else 0), replaced
 
 
 def ranked(table: pd.DataFrame) -> Iterator[Ranking]:
-    """A ranking for each set of overall rows (as text) that share protocol, images and counts."""
-    columns = ["value", "ci_low", "ci_high"]
-    table = table.assign(**{column: pd.to_numeric(table[column]) for column in columns})
+    """A ranking for each set of overall rows that share protocol, images and counts."""
     is_line = table["variant"].isin(REFERENCE_LINES)
     for shared, models in table[~is_line].groupby(_LIKE, sort=False):
         lines = table[is_line & (table["protocol_hash"] == shared[1]) & (table["data_fingerprint"] == shared[2])]
@@ -96,7 +96,11 @@ def markdown(rankings: Sequence[Ranking]) -> str:
     """The leaderboard as Markdown."""
     parts = ["# Leaderboard", EXPLAINED]
     for ranking in rankings:
-        parts += [f"## {ranking.title}", _markdown_table(ranking.header, ranking.rows), ranking.caption]
+        parts += [
+            f"## {ranking.title}",
+            _markdown_table(ranking.header, [[*row[:-1], _code(row[-1])] for row in ranking.rows]),
+            ranking.caption,
+        ]
     parts += ["## Published", PUBLISHED_NOTE, _markdown_table(PUBLISHED[0], PUBLISHED[1:])]
     return "\n\n".join(parts) + "\n"
 
@@ -117,7 +121,7 @@ def _ranking(models: pd.DataFrame, lines: pd.DataFrame) -> Ranking:
         values = lines[lines["variant"] == line].drop_duplicates("metric", keep="last").set_index("metric")["value"]
         if len(values):
             cells = [number(values[metric]) if metric in values else "–" for metric, _ in columns]
-            rows.append(["", f"*{LINE_NAMES[line]}*", "", *cells, *[""] * 5])
+            rows.append(["", LINE_NAMES[line], "", *cells, *[""] * 5])
     arrows = (f"{metric} {mode} {'↓' if better(metric) == 'lower' else '↑'}" for metric, mode in columns)
     extractors = models.drop_duplicates("metric").set_index("metric")["extractor"]
     return Ranking(
@@ -125,8 +129,8 @@ def _ranking(models: pd.DataFrame, lines: pd.DataFrame) -> Ranking:
         caption=(
             f"Protocol `{first['protocol']}` {first['protocol_hash']}, "
             f"{', '.join(f'{metric} on {extractor}' for metric, extractor in extractors.items())}; data "
-            f"{first['data_fingerprint']}; each pair: {float(first['n_fake']):.0f} outputs against "
-            f"{float(first['n_real']):.0f} training images of the target; {', '.join(dict.fromkeys(models['device']))}."
+            f"{first['data_fingerprint']}; each pair: {first['n_fake']} outputs against {first['n_real']} "
+            f"training images of the target; {', '.join(dict.fromkeys(models['device']))}."
         ),
         header=["rank", "variant", "experiment", *arrows, "seeds", "steps", "date", "commit", "command"],
         rows=rows,
@@ -143,10 +147,10 @@ class _Entry:
         if columns[0] in by_column:
             self.mean, self.half_width = mean_interval(by_column[columns[0]]["value"].to_numpy())
         cells = [_cell(by_column[column]) if column in by_column else "–" for column in columns]
-        commits = ", ".join(dict.fromkeys(rows["git_commit"])) or "–"
+        commits, commands = ("; ".join(dict.fromkeys(rows[column])) or "–" for column in ("git_commit", "command"))
         self.cells = [
-            *(first["variant"], first["experiment"], *cells, str(seeds), first["step"]),
-            *(rows["created_at"].max()[:10], commits, f"`{first['command']}`"),
+            *(first["variant"], first["experiment"], *cells, str(seeds), str(first["step"])),
+            *(rows["created_at"].max()[:10], commits, commands),
         ]
 
 
@@ -159,13 +163,25 @@ def _cell(rows: pd.DataFrame) -> str:
 
 
 def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    escaped = ([cell.replace("|", "\\|") for cell in row] for row in (header, ["---"] * len(header), *rows))
-    return "\n".join("| " + " | ".join(row) + " |" for row in escaped)
+    return "\n".join("| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows))
 
 
-def _made_by(file: Path) -> str:
+def _code(command: str) -> str:
+    return "`" + command.replace("`", "'").replace("|", "\\|") + "`" if command else ""
+
+
+def _stored(board: Path) -> pd.DataFrame:
+    stored = results.validated(board, with_pairs=False)
+    if "command" not in stored:
+        raise ValueError(f"{board}: column command is missing; it is no leaderboard")
+    return stored[COLUMNS]
+
+
+def _made_by(file: Path, command: str | None) -> str:
     experiment = file.parent / EXPERIMENT
     first = experiment.read_text(encoding="utf-8").partition("\n")[0] if experiment.is_file() else ""
-    if not first.startswith(MADE_BY):
+    if first.startswith(MADE_BY):
+        return first.removeprefix(MADE_BY)
+    if not (command or "").strip():
         raise ValueError(f"{file}: no {EXPERIMENT} beside it tells what made these rows; give it by --command")
-    return first.removeprefix(MADE_BY)
+    return " ".join(str(command).split())

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from sg2bench import cache, results
 from sg2bench.config import REFERENCE_LINES
@@ -26,7 +27,8 @@ def write(results_file: Path, out: Path, command: str) -> Path:
 
     Training curves (`curves.csv`), sample grids (`grids/<variant>-<mode>.png`) and the experiment (`experiment.yaml`)
     are taken from beside the rows where they are. Raises ValueError as `results.read`, for rows of several experiments,
-    image sets or protocols, and for a folder whose `results.csv` is another file.
+    image sets or protocols, for a folder whose `results.csv` is another file, and, before anything is written, for a
+    YAML or CSV beside the rows that cannot be read.
     """
     table = results.read(results_file)
     _refuse_mixture(table, results_file)
@@ -36,6 +38,10 @@ def write(results_file: Path, out: Path, command: str) -> Path:
     in_place = source.resolve() == out.resolve()
     if in_place and results_file.name != RESULTS:
         raise ValueError(f"{results_file}: give the report another folder with --out; this one is for {RESULTS}")
+    experiment, curves = _experiment(source / EXPERIMENT), _curves(source / CURVES)
+    if experiment.startswith(MADE_BY):
+        command = experiment.partition("\n")[0].removeprefix(MADE_BY)
+    board = leaderboard.markdown(table, command)
     out.mkdir(parents=True, exist_ok=True)
     if not in_place:
         shutil.copyfile(results_file, out / RESULTS)
@@ -44,19 +50,16 @@ def write(results_file: Path, out: Path, command: str) -> Path:
                 shutil.copyfile(source / name, out / name)
         if (source / GRIDS).is_dir():
             shutil.copytree(source / GRIDS, out / GRIDS, dirs_exist_ok=True)
-    experiment = (out / EXPERIMENT).read_text(encoding="utf-8") if (out / EXPERIMENT).is_file() else ""
-    if experiment.startswith(MADE_BY):
-        command = experiment.partition("\n")[0].removeprefix(MADE_BY)
     with cache.atomic_file(out / SUMMARY) as temporary:
         summarize(table).to_csv(temporary, index=False, float_format="%.6g")
     with cache.atomic_file(out / "leaderboard.md") as temporary:
-        temporary.write_text(leaderboard.markdown(table, command), encoding="utf-8")
+        temporary.write_text(board, encoding="utf-8")
     text = page.render(
         table,
         grids=figures.grids(table, out / GRIDS),
         plots=figures.values(table, out),
         heatmaps=figures.heatmaps(table, out),
-        curves=[figures.curves(pd.read_csv(out / CURVES), out)] if (out / CURVES).is_file() else [],
+        curves=[] if curves is None else [figures.curves(curves, out)],
         downloads=[out / name for name in (RESULTS, SUMMARY, CURVES, EXPERIMENT) if (out / name).is_file()],
         command=command,
         experiment=experiment,
@@ -64,6 +67,33 @@ def write(results_file: Path, out: Path, command: str) -> Path:
     with cache.atomic_file(out / "report.html") as temporary:
         temporary.write_text(text, encoding="utf-8")
     return out / "report.html"
+
+
+def _experiment(path: Path) -> str:
+    """The text of an experiment, empty if there is none."""
+    if not path.is_file():
+        return ""
+    text = path.read_text(encoding="utf-8")
+    try:
+        plain = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(plain, dict | None):
+        raise ValueError(f"{path}: an experiment is a mapping, got {type(plain).__name__}")
+    return text
+
+
+def _curves(path: Path) -> pd.DataFrame | None:
+    """Training curves, None if there are none."""
+    if not path.is_file():
+        return None
+    try:
+        curves = pd.read_csv(path)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path}: not a CSV of training curves: {error}") from None
+    if missing := {"step", "variant", "seed"} - set(curves.columns):
+        raise ValueError(f"{path}: column {', '.join(sorted(missing))} is missing")
+    return curves
 
 
 def _refuse_mixture(table: pd.DataFrame, results_file: Path) -> None:
