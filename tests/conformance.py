@@ -157,20 +157,24 @@ def power() -> str:
     """Verdicts of 1,000 simulated gates with the spread that the seeds of critters' full model have."""
     rows = results.read(DOCS.parent / "reports/critters/results.csv")
     rows = rows[(rows["variant"] == "full") & (rows["source"] == "*")]
-    sign = rows["metric"].map(lambda metric: 1 if results.better(metric) == "lower" else -1)
-    by_seed = rows.assign(value=sign * rows["value"]).pivot(
-        index="seed", columns=["metric", "mode", "target"], values="value"
-    )
-    means, deviations = by_seed.mean().to_numpy(), (by_seed - by_seed.mean()).to_numpy()
+    by_seed = np.log(rows.pivot(index="seed", columns=["metric", "mode", "target"], values="value"))
+    deviations = (by_seed - by_seed.mean()).to_numpy()
     declared = config.load(DOCS.parent / "experiments/critters.yaml").margins
     metrics = by_seed.columns.get_level_values("metric")
-    margin = metrics.map(declared).to_numpy() * abs(means)
+    sign = {metric: 1 if results.better(metric) == "lower" else -1 for metric in declared}
+
+    def scale(shares: dict[str, float]) -> NDArray[np.float64]:
+        """Of each line, on the gate's scale: what a metric loses that gets worse by its share."""
+        lost = {metric: sign[metric] * np.log1p(sign[metric] * shares[metric]) for metric in shares}
+        return np.array([lost[metric] for metric in metrics])
+
+    beyond = {metric: share + _BEYOND_MARGIN for metric, share in declared.items()}
     lines = ["| seeds | worse by | pass | regression | inconclusive |", "| --- " * 5 + "|"]
     for seeds in (3, 5, 8, 12, 20):
         for worse in (None, *declared):
-            effect = (metrics == worse) * (margin + _BEYOND_MARGIN * abs(means))
-            found = test_check.simulate(means, deviations, margin, effect, seeds, paired=True, trials=1000)
-            by = f"{worse} {declared[worse] + _BEYOND_MARGIN:.0%}" if worse else "nothing"
+            effect = (metrics == worse) * scale(beyond)
+            found = test_check.simulate(deviations, scale(declared), effect, seeds, paired=True, trials=1000)
+            by = f"{worse} {beyond[worse]:.0%}" if worse else "nothing"
             shares = " | ".join(f"{found[word]:.1%}" for word in ("pass", "regression", "inconclusive"))
             lines.append(f"| {seeds} | {by} | {shares} |")
     return "\n".join(lines)

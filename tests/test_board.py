@@ -76,6 +76,13 @@ def test_rows_merge_and_those_measured_again_replace_the_old(rows, add):
     assert stored[stored["seed"] == 2]["command"].unique().tolist() == ["another"]
 
 
+def test_added_and_replaced_rows_are_counted(rows, tmp_path):
+    models = rows[rows["variant"] == "full"]  # 5 seeds, 2 metrics
+    for part, counts in ((models[models["seed"] < 3], (6, 0)), (models, (4, 6))):
+        results.write(part, tmp_path / "r.csv")
+        assert board.add([tmp_path / "r.csv"], tmp_path / "board", "x")[1:] == counts
+
+
 def test_published_figures_stand_apart(rows, add):
     page = add(rows)
     before, after = of(page)[0].split("## Published")

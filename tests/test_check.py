@@ -79,6 +79,19 @@ def test_what_the_spread_over_seeds_leaves_open_is_inconclusive_and_says_how_man
     )
 
 
+def test_margins_are_shares_and_so_is_what_is_tested():
+    new, old = pd.Series([2.0, 8.0]), pd.Series([1.0, 4.0])
+    now, then, room = gate.tested(new, old, 0.25, sign=1)
+    assert (now - then).to_list() == pytest.approx([np.log(2)] * 2)  # twice as bad, whatever the seed
+    assert room == pytest.approx(np.log(1.25))
+    now, then, room = gate.tested(new, old, 0.25, sign=-1)
+    assert (now - then).to_list() == pytest.approx([-np.log(2)] * 2)
+    assert room == pytest.approx(np.log(1 / 0.75))
+    assert gate.tested(new, old, 1.0, sign=-1)[2] == np.inf  # all may be lost
+    now, then, room = gate.tested(new, old - 1.0, 0.1, sign=1)  # a kernel distance may be zero, or less
+    assert ((now - then).to_list(), room) == ([2.0, 5.0], pytest.approx(0.15))
+
+
 def test_a_change_about_as_large_as_the_margin_is_not_promised_a_verdict(files):
     compared = gate.compare(*files(edit=only("fd_alexnet", [9.0, -1.0, 7.0, 1.0, 8.0])), gate.margins([]))
     assert compared.set_index("metric").loc["fd_alexnet", "seeds_needed"].isna().all()
@@ -107,16 +120,16 @@ def test_seeds_that_do_not_match_are_compared_unpaired(files, tiny):
     assert verdicts(compared)["fd_alexnet"] == "pass"
 
 
-def simulate(means, deviations, margin, effect, seeds, paired, trials):
+def simulate(deviations, margin, effect, seeds, paired, trials):
     """Shares of verdicts when both sides are drawn with the covariance of `deviations` (k, lines), those of k seeds
-    from their mean, and the new side is worse by `effect`. `means`, `margin`, `effect` (lines,); lower is better.
+    from their mean, and the new side is worse by `effect`; all on the scale of the test. `margin`, `effect` (lines,).
     """
     rng = np.random.default_rng(seeds)
     found = {"pass": 0, "regression": 0, "inconclusive": 0}
     index = np.arange(seeds)
 
     def draw():
-        return means + rng.standard_normal((seeds, len(deviations))) @ deviations / np.sqrt(len(deviations) - 1)
+        return rng.standard_normal((seeds, len(deviations))) @ deviations / np.sqrt(len(deviations) - 1)
 
     for _ in range(trials):
         old, new = draw(), draw() + effect
@@ -132,8 +145,8 @@ def simulate(means, deviations, margin, effect, seeds, paired, trials):
 
 @pytest.mark.parametrize("paired", [True, False])
 def test_false_failures_and_power_by_simulation(paired):
-    """Two lines around 100 with a spread of 3 over five seeds and a margin of 10, the first worse by 20."""
-    lines = np.full(2, 100.0), 3.0 * np.eye(2), np.full(2, 10.0)
+    """Two lines with a spread of 3 over five seeds and a margin of 10, the first worse by 20."""
+    lines = 3.0 * np.eye(2), np.full(2, 10.0)
     assert simulate(*lines, np.zeros(2), 5, paired, 300)["regression"] <= 0.01
     assert simulate(*lines, np.array([20.0, 0.0]), 5, paired, 100)["regression"] >= 0.9
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ MARGINS = {"lpips": 0.05}
 _MARGIN = 0.10
 """How much worse, as a share of the baseline's mean, counts as none, for metrics not named above."""
 PASS, REGRESSION, INCONCLUSIVE = "pass", "regression", "inconclusive"
+Values: TypeAlias = "pd.Series[float]"
 KEYS = ["variant", "mode", "metric", "target"]
 
 
@@ -45,34 +47,45 @@ def compare(results_file: Path, baseline_file: Path, shares: dict[str, float]) -
     `pass`: that the metric got worse by its margin or more is ruled out (one-sided, 5 %; a non-inferiority test).
     `regression`: not so, and it is significantly worse (one-sided, 1 % for all lines together, Holm 1979).
     `inconclusive`: neither; `seeds_needed` says how many seeds would rule the margin out, by what was found so far.
-    Seeds are paired where both sides have the same. Raises ValueError where the two cannot be compared: another
-    protocol, data
-    or counts, or missing rows.
+    Seeds are paired where both sides have the same; `tested` says on what scale. Raises ValueError where the two
+    cannot be compared: another protocol, data or counts, or missing rows.
     """
     new, old = _comparable(results_file, baseline_file)
     of_new, of_old = (dict(list(table.groupby(KEYS, sort=False))) for table in (new, old))
-    lines, differences = [], []
+    lines, differences, rooms = [], [], []
     for key, old_rows in of_old.items():
         metric = old_rows["metric"].iloc[0]
-        sign = 1 if better(metric) == "lower" else -1
-        values = [sign * rows.set_index("seed")["value"] for rows in (of_new[key], old_rows)]
-        before, after = abs(values[1].mean()), abs(values[0].mean())
-        margin = shares.get(metric, _MARGIN) * before
-        found = difference(*values)
+        now, then = (rows.set_index("seed")["value"] for rows in (of_new[key], old_rows))
+        worse, before, share = _sign(metric) * (now.mean() - then.mean()), abs(then.mean()), shares.get(metric, _MARGIN)
+        *sides, room = tested(now, then, share, _sign(metric))
+        found = difference(*sides)
         differences.append(found)
+        rooms.append(room)
         lines.append(
             old_rows[KEYS].iloc[0].to_dict()
-            | {"baseline": sign * values[1].mean(), "value": sign * values[0].mean()}
-            | {"worse_by": found.mean / before if before else (found.mean if after else 0.0), "margin": margin}
-            | {"seeds": found.seeds, "paired": found.paired, "p_pass": found.p_at_least(margin)}
+            | {"baseline": then.mean(), "value": now.mean()}
+            | {"worse_by": worse / before if before else worse, "margin": share * before}
+            | {"seeds": found.seeds, "paired": found.paired, "p_pass": found.p_at_least(room)}
         )
     table = pd.DataFrame(lines)
     table["p_fail"] = holm(np.array([found.p_at_most_none() for found in differences]))
     table["verdict"] = judge(table["p_pass"].to_numpy(), table["p_fail"].to_numpy())
     table["seeds_needed"] = pd.array(
-        [found.seeds_needed(margin) for found, margin in zip(differences, table["margin"], strict=True)], dtype="Int64"
+        [found.seeds_needed(room) for found, room in zip(differences, rooms, strict=True)], dtype="Int64"
     )
     return table
+
+
+def tested(now: Values, then: Values, share: float, sign: int) -> tuple[Values, Values, float]:
+    """Both sides on the scale they are tested on, where more is worse, and the margin there.
+
+    Logarithms where all values are positive, as a margin is a share and so is the spread over seeds; else the values.
+    `sign`: 1 where a lower value is better, else -1.
+    """
+    if min(now.min(), then.min()) <= 0:
+        return sign * now, sign * then, share * abs(then.mean())
+    worst = 1 + sign * share
+    return sign * now.map(np.log), sign * then.map(np.log), sign * np.log(worst) if worst > 0 else np.inf
 
 
 def judge(p_pass: NDArray[np.float64], p_fail: NDArray[np.float64]) -> NDArray[np.str_]:
@@ -91,9 +104,8 @@ def compare_exactly(results_file: Path, baseline_file: Path, tolerance: float) -
     if (missing := table["value"].isna()).any():
         raise ValueError(f"{results_file}: has no seed {int(table.index[missing][0][-1])}, which {baseline_file} has")
     table = table.reset_index()
-    sign = table["metric"].map(lambda metric: 1 if better(metric) == "lower" else -1)
     change = table["value"] - table["baseline"]
-    table["worse_by"] = sign * change / table["baseline"].abs().where(table["baseline"] != 0, 1)
+    table["worse_by"] = table["metric"].map(_sign) * change / table["baseline"].abs().where(table["baseline"] != 0, 1)
     table["margin"] = tolerance * table["baseline"].abs()
     table["verdict"] = np.where(change.abs() <= table["margin"], PASS, REGRESSION)
     return table
@@ -201,6 +213,10 @@ def _bench_rows(path: Path) -> pd.DataFrame:
     if (bad := ~((rate > 0) & np.isfinite(rate))).any():
         raise ValueError(f"{path}: line {table.index[bad][0] + 2}: images_per_second is not a positive number")
     return table.assign(images_per_second=rate)
+
+
+def _sign(metric: str) -> int:
+    return 1 if better(metric) == "lower" else -1
 
 
 def _refuse_nan(option: str, share: float) -> None:

@@ -34,7 +34,9 @@ def advice(table: pd.DataFrame) -> str:
     if (unsure["seeds"] < 2).any():
         return "one seed tells nothing about chance: give two or more on both sides, or hold a checkpoint with --exact"
     if unsure["seeds_needed"].isna().any():
-        return "a change so near its margin, or a spread over seeds so wide, that not even 200 seeds would rule it out"
+        return (
+            "not even 200 seeds would do: the change is too near its margin or beyond it, or the seeds spread too much"
+        )
     return f"{int(unsure['seeds_needed'].max())} seeds on each side would do if change and spread stay as they are"
 
 

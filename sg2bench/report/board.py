@@ -60,6 +60,7 @@ def add(files: Sequence[Path], folder: Path, command: str | None) -> tuple[Path,
     """
     board = folder / "leaderboard.csv"
     parts = [_stored(board)] if board.is_file() else []
+    before = sum(map(len, parts))
     for file in files:
         rows = results.validated(file)
         rows = rows[(rows["source"] == "*") & (rows["target"] == "*")]
@@ -80,8 +81,7 @@ def add(files: Sequence[Path], folder: Path, command: str | None) -> tuple[Path,
     for name, text in (("csv", csv), ("md", markdown(rankings)), ("html", page)):
         with cache.atomic_file(board.with_suffix(f".{name}")) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    replaced = len(given) - len(table)
-    return board.with_suffix(".html"), len(table) - (len(parts[0]) if len(parts) > len(files) else 0), replaced
+    return board.with_suffix(".html"), len(table) - before, len(given) - len(table)
 
 
 def ranked(table: pd.DataFrame) -> Iterator[Ranking]:
