@@ -109,6 +109,8 @@ class Train(_Part):
     sparse_heads: bool = Field(
         False, description="heads of domains that are not in the batch rest; else they decay, as published"
     )
+    precision: Literal["float32", "bf16"] = Field("float32", description="bf16: networks by autocast, R1 in float32")
+    compile: bool = Field(False, description="networks by torch.compile, R1 without; worth it for thousands of steps")
     crop_probability: float = Field(0.5, ge=0, le=1)
     log_every: int = Field(10, ge=1, description="steps between lines of the training log")
     save_every: int = Field(1000, ge=1, description="steps between checkpoints to go on from")
@@ -239,8 +241,9 @@ def training_hash(experiment: Experiment, data_fingerprint: str, files: Mapping[
     plain = experiment.model_dump(mode="json", include={"model", "loss", "train"}) | {"data": data_fingerprint}
     for key in ("log_every", "save_every", "loader_workers", "start_from"):
         del plain["train"][key]
-    if not plain["train"]["sparse_heads"]:
-        del plain["train"]["sparse_heads"]  # the hash is that of before there was the key
+    for key, usual in (("sparse_heads", False), ("precision", "float32"), ("compile", False)):
+        if plain["train"][key] == usual:
+            del plain["train"][key]  # the hash is that of before there was the key
     del plain["model"]["fan_weights"]
     return stable_hash(plain | {"files": dict(files)})
 

@@ -52,7 +52,7 @@ DEFECTS = (
         "no moving average (EMA off)", "training/loop.py", '{settings.steps:06d}_nets_ema.ckpt"',
         '{settings.steps:06d}_nets.ckpt"',
     ),
-    Defect("sign of ds flipped", "training/step.py", '["ds"] = -ds_weight', '["ds"] = ds_weight', trained=True),
+    Defect("sign of ds flipped", "training/step.py",  '{"ds": (-ds_weight,', '{"ds": (ds_weight,', trained=True),
     Defect("R1 dropped", "training/step.py", "    if loss.r1:\n", "    if False:\n", trained=True),
     Defect("AdaIN's gamma and beta swapped", "models/blocks.py", "gamma, beta = self.fc", "beta, gamma = self.fc"),
     Defect(

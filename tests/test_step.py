@@ -320,3 +320,33 @@ def test_sparse_heads_rest_where_no_sample_has_their_domain():
     assert heads == {"1", "4"}
     assert {key.split(".")[2] for key in moved if "style_encoder.unshared" in key} == {"0", "1", "4"}
     assert {key for key in before if "unshared" not in key and not key.endswith("hpf.filter")} <= moved
+
+
+def terms_of_steps(steps=2, **train):
+    """What each step gives, and the state after the last."""
+    torch.manual_seed(0)
+    settings = small_experiment().model_dump(mode="json")
+    settings["train"] |= train
+    experiment = Experiment.model_validate(settings)
+    state = State(experiment, 3)
+    return [train_step(state, small_batch(), experiment.loss, 1.0) for _ in range(steps)], state
+
+
+def test_bf16_keeps_the_terms_r1_and_the_weights_in_float32():
+    (first, second), state = terms_of_steps(precision="bf16")
+    (expected, then), _ = terms_of_steps()
+    assert {term.dtype for term in first.values()} == {torch.float32}
+    assert {weight.dtype for weight in state.nets.state_dict().values()} == {torch.float32}
+    assert first["d_latent/r1"] == expected["d_latent/r1"]
+    assert first["g_latent/cyc"] != expected["g_latent/cyc"]
+    for ours, theirs in ((first, expected), (second, then)):
+        for name, term in ours.items():
+            torch.testing.assert_close(term, theirs[name], rtol=0.1, atol=0.02, msg=name)
+
+
+@pytest.mark.slow
+def test_compiled_steps_give_the_same_terms():
+    (first, _), _ = terms_of_steps(compile=True)
+    (expected, _), _ = terms_of_steps()
+    for name, term in first.items():
+        torch.testing.assert_close(term, expected[name], rtol=1e-3, atol=1e-5, msg=name)

@@ -54,7 +54,9 @@ class Generator(nn.Module):
         high_pass = w_hpf > 0
         width = first_width or 2**14 // image_size
         self.from_rgb = nn.Conv2d(3, width, 3, padding=1)
-        self.to_rgb = nn.Sequential(nn.GroupNorm(width, width), nn.LeakyReLU(SLOPE), nn.Conv2d(width, 3, 1))
+        self.to_rgb = nn.Sequential(
+            nn.GroupNorm(width, width), nn.LeakyReLU(SLOPE, inplace=True), nn.Conv2d(width, 3, 1)
+        )
         encoder, decoder = nn.ModuleList(), nn.ModuleList()
         for _ in range(int(math.log2(image_size)) - 4 + high_pass):
             wider = min(2 * width, max_width)
@@ -192,7 +194,8 @@ def _downsampler(image_size: int, first_width: int | None, max_width: int) -> tu
         wider = min(2 * width, max_width)
         layers.append(ResBlock(width, wider, downsample=True))
         width = wider
-    return [*layers, nn.LeakyReLU(SLOPE), nn.Conv2d(width, width, 4), nn.LeakyReLU(SLOPE)], width
+    end = [nn.LeakyReLU(SLOPE, inplace=True), nn.Conv2d(width, width, 4), nn.LeakyReLU(SLOPE, inplace=True)]
+    return [*layers, *end], width
 
 
 def _select(heads: nn.ModuleList, shared: Tensor, domain: Tensor) -> Tensor:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, nullcontext
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from sg2bench.config import Experiment, Loss
 from sg2bench.data.batches import Batch
 from sg2bench.models.blocks import Encoded
-from sg2bench.models.networks import Networks, build_discriminator
+from sg2bench.models.networks import Discriminator, Networks, StyleEncoder, build_discriminator
 from sg2bench.training import losses
 
 
@@ -29,7 +29,9 @@ class State:
         self.ema = copy.deepcopy(self.nets).requires_grad_(False)
         if "fan" in self.nets._modules:
             self.ema.fan = self.nets.fan  # given, not trained: one will do
-        self.sparse_heads = train.sparse_heads
+        self.sparse_heads, self.precision, self.compiled = train.sparse_heads, train.precision, train.compile
+        if train.compile:
+            _compile(self.nets, self.discriminator)
         self.ema_update = get_ema_multi_avg_fn(train.ema_decay)  # type: ignore[no-untyped-call]
         self.optimizers = {
             name: torch.optim.Adam(
@@ -58,6 +60,15 @@ class State:
             optimizer.load_state_dict(state["optimizers"][name])
 
 
+def _compile(nets: Networks, discriminator: Discriminator) -> None:
+    """All convolutions; what depends on the labels' values stays as it is."""
+    for name in ("encode", "decode"):
+        setattr(nets, name, torch.compile(getattr(nets, name), dynamic=False))
+    discriminator.main.compile(dynamic=False)
+    if isinstance(style_encoder := nets.trained().get("style_encoder"), StyleEncoder):
+        style_encoder.shared.compile(dynamic=False)
+
+
 def train_step(state: State, batch: Batch, loss: Loss, ds_weight: float) -> dict[str, Tensor]:
     """One iteration: D on latent and on reference guidance; G, F and E on latent; G alone on reference; EMA.
 
@@ -66,9 +77,22 @@ def train_step(state: State, batch: Batch, loss: Loss, ds_weight: float) -> dict
     guidance. Returns each computed term, unweighted and detached, by names such as `g_latent/cyc`.
     """
     nets = state.nets
-    by_reference = nets.condition == "style"
     terms: dict[str, Tensor] = {}
+    # Without its cache, which would go on with the weights of before an optimiser's step.
+    with torch.autocast(batch.source.device.type, torch.bfloat16, state.precision == "bf16", cache_enabled=False):
+        _steps(state, batch, loss, ds_weight, terms)
 
+    with torch.no_grad():
+        for name, network in nets.trained().items():
+            both = zip(state.ema.get_submodule(name).parameters(), network.parameters(), strict=True)
+            changed = [pair for pair in both if pair[1].grad is not None or not state.sparse_heads]
+            state.ema_update([average for average, _ in changed], [current for _, current in changed], 0)
+    return terms
+
+
+def _steps(state: State, batch: Batch, loss: Loss, ds_weight: float, terms: dict[str, Tensor]) -> None:
+    nets = state.nets
+    by_reference = nets.condition == "style"
     encoded = nets.encode(batch.source)
     style = nets.latent_style(batch.latent, batch.target_domain)
     fake = nets.decode(encoded, style)
@@ -83,96 +107,122 @@ def train_step(state: State, batch: Batch, loss: Loss, ds_weight: float) -> dict
     with _frozen(state.discriminator):
         with torch.no_grad():
             style2 = nets.latent_style(batch.latent2, batch.target_domain) if ds_weight else None
-        source_style = nets.reference_style(batch.source, batch.source_domain) if loss.cyc else None
-        total = _generator_loss(
-            state, batch, loss, ds_weight, (encoded, fake), (style, style2, source_style), terms, "g_latent"
-        )
-        _step(state, total, *nets.trained())
+        translated = _Translated(encoded, style, fake, style2)
+        _generator_step(state, batch, loss, ds_weight, translated, terms, "g_latent", *nets.trained())
 
     if by_reference:
         with _frozen(state.discriminator), _frozen(nets.style_encoder):
             with torch.no_grad():
                 style = nets.reference_style(batch.reference, batch.target_domain)
                 style2 = nets.reference_style(batch.reference2, batch.target_domain) if ds_weight else None
-                source_style = nets.reference_style(batch.source, batch.source_domain) if loss.cyc else None
             encoded = nets.encode(batch.source)
-            fake = nets.decode(encoded, style)
-            total = _generator_loss(
-                state, batch, loss, ds_weight, (encoded, fake), (style, style2, source_style), terms, "g_reference"
-            )
-            _step(state, total, "generator")
+            translated = _Translated(encoded, style, nets.decode(encoded, style), style2)
+            _generator_step(state, batch, loss, ds_weight, translated, terms, "g_reference", "generator")
 
-    with torch.no_grad():
-        for name, network in nets.trained().items():
-            both = zip(state.ema.get_submodule(name).parameters(), network.parameters(), strict=True)
-            changed = [pair for pair in both if pair[1].grad is not None or not state.sparse_heads]
-            state.ema_update([average for average, _ in changed], [current for _, current in changed], 0)
-    return terms
+
+class _Translated(NamedTuple):
+    """Sources in a style, and the style of a second fake of each, for the diversity term."""
+
+    encoded: Encoded
+    style: Tensor
+    fake: Tensor
+    style2: Tensor | None
+
+
+_Terms = Iterator[dict[str, tuple[float, Tensor]]]
+"""Weight and value of loss terms by name, those together that share a graph, each computed when it is asked for."""
 
 
 def _discriminator_step(
     state: State, batch: Batch, fake: Tensor, loss: Loss, terms: dict[str, Tensor], phase: str
 ) -> None:
+    _zero_grad(state, "discriminator")
+    _backward(_discriminator_terms(state, batch, fake, loss), terms, phase)
+    _optimize(state, "discriminator")
+
+
+def _discriminator_terms(state: State, batch: Batch, fake: Tensor, loss: Loss) -> _Terms:
     """Equation 1 from the discriminator's side, with R1 on real images; for the ladder, WGAN-GP and classification."""
     discriminator = state.discriminator
     real_images = batch.source.detach().requires_grad_(loss.r1 > 0)
-    verdict = discriminator.judge(real_images, batch.source_domain)
-    weighted = {
-        "real": (1.0, losses.adversarial(verdict.real, True, loss.objective)),
-        "fake": (1.0, losses.adversarial(discriminator(fake, batch.target_domain), False, loss.objective)),
-    }
-    if loss.r1:
-        weighted["r1"] = loss.r1, losses.r1(verdict.real, real_images)
-    if loss.gp:
-        between = torch.lerp(fake, batch.source, batch.mix[:, None, None, None]).requires_grad_()
-        weighted["gp"] = loss.gp, losses.gradient_penalty(discriminator(between, batch.target_domain), between)
+    with _plainly(state, batch):
+        verdict = discriminator.judge(real_images, batch.source_domain)
+        on_real = {"real": (1.0, losses.adversarial(verdict.real, True, loss.objective))}
+        if loss.r1:
+            on_real["r1"] = loss.r1, losses.r1(verdict.real, real_images)
     if verdict.classes is not None:
-        weighted["cls"] = loss.cls, F.cross_entropy(verdict.classes, batch.source_domain)
-    _step(state, _weigh(weighted, terms, phase), "discriminator")
+        on_real["cls"] = loss.cls, F.cross_entropy(verdict.classes, batch.source_domain)
+    yield on_real
+    yield {"fake": (1.0, losses.adversarial(discriminator(fake, batch.target_domain), False, loss.objective))}
+    if loss.gp:
+        between = torch.lerp(losses.full(fake), batch.source, batch.mix[:, None, None, None]).requires_grad_()
+        with _plainly(state, batch):
+            penalty = losses.gradient_penalty(discriminator(between, batch.target_domain), between)
+        yield {"gp": (loss.gp, penalty)}
 
 
-def _generator_loss(
+def _generator_step(
     state: State,
     batch: Batch,
     loss: Loss,
     ds_weight: float,
-    translated: tuple[Encoded, Tensor],
-    styles: tuple[Tensor, Tensor | None, Tensor | None],
+    translated: _Translated,
     terms: dict[str, Tensor],
     phase: str,
-) -> Tensor:
-    """Equation 6: `translated` is (encoded source, fake), `styles` are the fake's, the second fake's, the source's."""
+    *names: str,
+) -> None:
+    """Every term's gradient goes back to the fake and its style, and from there all together into the networks: so
+    each term's graph can be freed before the next one is computed.
+    """
+    _zero_grad(state, *names)
+    fake, style = (tensor.detach().requires_grad_() for tensor in (translated.fake, translated.style))
+    _backward(
+        _generator_terms(state, batch, loss, ds_weight, translated._replace(fake=fake, style=style)), terms, phase
+    )
+    ends = [translated.fake, translated.style] if translated.style.requires_grad else [translated.fake]
+    gradients = [fake.grad, style.grad if style.grad is not None else torch.zeros_like(style)][: len(ends)]
+    with torch.autocast(fake.device.type, enabled=False):
+        torch.autograd.backward(ends, gradients)
+    _optimize(state, *names)
+
+
+def _generator_terms(state: State, batch: Batch, loss: Loss, ds_weight: float, translated: _Translated) -> _Terms:
+    """Equation 6."""
     nets = state.nets
-    encoded, fake = translated
-    style, style2, source_style = styles
-    weighted: dict[str, tuple[float, Tensor]] = {}
+    encoded, style, fake, style2 = translated
     if loss.adv:
         verdict = state.discriminator.judge(fake, batch.target_domain)
-        weighted["adv"] = loss.adv, losses.adversarial(verdict.real, True, loss.objective)
+        judged = {"adv": (loss.adv, losses.adversarial(verdict.real, True, loss.objective))}
         if verdict.classes is not None:
-            weighted["cls"] = loss.cls, F.cross_entropy(verdict.classes, batch.target_domain)
+            judged["cls"] = loss.cls, F.cross_entropy(verdict.classes, batch.target_domain)
+        yield judged
     if loss.sty:
         recovered = nets.style_encoder(fake, batch.target_domain)
-        weighted["sty"] = loss.sty, losses.l1(recovered, style[:, : recovered.shape[1]])  # a label may follow a latent
+        yield {"sty": (loss.sty, losses.l1(recovered, style[:, : recovered.shape[1]]))}  # a label may follow a latent
     if style2 is not None:
         with torch.no_grad():
             fake2 = nets.decode(encoded.detach(), style2)
-        weighted["ds"] = -ds_weight, losses.l1(fake, fake2)
-    if source_style is not None:
-        weighted["cyc"] = loss.cyc, losses.l1(nets.decode(nets.encode(fake), source_style), batch.source)
-    return _weigh(weighted, terms, phase)
+        yield {"ds": (-ds_weight, losses.l1(fake, fake2))}
+    if loss.cyc:
+        source_style = nets.reference_style(batch.source, batch.source_domain)
+        yield {"cyc": (loss.cyc, losses.l1(nets.decode(nets.encode(fake), source_style), batch.source))}
 
 
-def _weigh(weighted: dict[str, tuple[float, Tensor]], terms: dict[str, Tensor], phase: str) -> Tensor:
-    """The weighted sum of terms, which are noted as they are."""
-    terms |= {f"{phase}/{name}": term.detach() for name, (_, term) in weighted.items()}
-    return torch.stack([weight * term for weight, term in weighted.values()]).sum()
+def _backward(groups: _Terms, terms: dict[str, Tensor], phase: str) -> None:
+    """Add the gradients of the weighted terms, which are noted as they are."""
+    for weighted in groups:
+        terms |= {f"{phase}/{name}": term.detach() for name, (_, term) in weighted.items()}
+        total: Tensor = torch.stack([weight * term for weight, term in weighted.values()]).sum()
+        with torch.autocast(total.device.type, enabled=False):
+            total.backward()  # type: ignore[no-untyped-call]
 
 
-def _step(state: State, total: Tensor, *names: str) -> None:
+def _zero_grad(state: State, *names: str) -> None:
     for name in names:
         state.optimizers[name].zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
+
+
+def _optimize(state: State, *names: str) -> None:
     for name in names:
         if name in ("mapping_network", "style_encoder") and not state.sparse_heads:
             _zeros_for_absent_heads(state.nets.get_submodule(name))
@@ -191,6 +241,14 @@ def _zeros_for_absent_heads(network: nn.Module) -> None:
                 if weight.shape not in zeros:
                     zeros[weight.shape] = torch.zeros_like(weight)
                 weight.grad = zeros[weight.shape]
+
+
+@contextmanager
+def _plainly(state: State, batch: Batch) -> Iterator[None]:
+    """In float32 and not compiled, for gradients of gradients."""
+    eager = torch.compiler.set_stance("force_eager") if state.compiled else nullcontext()
+    with torch.autocast(batch.source.device.type, enabled=False), eager:
+        yield
 
 
 @contextmanager

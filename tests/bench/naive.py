@@ -3,24 +3,55 @@
 LPIPS pair by pair, both images through the network for every pair; Fréchet distance by the matrix square root of the
 covariances' product; for a whole evaluation also a source encoded anew for every output, fakes as PNG on disk and back,
 and the real images' statistics computed for every pair of domains; in training every fake from its source anew, also
-for the discriminator, gradients for networks that are not stepped, and each loss term fetched as a number.
+for the discriminator, gradients for networks that are not stepped, and each loss term fetched as a number. The networks
+have the same weights, but their layers are torch's plain ones (`plain_layers`).
 """
 
 from __future__ import annotations
 
 import itertools
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
+import pytest
 import scipy.linalg
 import torch
+import torch.nn.functional as F
 from PIL import Image
+from torch import nn
 
 from sg2bench.evaluation.extractors import AlexNet
 from sg2bench.evaluation.guidance import guide
 from sg2bench.evaluation.translate import style_codes, to_float, to_uint8
+from sg2bench.models import blocks
 from sg2bench.training import losses
 from sg2bench.training.step import State
+
+
+@contextmanager
+def plain_layers():
+    """Instance norm, pooling, upsampling and activation by the functions that torch has for them, a norm's scale and
+    shift by themselves, and a shortcut's 1x1 convolution after the upsampling.
+    """
+
+    def adain(self, x, style):
+        gamma, beta = self.fc(style)[:, :, None, None].chunk(2, 1)
+        return (1 + gamma) * F.instance_norm(x) + beta
+
+    def shortcut(self, x):
+        x = F.interpolate(x, scale_factor=2, mode="nearest") if self.upsample else x
+        return self.conv1x1(x) if self.learned_shortcut else x
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "activate", lambda x, inplace=False: F.leaky_relu(x, blocks.SLOPE))
+        patch.setattr(blocks, "halve", lambda x: F.avg_pool2d(x, 2))
+        patch.setattr(blocks, "double", lambda x: F.interpolate(x, scale_factor=2, mode="nearest"))
+        patch.setattr(blocks.AdaIN, "forward", adain)
+        patch.setattr(blocks.AdaINResBlock, "_shortcut", shortcut)
+        patch.setattr(nn.GroupNorm, "forward", lambda self, x: F.instance_norm(x, weight=self.weight, bias=self.bias))
+        patch.setattr(nn.LeakyReLU, "forward", lambda self, x: F.leaky_relu(x, self.negative_slope))
+        yield
 
 
 def lpips(network, outputs):
@@ -48,6 +79,7 @@ def frechet(real, fake):
     return np.square(means[0] - means[1]).sum() + np.trace(covariances[0] + covariances[1] - 2 * root)
 
 
+@plain_layers()
 def evaluation(evaluate, nets, found, folder):
     """Values by pair: (fd_alexnet, lpips)."""
     side, network, values = 64, AlexNet(resize=64), {}
@@ -84,6 +116,7 @@ def training_state(experiment, num_domains):
     return state
 
 
+@plain_layers()
 def train_step(state, batch, loss, ds_weight, ema_decay):
     """As `sg2bench.training.step.train_step`, terms as numbers."""
     nets, terms = state.nets, {}
