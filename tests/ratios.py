@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -20,15 +21,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
+import pytest
 import torch
 from matplotlib.figure import Figure
 
-from sg2bench import results
+from sg2bench import cache, results
+from sg2bench.bench.machine import ceiling, clock_mhz
+from tests import cost
 from tests.bench.test_metrics import evaluation_ways, frechet_ways, lpips_ways
 from tests.bench.test_training import assert_alike, domains_step, experiment, ways
+from tests.conformance import write_table
 
 ROOT = Path(__file__).parent.parent
-REPEATS = 7
+REPEATS = 5
+COMMAND = "nox -s bench -- --ratios"
 _MEMORY = """
 import sys
 import torch
@@ -102,7 +108,9 @@ def metric(ways: dict[str, Callable[[], object]]) -> list[float]:
 
 
 def evaluation() -> list[float]:
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, pytest.MonkeyPatch.context() as patch:
+        for name, folder in (("CACHE", cache.folder()), ("WEIGHTS", cache.folder() / "weights")):
+            patch.setenv(f"SG2BENCH_{name}", str(folder))  # both are given back at the end
         return metric(evaluation_ways(Path(scratch)))
 
 
@@ -179,18 +187,60 @@ def rows() -> Iterator[dict[str, object]]:
             "high": max(ratios),
             "repeats": len(ratios),
             "device": device,
-            "command": "nox -s bench -- --ratios",
+            "command": COMMAND,
         }
+
+
+def ratios_plot(table: pd.DataFrame, path: Path) -> None:
+    figure = Figure(figsize=(7, 0.4 * len(table) + 1), layout="constrained")
+    axis = figure.subplots()
+    for row in table.to_dict("records"):
+        axis.plot([row["low"], row["high"]], [row["name"]] * 2, color="0.6")
+        axis.plot(row["ratio"], row["name"], "o", color="C0")
+    axis.axvline(1, color="0.3", linewidth=1)
+    axis.set(xscale="log", xlabel="ratio: median, least and greatest (what it is of: see the names)")
+    axis.invert_yaxis()
+    axis.grid(alpha=0.3)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def markdown(table: pd.DataFrame) -> str:
+    lines = ["| name | ratio | of repeats, least to greatest | repeats |", "| --- " * 4 + "|"]
+    for row in table.to_dict("records"):
+        spread = f"{row['low']:.2f} to {row['high']:.2f}"
+        lines.append(f"| {row['name']} | {row['ratio']:.2f} | {spread} | {row['repeats']} |")
+    return "\n".join(lines)
+
+
+def machine() -> dict[str, object]:
+    return {
+        "processor": results.processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "clock_mhz": clock_mhz("cpu"),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "threads": 1,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "sg2bench_commit": results.git_commit(),
+        **{f"ceiling_{name}": value for name, value in ceiling("cpu", "float32")._asdict().items()},
+    }
 
 
 def main() -> None:
     torch.set_num_threads(1)
     out = ROOT / "reports/performance"
     out.mkdir(exist_ok=True)
-    pd.DataFrame(rows()).to_csv(out / "ratios.csv", index=False, float_format="%.3f")
+    (out / "machine.json").write_text(json.dumps(machine(), indent=1) + "\n")
+    table = pd.DataFrame(rows())
+    table.to_csv(out / "ratios.csv", index=False, float_format="%.3f")
+    ratios_plot(table, out / "ratios.png")
+    write_table("performance.md", "ratios", markdown(table), COMMAND)
     curve = domains_curve()
     curve.to_csv(out / "many_domains.csv", index=False, float_format="%.4g")
     domains_plot(curve, out / "many_domains.png")
+    cost.main()
 
 
 if __name__ == "__main__":

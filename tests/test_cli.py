@@ -233,17 +233,5 @@ def test_own_images(cli, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_bench(cli, tmp_path):
-    process = cli("bench", SMOKE, "--batch", 1, "--batch", 4, "--max-seconds", 0.2, "--device", "cpu")
-    assert process.returncode == 0, process.stdout + process.stderr
-    table = pd.read_csv(tmp_path / "reports/bench/bench.csv")
-    assert table["batch_size"].tolist() == [1, 4]
-    assert (table["rounds"] >= 5).all()
-    expected = table["batch_size"] / table["ms_per_batch"] * 1e3
-    assert table["images_per_second"].tolist() == pytest.approx(expected.tolist(), rel=1e-3)
-    assert table["device"].str.startswith("cpu (").all()
-    assert (tmp_path / "reports/bench/bench.json").is_file()
-
-
 def test_ablate_refuses_an_unknown_protocol(quick_cli):
     assert_refused(quick_cli("ablate", SMOKE, "--protocol", "odd"), "--protocol odd: expected offline, standard, paper")

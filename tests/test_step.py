@@ -345,6 +345,7 @@ def test_bf16_keeps_the_terms_r1_and_the_weights_in_float32():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # those of torch.compile about its own insides
 def test_compiled_steps_give_the_same_terms():
     (first, _), _ = terms_of_steps(compile=True)
     (expected, _), _ = terms_of_steps()

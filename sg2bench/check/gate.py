@@ -125,7 +125,16 @@ def compare_throughput(bench_file: Path, baseline_file: Path, slower: float) -> 
         raise ValueError(f"device differs, and such times cannot be compared: {where}")
     keys = [
         column
-        for column in ("device", "threads", "image_size", "batch_size", "parameters")
+        for column in (
+            "device",
+            "threads",
+            "image_size",
+            "batch_size",
+            "parameters",
+            "precision",
+            "memory_format",
+            "execution",
+        )
         if column in old and column in new
     ]
     table = old.set_index(keys)[["images_per_second"]].rename(columns={"images_per_second": "baseline"})

@@ -9,6 +9,17 @@ import typer
 
 from sg2bench.cli import options
 
+_SHOWN = {
+    "precision": "precision",
+    "memory_format": "memory",
+    "execution": "run",
+    "batch_size": "batch",
+    "images_per_second": "images/s",
+    "ms_per_batch": "ms",
+    "ms_p99": "99 % ms",
+    "peak_mib": "MiB",
+}
+
 
 def bench(
     experiment: Annotated[
@@ -20,22 +31,57 @@ def bench(
     device: Annotated[
         list[str] | None, typer.Option(help="Repeatable; default: cpu, and cuda where there is one.")
     ] = None,
-    max_seconds: Annotated[float, typer.Option(min=0.1, help="Time for each batch size and device.")] = 2.0,
-    out: Annotated[Path, typer.Option(help="Folder for bench.csv and bench.json.")] = Path("reports/bench"),
+    precision: Annotated[
+        list[str] | None, typer.Option(help="float32 or bf16, repeatable; default: those native to the device.")
+    ] = None,
+    memory_format: Annotated[
+        list[str] | None, typer.Option(help="contiguous or channels_last, repeatable; default: both.")
+    ] = None,
+    execution: Annotated[
+        list[str] | None, typer.Option(help="eager, compile or cuda_graph, repeatable; default: all.")
+    ] = None,
+    max_seconds: Annotated[float, typer.Option(min=0.1, help="Time for each line.")] = 2.0,
+    minutes: Annotated[float, typer.Option(min=0, help="No line begins later than this.")] = 4.0,
+    compare: Annotated[Path | None, typer.Option(help="bench.json of an earlier time, to show side by side.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for bench.csv, bench.json and roofline.png.")] = Path(
+        "reports/bench"
+    ),
     set_: options.Set = None,
 ) -> None:
-    """Time the generator over batch sizes: images/s, ms per batch."""
+    """Time the generator over batch sizes, precisions, memory formats and executions, and say which is fastest."""
     import torch
 
-    from sg2bench import bench as throughput
     from sg2bench import config
+    from sg2bench.bench import machine, throughput
 
     model = config.load(experiment, set_ or []).model
     devices = device or ["cpu", *["cuda"] * torch.cuda.is_available()]
     for name in devices:
         options.device(name)
-    table = throughput.bench(model, devices, batch or [1, 2, 4, 8, 16, 32], out, max_seconds)
-    options.print_table(
-        table, ["device", "threads", "image_size", "batch_size", "images_per_second", "ms_per_batch", "ms_iqr"]
+    for option, given, known in (
+        ("precision", precision, tuple(machine.DTYPES)),
+        ("memory-format", memory_format, throughput.MEMORY_FORMATS),
+        ("execution", execution, throughput.EXECUTIONS),
+    ):
+        if unknown := set(given or []) - set(known):
+            raise ValueError(f"--{option} {min(unknown)}: choose from {', '.join(known)}")
+    ways = throughput.ways(
+        devices,
+        precision or [],
+        memory_format or throughput.MEMORY_FORMATS,
+        execution or throughput.EXECUTIONS,
+        batch or [1, 2, 4, 8, 16, 32],
     )
+    if not ways:
+        raise ValueError("--execution cuda_graph: needs a GPU (--device cuda)")
+    table = throughput.bench(model, ways, out, max_seconds, minutes, compare)
+    for device_name, lines in table.groupby("device", sort=False):
+        options.console.print(device_name, highlight=False)
+        options.print_table(lines.rename(columns=_SHOWN), list(_SHOWN.values()))
+    if left := len(ways) - len(table):
+        options.console.print(
+            f"{left} of {len(ways)} lines left out: --minutes {minutes:g} were over.", highlight=False
+        )
+    for sentence in throughput.recommendation(table):
+        options.console.print(sentence, highlight=False)
     options.console.print(f"Rows: {out / 'bench.csv'}", highlight=False)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from sg2bench import cache
 from sg2bench.config import Experiment
 from sg2bench.data import images
 from sg2bench.evaluation import frechet
@@ -54,11 +55,12 @@ def frechet_ways(n):
 
 
 def evaluation_ways(folder):
-    """A whole evaluation: 6 pairs, 6 sources, 10 outputs, 64 px, nothing cached. Sets SG2BENCH_CACHE."""
+    """A whole evaluation: 6 pairs, 6 sources, 10 outputs, 64 px, none cached but the weights. Sets SG2BENCH_CACHE."""
     torch.manual_seed(0)
     nets, found = Networks(EXPERIMENT.model, 3).eval(), images.load(EXPERIMENT.data, 64)
     for split, domain in itertools.product(images.SPLITS, found.domains):
         found.batch(split, domain, range(found.count(split, domain)), 64)  # decoded once, for both ways
+
     caches = map(str, itertools.count())
 
     def ours():
@@ -93,7 +95,8 @@ def test_frechet(benchmark, way, n):
 @pytest.mark.benchmark(group="whole evaluation: 6 pairs, 6 sources, 10 outputs, 64 px, from nothing cached")
 @torch.inference_mode()
 def test_evaluation(benchmark, way, tmp_path, monkeypatch):
-    monkeypatch.setenv("SG2BENCH_CACHE", "")  # given back at the end
+    monkeypatch.setenv("SG2BENCH_CACHE", str(cache.folder()))  # both are given back at the end
+    monkeypatch.setenv("SG2BENCH_WEIGHTS", str(cache.folder() / "weights"))
     ways = evaluation_ways(tmp_path)
     values = benchmark.pedantic(ways[way], rounds=3, warmup_rounds=0)
     for pair, (distance, lpips) in ways["ours"]().items():

@@ -1,0 +1,1 @@
+"""How fast the generator is, and how near to what the machine can do."""

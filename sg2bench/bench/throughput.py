@@ -1,0 +1,192 @@
+"""Generator throughput over batch size, precision, memory format and execution, timed by pytest-benchmark."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+import sg2bench
+from sg2bench import cache, results
+from sg2bench.bench import machine
+from sg2bench.config import Model
+
+_BENCHMARK = Path(__file__).with_name("generator.py")
+EXECUTIONS = ("eager", "compile", "cuda_graph")
+MEMORY_FORMATS = ("contiguous", "channels_last")
+
+
+class Way(NamedTuple):
+    """One way to run the generator."""
+
+    device: str
+    precision: str
+    memory_format: str
+    execution: str
+    batch_size: int
+
+
+def ways(
+    devices: Sequence[str],
+    precisions: Sequence[str],
+    memory_formats: Sequence[str],
+    executions: Sequence[str],
+    batch_sizes: Sequence[int],
+) -> list[Way]:
+    """Every combination, the plain ones first; without `precisions` those that a device computes natively. CUDA graphs
+    only on GPUs.
+    """
+    return [
+        Way(device, precision, memory_format, execution, batch_size)
+        for device in devices
+        for execution, memory_format in itertools.product(executions, memory_formats)
+        for precision in precisions or machine.precisions(device)
+        for batch_size in batch_sizes
+        if execution != "cuda_graph" or device.startswith("cuda")
+    ]
+
+
+class _Parameters:
+    """A pytest plugin that hands the benchmark its model and ways."""
+
+    def __init__(self, model: Model, to_time: Sequence[Way], deadline: float) -> None:
+        self.model, self.ways, self.deadline = model, to_time, deadline
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        metafunc.parametrize("model", [self.model], ids=[f"{self.model.image_size}px"])
+        metafunc.parametrize("way", self.ways, ids=["-".join(map(str, way)) for way in self.ways])
+        metafunc.parametrize("deadline", [self.deadline], ids=[""])
+
+
+def bench(
+    model: Model, to_time: Sequence[Way], out: Path, max_seconds: float, minutes: float, earlier: Path | None = None
+) -> pd.DataFrame:
+    """Time one forward pass of a freshly initialised generator (source and style given), each way.
+
+    Each for about `max_seconds`, at least 5 rounds after a warm-up; what has not begun when `minutes` are over is left
+    out. Writes `bench.csv`, pytest-benchmark's `bench.json` and `roofline.png` into `out`, and prints how it compares
+    with an `earlier` bench.json. Raises ValueError if a timing failed or `earlier` is not there.
+    """
+    if earlier is not None and not earlier.is_file():
+        raise ValueError(f"--compare {earlier}: no such file; give the bench.json of an earlier time")
+    out.mkdir(parents=True, exist_ok=True)
+    temporary = out / "bench.json.part"
+    arguments = [
+        str(_BENCHMARK),
+        f"-c{os.devnull}",
+        f"--rootdir={out}",
+        "-pno:cacheprovider",
+        "-pno:xdist",
+        "-v",
+        "--no-header",
+        "--benchmark-only",
+        f"--benchmark-json={temporary}",
+        f"--benchmark-max-time={max_seconds}",
+        "--benchmark-min-rounds=5",
+        "--benchmark-columns=min,median,iqr,outliers,rounds",
+        "--benchmark-sort=name",
+        *([f"--benchmark-compare={earlier.resolve()}"] if earlier else []),
+    ]
+    deadline = time.monotonic() + 60 * minutes
+    try:
+        if pytest.main(arguments, plugins=[_Parameters(model, to_time, deadline)]) != 0:
+            raise ValueError("the benchmark failed: its output is above")
+        report = json.loads(temporary.read_text())
+        temporary.replace(out / "bench.json")
+    finally:
+        temporary.unlink(missing_ok=True)
+    if not report["benchmarks"]:
+        raise ValueError(f"--minutes {minutes:g}: too short for a single line")
+    table = pd.DataFrame([_row(timing) for timing in report["benchmarks"]])
+    with cache.atomic_file(out / "bench.csv") as file:
+        table.to_csv(file, index=False, float_format="%.6g")
+    with cache.atomic_file(out / "roofline.png") as file:
+        roofline(table).savefig(file, dpi=110, format="png", metadata={"Software": None})
+    return table
+
+
+def _row(timing: dict[str, Any]) -> dict[str, object]:
+    seconds, extra = np.array(timing["stats"]["data"]), timing["extra_info"]
+    low, median, high = np.quantile(seconds, [0.25, 0.5, 0.75])
+    batch_size = extra["batch_size"]
+    return {
+        "device": extra["device"],
+        "threads": extra["threads"],
+        "clock_mhz": extra["clock_mhz"],
+        "image_size": extra["image_size"],
+        "parameters": extra["parameters"],
+        "precision": extra["precision"],
+        "memory_format": extra["memory_format"],
+        "execution": extra["execution"],
+        "batch_size": batch_size,
+        "images_per_second": batch_size / median,
+        "ms_per_batch": median * 1e3,
+        "ms_iqr": (high - low) * 1e3,
+        **{f"ms_p{percent}": np.percentile(seconds, percent) * 1e3 for percent in (90, 99)},
+        "rounds": len(seconds),
+        "outliers": timing["stats"]["outliers"],
+        "peak_mib": extra["peak_mib"],
+        "gflop_per_image": extra["flops"] / batch_size / 1e9,
+        "gflop_per_second": extra["flops"] / median / 1e9,
+        "flop_per_byte": extra["flops"] / extra["bytes"],
+        "ceiling_gflop_per_second": extra["ceiling_flops_per_second"] / 1e9,
+        "ceiling_gbyte_per_second": extra["ceiling_bytes_per_second"] / 1e9,
+        "torch_version": torch.__version__,
+        "sg2bench_version": sg2bench.__version__,
+        "git_commit": results.git_commit(),
+        "created_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def recommendation(table: pd.DataFrame) -> list[str]:
+    """What to choose, a sentence each: for throughput and for latency."""
+    best = table.iloc[table["images_per_second"].argmax()]
+    quick = table.iloc[table["ms_per_batch"].argmin()]
+    default = table.iloc[0]
+    return [
+        f"Fastest here: {_named(best)}: {best['images_per_second']:.4g} images/s, "
+        f"{best['images_per_second'] / default['images_per_second']:.1f}× over the default ({_named(default)}).",
+        f"Least latency: {_named(quick)}: {quick['ms_per_batch']:.3g} ms (99 % within {quick['ms_p99']:.3g} ms).",
+    ]
+
+
+def _named(row: pd.Series[Any]) -> str:
+    parts = (row["device"], f"batch {row['batch_size']}", row["precision"], row["memory_format"], row["execution"])
+    return ", ".join(map(str, parts))
+
+
+def roofline(table: pd.DataFrame) -> Figure:
+    """FLOP/s over FLOP per byte, below what the device was measured to do at most."""
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axis = figure.subplots()
+    for (device, precision), lines in table.groupby(["device", "precision"], sort=False):
+        flops, copied = lines["ceiling_gflop_per_second"].iloc[0], lines["ceiling_gbyte_per_second"].iloc[0]
+        intensity = np.geomspace(min(lines["flop_per_byte"].min(), flops / copied) / 4, flops / copied * 8, 50)
+        (line,) = axis.plot(intensity, np.minimum(flops, copied * intensity), label=f"{device}, {precision}: at most")
+        for (execution, memory_format), some in lines.groupby(["execution", "memory_format"], sort=False):
+            marker = {"eager": "o", "compile": "^", "cuda_graph": "s"}[str(execution)]
+            filled = line.get_color() if memory_format == "contiguous" else "none"
+            axis.scatter(
+                some["flop_per_byte"],
+                some["gflop_per_second"],
+                10 + 6 * np.log2(some["batch_size"]),
+                facecolors=filled,
+                edgecolors=line.get_color(),
+                marker=marker,
+                label=f"{execution}, {memory_format} (larger: larger batch)",
+            )
+    axis.set(xscale="log", yscale="log", xlabel="FLOP per byte of inputs and outputs", ylabel="GFLOP/s")
+    axis.grid(alpha=0.3)
+    axis.legend(frameon=False, fontsize=8)
+    return figure

@@ -1,0 +1,199 @@
+"""The cost model of docs/performance.md: points measured on this machine, and the lines through them.
+
+A training step's time follows its floating-point operations, its memory the batch's pixels; an evaluation's time
+follows sources and outputs. Part of `nox -s bench -- --ratios`; also `python -m tests.cost`, with one thread.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from sg2bench import cache
+from sg2bench.config import Experiment
+from sg2bench.data import images
+from sg2bench.data.batches import Batch
+from sg2bench.evaluation.evaluate import Evaluator
+from sg2bench.models.networks import Networks
+from sg2bench.training import step
+from tests.bench.test_metrics import EXPERIMENT
+from tests.bench.test_training import experiment
+from tests.conformance import write_table
+
+ROOT = Path(__file__).parent.parent
+STEPS = ((32, 2), (32, 8), (32, 32), (64, 2), (64, 8), (128, 2), (128, 4))
+"""Side in pixels, batch size; widths 16 to 64."""
+EVALUATIONS = ((3, 2), (3, 10), (6, 5), (12, 2), (12, 10))
+"""Sources per domain, outputs per source; three domains."""
+_STEP = """
+import json, resource, statistics, sys, time
+import torch
+from tests.bench.test_training import experiment, ways
+
+torch.set_num_threads(1)
+way = ways(experiment(int(sys.argv[1]), int(sys.argv[2])))[0]["ours"]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+way()
+seconds = []
+while len(seconds) < 5:
+    start = time.perf_counter()
+    way()
+    seconds.append(time.perf_counter() - start)
+grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+print(json.dumps({"seconds": statistics.median(seconds), "mb": grown / 1024}))
+"""
+
+
+class _Flops(TorchDispatchMode):
+    total = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if function.overloadpacket in flop_registry:
+            self.total += flop_registry[function.overloadpacket](*args, **(kwargs or {}), out_val=result)
+        return result
+
+
+def step_flops(settings: Experiment, num_domains: int = 3) -> int:
+    """Of a training step's convolutions and matrix products, without computing it."""
+    n, side, latent = settings.train.batch_size, settings.model.image_size, settings.model.latent_dim
+    state = step.State(settings, num_domains)
+    for module in (state.nets, state.ema, state.discriminator):
+        module.to("meta")
+    some = [torch.empty(n, 3, side, side) for _ in range(3)]
+    label, code = torch.zeros(n, dtype=torch.int64), torch.empty(n, latent)
+    batch = Batch(some[0], label, some[1], some[2], label, code, code, torch.empty(n)).to("meta")
+    idle, flops = {"_optimize": lambda *_: None, "_zero_grad": lambda *_: None}, _Flops()
+    with flops, patch.multiple(step, **idle), patch("torch.autocast", lambda *_, **__: nullcontext()):
+        step.train_step(state, batch, settings.loss, 1.0)
+    return flops.total
+
+
+def training_points() -> pd.DataFrame:
+    lines = []
+    for side, batch_size in STEPS:
+        command = [sys.executable, "-c", _STEP, str(side), str(batch_size)]
+        told = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+        gflop = step_flops(experiment(side, batch_size)) / 1e9
+        lines.append(
+            {"side": side, "batch": batch_size, "gflop": gflop, "megapixels": batch_size * side**2 / 1e6} | told
+        )
+    return pd.DataFrame(lines)
+
+
+@torch.inference_mode()
+def evaluation_points() -> pd.DataFrame:
+    torch.manual_seed(0)
+    nets, found, lines = Networks(EXPERIMENT.model, 3).eval(), images.load(EXPERIMENT.data, 64), []
+    for sources, outputs in ((3, 2), *EVALUATIONS):  # the first twice: it decodes and caches what all need
+        evaluate = EXPERIMENT.evaluate.model_copy(update={"sources": sources, "outputs_per_source": outputs})
+        start = time.perf_counter()
+        Evaluator(evaluate, found, 64).model(nets)
+        seconds = time.perf_counter() - start
+        lines.append({"sources": sources, "outputs": outputs, "images": 6 * sources * outputs, "seconds": seconds})
+    return pd.DataFrame(lines[1:])
+
+
+def fitted(x: pd.Series, y: pd.Series) -> tuple[float, float]:
+    """Fixed part and slope with the least squares of relative errors, neither negative."""
+    from scipy.optimize import nnls
+
+    columns = np.stack([np.ones(len(x)), x], 1) / y.to_numpy()[:, None]
+    fixed, slope = nnls(columns, np.ones(len(x)))[0]
+    return float(fixed), float(slope)
+
+
+def table(points: pd.DataFrame, shown: dict[str, str], x: str, ys: dict[str, str]) -> str:
+    """Markdown of measured points, and what the line through them says."""
+    heads = [*shown.values(), *(f"{label}: {kind}" for label in ys.values() for kind in ("measured", "by the line"))]
+    lines = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
+    lines_of = {y: fitted(points[x], points[y]) for y in ys}
+    for row in points.to_dict("records"):
+        cells = [f"{row[column]:.3g}" for column in shown]
+        for y, (fixed, slope) in lines_of.items():
+            cells += [f"{row[y]:.3g}", f"{fixed + slope * row[x]:.3g}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    said = [f"{label} = {lines_of[y][0]:.3g} + {lines_of[y][1]:.3g} × {shown[x]}" for y, label in ys.items()]
+    return "\n".join([*lines, "", f"The lines: {'; '.join(said)}."])
+
+
+def afhq() -> str:
+    """6 variants × 5 seeds at the paper's settings, for a rate that a GPU sustains."""
+    paper = Experiment(name="paper")
+    flops = step_flops(paper)
+    lines = [
+        f"A step at the paper's settings (256 px, batch {paper.train.batch_size}, 3 domains) asks for "
+        f"{flops / 1e12:.2f} TFLOP, {paper.train.steps:,} steps for {flops * paper.train.steps / 1e18:.2f} EFLOP.",
+        "",
+        "| sustained TFLOP/s | hours a run | hours for 6 variants × 5 seeds |",
+        "| --- | --- | --- |",
+    ]
+    for rate in (5, 10, 20, 50, 100):
+        hours = flops * paper.train.steps / (rate * 1e12) / 3600
+        lines.append(f"| {rate} | {hours:.1f} | {30 * hours:.0f} |")
+    return "\n".join(lines)
+
+
+def plot(training: pd.DataFrame, evaluation: pd.DataFrame) -> Figure:
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    panels = (
+        (training, "gflop", "seconds", "GFLOP of a training step", "seconds"),
+        (training, "megapixels", "mb", "megapixels of a batch", "a step's memory (MB)"),
+        (evaluation, "images", "seconds", "outputs of an evaluation", "seconds"),
+    )
+    for axis, (points, x, y, of, label) in zip(figure.subplots(1, 3), panels, strict=True):
+        fixed, slope = fitted(points[x], points[y])
+        along = np.geomspace(points[x].min(), points[x].max(), 50)
+        axis.plot(along, fixed + slope * along, color="0.6", label="by the line")
+        axis.plot(points[x], points[y], "o", label="measured")
+        axis.set(xscale="log", yscale="log", xlabel=of, ylabel=label)
+        axis.grid(alpha=0.3)
+        axis.legend(frameon=False)
+    return figure
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    out = ROOT / "reports/performance"
+    out.mkdir(exist_ok=True)
+    training = training_points()
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        patch.dict(os.environ, {"SG2BENCH_WEIGHTS": str(cache.folder() / "weights"), "SG2BENCH_CACHE": scratch}),
+    ):
+        evaluation = evaluation_points()
+    for name, points in (("training", training), ("evaluation", evaluation)):
+        points.to_csv(out / f"cost_{name}.csv", index=False, float_format="%.4g")
+    plot(training, evaluation).savefig(out / "cost.png", dpi=110, metadata={"Software": None})
+    sizes = {"side": "px", "batch": "batch"}
+    texts = (
+        table(training, sizes | {"gflop": "GFLOP"}, "gflop", {"seconds": "seconds"}),
+        table(training, sizes | {"megapixels": "megapixels"}, "megapixels", {"mb": "MB"}),
+        table(
+            evaluation,
+            {"sources": "sources a domain", "outputs": "outputs a source", "images": "outputs in all"},
+            "images",
+            {"seconds": "seconds"},
+        ),
+        afhq(),
+    )
+    for mark, text in zip(("time", "memory", "evaluation", "afhq"), texts, strict=True):
+        write_table("performance.md", mark, text, "nox -s bench -- --ratios")
+
+
+if __name__ == "__main__":
+    main()
