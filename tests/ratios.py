@@ -151,7 +151,18 @@ def grid_efficiency() -> list[float]:
 
         def seconds(workers: int) -> float:
             start = time.perf_counter()
-            settings = ["--set", "train.steps=40", "--variant", "full", "--seed", "0", "--device", "cpu"]
+            settings = [
+                "--set",
+                "train.steps=40",
+                "--set",
+                "evaluate.sources=5",
+                "--variant",
+                "full",
+                "--seed",
+                "0",
+                "--device",
+                "cpu",
+            ]
             command = [sys.executable, "-m", "sg2bench", "run", str(ROOT / "experiments/critters.yaml"), *settings]
             runs = [
                 subprocess.Popen([*command, "--runs", next(folders)], stdout=subprocess.DEVNULL) for _ in range(workers)

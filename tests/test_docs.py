@@ -31,6 +31,7 @@ RUN_HERE = {
     "own-data.md",
     "reading-the-report.md",
     "extending.md",
+    "performance.md",
     "protocols.md",
     "leaderboard.md",
 }
@@ -275,6 +276,14 @@ def test_the_workflow_of_gate(in_process, tmp_path):
     process = in_process(*check)
     assert process.returncode == 0, process.stderr
     assert 'failures="0"' in (tmp_path / "gate.xml").read_text()
+
+
+def test_performance(cli, tmp_path):
+    (tmp_path / "experiments").symlink_to(ROOT / "experiments")
+    (command,) = commands("performance.md")
+    process = cli(*command, "--batch", 1, "--execution", "eager", "--memory-format", "contiguous", "--max-seconds", 0.1)
+    assert process.returncode == 0, process.stderr
+    assert "Fastest here: " in process.stdout
 
 
 def test_leaderboard(quick_cli, tmp_path):

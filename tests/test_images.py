@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import csv
 import pickle
+import threading
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from sg2bench.config import Data
@@ -181,3 +183,28 @@ def test_exported_critters_load_as_a_folder_with_their_factors(tmp_path):
     assert row["fur"] == str(made_of.fur)
     with pytest.raises(ValueError, match="exists already"):
         images.export_critters(data, 32, tmp_path / "out")
+
+
+def test_the_next_part_is_loaded_while_one_is_worked_on():
+    begun = [threading.Event() for _ in range(3)]
+
+    def load(part):
+        begun[part].set()
+        return torch.tensor(part)
+
+    for part, loaded in enumerate(images.loaded_ahead(load, range(3))):
+        assert loaded == part
+        assert part == 2 or begun[part + 1].wait(10)
+    assert list(images.loaded_ahead(load, [])) == []
+
+
+def test_what_is_broken_is_told_where_it_would_be_worked_on():
+    def load(part):
+        if part == 1:
+            raise ValueError("broken")
+        return torch.tensor(part)
+
+    batches = images.loaded_ahead(load, range(3))
+    assert next(batches) == 0
+    with pytest.raises(ValueError, match="broken"):
+        next(batches)

@@ -6,11 +6,12 @@ import csv
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from sg2bench.data import critters, emoji
 Split = Literal["train", "val"]
 SPLITS: tuple[Split, Split] = ("train", "val")
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
+Part = TypeVar("Part")
 _CACHE_BYTES = 2**30
 
 
@@ -193,6 +195,18 @@ def read_image(path: Path) -> Image.Image:
             return image.convert("RGB")
     except Exception as error:  # Pillow raises many kinds for files that are not what they seem
         raise ValueError(f"{path}: not a readable image ({error}); mend or remove it") from None
+
+
+def loaded_ahead(load: Callable[[Part], torch.Tensor], parts: Iterable[Part]) -> Iterator[torch.Tensor]:
+    """What `load` makes of each part, in order, the next one in a thread while this one is worked on."""
+    with ThreadPoolExecutor(1) as thread:
+        coming: Future[torch.Tensor] | None = None
+        for part in parts:
+            this, coming = coming, thread.submit(load, part)
+            if this is not None:
+                yield this.result()
+        if coming is not None:
+            yield coming.result()
 
 
 def _draw_critter(seed: int, image_size: int, split: Split, domain: str, name: str) -> Image.Image:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sg2bench import cache
 from sg2bench.config import REFERENCE_LINES, Evaluate, stable_hash
-from sg2bench.data.images import ImageSet, Split
+from sg2bench.data.images import ImageSet, Split, loaded_ahead
 from sg2bench.evaluation import frechet, lpips
 from sg2bench.evaluation.extractors import EXTRACTORS, AlexNet
 from sg2bench.evaluation.guidance import Guidance, Mode, Pair, guide, source_count
@@ -194,9 +194,9 @@ class Evaluator:
     @torch.inference_mode()
     def _features(self, extractor: str, split: Split, domain: str) -> NDArray[np.float32]:
         count, step = self.images.count(split, domain), self.at_once
+        parts = (range(start, min(start + step, count)) for start in range(0, count, step))
         pooled = []
-        for start in range(0, count, step):
-            batch = self.images.batch(split, domain, range(start, min(start + step, count)), self.image_size)
+        for batch in loaded_ahead(lambda part: self.images.batch(split, domain, part, self.image_size), parts):
             pooled.append(self.extractors[extractor](batch.to(self.device)).pooled.cpu().numpy())
         return np.concatenate(pooled)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sg2bench import cache
 from sg2bench.config import Evaluate, Experiment, stable_hash
-from sg2bench.data.images import EXTENSIONS, ImageSet, read_image
+from sg2bench.data.images import EXTENSIONS, ImageSet, loaded_ahead, read_image
 from sg2bench.evaluation.evaluate import Evaluator, Progress, Value, means
 from sg2bench.evaluation.guidance import Mode
 from sg2bench.evaluation.translator import checked
@@ -162,10 +162,11 @@ def score(evaluator: Evaluator, pairs: Sequence[Fakes], mode: Mode, progress: Pr
         outputs = len(next(iter(pair.files.values())))
         step = max(1, evaluator.at_once // outputs)
         sources = list(pair.files.values())
-        batches = (
-            torch.stack([_pixels(path) for files in sources[start : start + step] for path in files])
+        parts = (
+            [path for files in sources[start : start + step] for path in files]
             for start in range(0, len(sources), step)
         )
+        batches = loaded_ahead(lambda paths: torch.stack([_pixels(path) for path in paths]), parts)
         images = (batch.to(evaluator.device) for batch in checked(batches, f"{pair.source} → {pair.target}"))
         values += evaluator.pair(mode, pair.source, pair.target, images, np.arange(len(sources)), outputs)
     return values + means(values)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from sg2bench.data.images import ImageSet
+from sg2bench.data.images import ImageSet, loaded_ahead
 from sg2bench.evaluation.guidance import Guidance
 from sg2bench.models.networks import Networks
 
@@ -62,10 +62,11 @@ def translate(
     """
     sources, outputs, _ = styles.shape
     step = max(1, batch_size // outputs)
-    for start in range(0, sources, step):
-        indices = guidance.sources[start : start + step].tolist()
-        batch = to_float(images.batch("val", source, indices, image_size).to(styles.device))
-        yield nets.decode(nets.encode(batch).repeat_interleave(outputs), styles[start : start + step].flatten(0, 1))
+    parts = (guidance.sources[start : start + step].tolist() for start in range(0, sources, step))
+    batches = loaded_ahead(lambda part: images.batch("val", source, part, image_size), parts)
+    for batch, codes in zip(batches, styles.split(step), strict=True):
+        encoded = nets.encode(to_float(batch.to(styles.device)))
+        yield nets.decode(encoded.repeat_interleave(outputs), codes.flatten(0, 1))
 
 
 def _labels(label: int, count: int, device: torch.device) -> Tensor:
