@@ -64,7 +64,7 @@ def translate(
     step = max(1, batch_size // outputs)
     parts = (guidance.sources[start : start + step].tolist() for start in range(0, sources, step))
     batches = loaded_ahead(lambda part: images.batch("val", source, part, image_size), parts)
-    for batch, codes in zip(batches, styles.split(step), strict=True):
+    for batch, codes in zip(batches, torch.split(styles, step), strict=True):
         encoded = nets.encode(to_float(batch.to(styles.device)))
         yield nets.decode(encoded.repeat_interleave(outputs), codes.flatten(0, 1))
 
