@@ -40,21 +40,21 @@ STEPS = ((32, 2), (32, 8), (32, 32), (64, 2), (64, 8), (128, 2), (128, 4))
 EVALUATIONS = ((3, 2), (3, 10), (6, 5), (12, 2), (12, 10))
 """Sources per domain, outputs per source; three domains."""
 _STEP = """
-import json, resource, statistics, sys, time
+import json, statistics, sys, time
 import torch
+from sg2bench.bench.machine import resident_mib
 from tests.bench.test_training import experiment, ways
 
 torch.set_num_threads(1)
 way = ways(experiment(int(sys.argv[1]), int(sys.argv[2])))[0]["ours"]
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = resident_mib("VmRSS")
 way()
 seconds = []
 while len(seconds) < 5:
     start = time.perf_counter()
     way()
     seconds.append(time.perf_counter() - start)
-grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-print(json.dumps({"seconds": statistics.median(seconds), "mb": grown / 1024}))
+print(json.dumps({"seconds": statistics.median(seconds), "mib": resident_mib("VmHWM") - before}))
 """
 
 
@@ -68,10 +68,10 @@ class _Flops(TorchDispatchMode):
         return result
 
 
-def step_flops(settings: Experiment, num_domains: int = 3) -> int:
-    """Of a training step's convolutions and matrix products, without computing it."""
+def step_flops(settings: Experiment) -> int:
+    """Of a training step's convolutions and matrix products, without computing it; for two domains."""
     n, side, latent = settings.train.batch_size, settings.model.image_size, settings.model.latent_dim
-    state = step.State(settings, num_domains)
+    state = step.State(settings, 2)
     for module in (state.nets, state.ema, state.discriminator):
         module.to("meta")
     some = [torch.empty(n, 3, side, side) for _ in range(3)]
@@ -136,7 +136,7 @@ def afhq() -> str:
     paper = Experiment(name="paper")
     flops = step_flops(paper)
     lines = [
-        f"A step at the paper's settings (256 px, batch {paper.train.batch_size}, 3 domains) asks for "
+        f"A step at the paper's settings (256 px, batch {paper.train.batch_size}, 2 domains) asks for "
         f"{flops / 1e12:.2f} TFLOP, {paper.train.steps:,} steps for {flops * paper.train.steps / 1e18:.2f} EFLOP.",
         "",
         "| sustained TFLOP/s | hours a run | hours for 6 variants × 5 seeds |",
@@ -152,7 +152,7 @@ def plot(training: pd.DataFrame, evaluation: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     panels = (
         (training, "gflop", "seconds", "GFLOP of a training step", "seconds"),
-        (training, "megapixels", "mb", "megapixels of a batch", "a step's memory (MB)"),
+        (training, "megapixels", "mib", "megapixels of a batch", "a step's memory (MiB)"),
         (evaluation, "images", "seconds", "outputs of an evaluation", "seconds"),
     )
     for axis, (points, x, y, of, label) in zip(figure.subplots(1, 3), panels, strict=True):
@@ -182,7 +182,7 @@ def main() -> None:
     sizes = {"side": "px", "batch": "batch"}
     texts = (
         table(training, sizes | {"gflop": "GFLOP"}, "gflop", {"seconds": "seconds"}),
-        table(training, sizes | {"megapixels": "megapixels"}, "megapixels", {"mb": "MB"}),
+        table(training, sizes | {"megapixels": "megapixels"}, "megapixels", {"mib": "MiB"}),
         table(
             evaluation,
             {"sources": "sources a domain", "outputs": "outputs a source", "images": "outputs in all"},

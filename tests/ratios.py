@@ -38,37 +38,37 @@ COMMAND = "nox -s bench -- --ratios"
 _MEMORY = """
 import sys
 import torch
+from sg2bench.bench.machine import resident_mib
 from tests.bench.test_training import experiment, ways
 
 torch.set_num_threads(1)
 step = ways(experiment(int(sys.argv[2])))[0][sys.argv[1]]
-status = lambda: dict(line.split(":") for line in open("/proc/self/status"))
-before = int(status()["VmRSS"].split()[0])
+before = resident_mib("VmRSS")
 step()
 step()
-print(int(status()["VmHWM"].split()[0]) - before)
+print(resident_mib("VmHWM") - before)
 """
 
 _DOMAINS = """
 import json
-import resource
 import statistics
 import sys
 import time
 import torch
+from sg2bench.bench.machine import resident_mib
 from tests.bench.test_training import domains_step
 
 torch.set_num_threads(1)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = resident_mib("VmRSS")
 step = domains_step(sys.argv[1], int(sys.argv[2]), 256)
 step()
 seconds = []
-for _ in range(5):
+for _ in range(9):
     start = time.perf_counter()
     step()
     seconds.append(time.perf_counter() - start)
-grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-print(json.dumps({"ms": 1e3 * statistics.median(seconds), "mb": grown / 1024}))
+grown = resident_mib("VmHWM") - before
+print(json.dumps({"ms": 1e3 * statistics.median(seconds), "mib": grown}))
 """
 
 
@@ -95,9 +95,9 @@ def train_step(image_size: int) -> list[float]:
 def train_memory(image_size: int) -> list[float]:
     """Growth of the process by two steps of ours over that by two of the naive way."""
 
-    def grown(way: str) -> int:
+    def grown(way: str) -> float:
         command = [sys.executable, "-c", _MEMORY, way, str(image_size)]
-        return int(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+        return float(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
 
     return [grown("ours") / grown("naive") for _ in range(REPEATS)]
 
@@ -120,7 +120,7 @@ def many_domains() -> list[float]:
 
 
 def domains_curve() -> pd.DataFrame:
-    """Milliseconds of a step (median) and growth of its process in MB, by way and number of domains."""
+    """Milliseconds of a step (median) and growth of its process in MiB, by way and number of domains."""
     lines = []
     for way, number in itertools.product(("naive", "exact", "sparse"), (2, 8, 40, 200, 1000)):
         command = [sys.executable, "-c", _DOMAINS, way, str(number)]
@@ -133,7 +133,7 @@ def domains_curve() -> pd.DataFrame:
 def domains_plot(table: pd.DataFrame, path: Path) -> None:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     for axis, column, label in zip(
-        figure.subplots(1, 2), ("ms", "mb"), ("a training step (ms)", "memory of networks and step (MB)"), strict=True
+        figure.subplots(1, 2), ("ms", "mib"), ("a training step (ms)", "memory of networks and step (MiB)"), strict=True
     ):
         for way, lines in table.groupby("way", sort=False):
             axis.plot(lines["domains"], lines[column], marker="o", label=way)

@@ -50,19 +50,7 @@ def test_bench(cli, quick_cli, tmp_path):
     assert json.loads((out / "bench.json").read_text())["benchmarks"]
     assert (out / "roofline.png").stat().st_size > 10_000
 
-    process = cli(
-        "bench",
-        SMOKE,
-        *ways,
-        "--max-seconds",
-        0.1,
-        "--memory-format",
-        "contiguous",
-        "--compare",
-        out / "bench.json",
-        "--out",
-        "again",
-    )
+    process = cli("bench", SMOKE, *ways, "--max-seconds", 0.1, "--compare", out / "bench.json", "--out", "again")
     assert "(NOW)" in process.stdout
     assert quick_cli("check", "again/bench.csv", "--baseline", out / "bench.csv", "--bench", 0.99).returncode == 0
     before = (out / "bench.csv").read_bytes()

@@ -103,12 +103,13 @@ def peak_mib(device: str, computation: Callable[[], object]) -> float:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forgets the highest so far
     except (OSError, AttributeError):
         return float("nan")
-    resident = _resident("VmRSS")
+    resident = resident_mib("VmRSS")
     computation()
-    return _resident("VmHWM") - resident
+    return resident_mib("VmHWM") - resident
 
 
-def _resident(name: str) -> float:
+def resident_mib(name: str) -> float:
+    """MiB of this process in memory: now (`VmRSS`), or at most so far (`VmHWM`). Linux only."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines())
     return int(status[name].split()[0]) / 1024
 

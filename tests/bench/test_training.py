@@ -67,10 +67,15 @@ def domains_step(way, num_domains, mapping_width):
     return step
 
 
-@pytest.mark.parametrize("way", ["ours", "naive"])
+@pytest.mark.parametrize("way", ["ours", pytest.param("compiled", marks=pytest.mark.slow), "naive"])
+@pytest.mark.filterwarnings("ignore")  # those of torch.compile about its own insides
 @pytest.mark.parametrize("image_size", [32, 64])
 @pytest.mark.benchmark(group="training step, batch 8, widths 16 to 64")
 def test_step(benchmark, way, image_size):
-    assert_alike(experiment(image_size))
-    steps, _ = ways(experiment(image_size))
-    benchmark.pedantic(steps[way], rounds=5, warmup_rounds=1)
+    settings = experiment(image_size)
+    assert_alike(settings)
+    if way == "compiled":
+        compiled = settings.train.model_copy(update={"compile": True})
+        settings = settings.model_copy(update={"train": compiled})
+    steps, _ = ways(settings)
+    benchmark.pedantic(steps["naive" if way == "naive" else "ours"], rounds=10, warmup_rounds=2)
