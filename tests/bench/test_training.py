@@ -21,14 +21,17 @@ def experiment(image_size, batch_size=8):
     )
 
 
-def ways(settings):
-    """A step of ours and of the naive way, each on its own networks, which begin alike, and the two states."""
+def ways(settings, compiled=False):
+    """A step of ours, `compiled` or not, and of the naive way, each on its own networks, which begin alike, and the
+    two states.
+    """
     found, size = images.load(settings.data, settings.model.image_size), settings.train.batch_size
     batches = Batches(found, 0, size, settings.model.image_size, settings.model.latent_dim, 0.5)
+    ours = settings.model_copy(update={"train": settings.train.model_copy(update={"compile": compiled})})
     states = []
-    for make in (State, naive.training_state):
+    for make, chosen in ((State, ours), (naive.training_state, settings)):
         torch.manual_seed(0)
-        states.append(make(settings, len(found.domains)))
+        states.append(make(chosen, len(found.domains)))
     batch, decay = batches[0], settings.train.ema_decay
     return {
         "ours": lambda: train_step(states[0], batch, settings.loss, 1.0),
@@ -72,10 +75,6 @@ def domains_step(way, num_domains, mapping_width):
 @pytest.mark.parametrize("image_size", [32, 64])
 @pytest.mark.benchmark(group="training step, batch 8, widths 16 to 64")
 def test_step(benchmark, way, image_size):
-    settings = experiment(image_size)
-    assert_alike(settings)
-    if way == "compiled":
-        compiled = settings.train.model_copy(update={"compile": True})
-        settings = settings.model_copy(update={"train": compiled})
-    steps, _ = ways(settings)
+    assert_alike(experiment(image_size))
+    steps, _ = ways(experiment(image_size), compiled=way == "compiled")
     benchmark.pedantic(steps["naive" if way == "naive" else "ours"], rounds=10, warmup_rounds=2)
