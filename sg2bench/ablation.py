@@ -20,7 +20,7 @@ from sg2bench.evaluation.protocol import Protocol
 from sg2bench.launch import Run
 from sg2bench.models import checkpoints
 from sg2bench.models.networks import Networks
-from sg2bench.report.report import CURVES, EXPERIMENT, GRIDS, MADE_BY, RESULTS
+from sg2bench.report.folder import CURVES, EXPERIMENT, GRIDS, MADE_BY, RESULTS
 from sg2bench.training.loop import LOG, train
 
 ROWS, SAMPLES = "rows.csv", "samples"

@@ -27,6 +27,7 @@ from matplotlib.figure import Figure
 
 from sg2bench import cache, results
 from sg2bench.bench.machine import ceiling, clock_mhz
+from sg2bench.training.loop import LOG
 from tests import cost
 from tests.bench.test_metrics import evaluation_ways, frechet_ways, lpips_ways
 from tests.bench.test_training import assert_alike, domains_step, experiment, ways
@@ -63,7 +64,7 @@ before = resident_mib("VmRSS")
 step = domains_step(sys.argv[1], int(sys.argv[2]), 256)
 step()
 seconds = []
-for _ in range(7):
+for _ in range(5):
     start = time.perf_counter()
     step()
     seconds.append(time.perf_counter() - start)
@@ -107,11 +108,11 @@ def metric(ways: dict[str, Callable[[], object]]) -> list[float]:
     return in_turn(ways["naive"], ways["ours"])
 
 
-def evaluation() -> list[float]:
+def evaluation(image_size: int) -> list[float]:
     with tempfile.TemporaryDirectory() as scratch, pytest.MonkeyPatch.context() as patch:
         for name, folder in (("CACHE", cache.folder()), ("WEIGHTS", cache.folder() / "weights")):
             patch.setenv(f"SG2BENCH_{name}", str(folder))  # both are given back at the end
-        return metric(evaluation_ways(Path(scratch)))
+        return metric(evaluation_ways(Path(scratch), image_size))
 
 
 def many_domains() -> list[float]:
@@ -137,41 +138,51 @@ def domains_plot(table: pd.DataFrame, path: Path) -> None:
     ):
         for way, lines in table.groupby("way", sort=False):
             axis.plot(lines["domains"], lines[column], marker="o", label=way)
-        axis.set(xscale="log", yscale="log", xlabel="domains", ylabel=label)
+        axis.set(xlabel="domains", ylabel=label)
+        cost.log_axes(axis)
         axis.grid(alpha=0.3)
         axis.legend(frameon=False)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
+def run_process(runs: Path, steps: int) -> subprocess.Popen[bytes]:
+    """A short run of critters, in a process of its own."""
+    settings = ["--set", f"train.steps={steps}", "--set", "train.log_every=1", "--set", "evaluate.sources=4"]
+    which = ["--variant", "full", "--seed", "0", "--device", "cpu", "--runs", str(runs)]
+    command = [sys.executable, "-m", "sg2bench", "run", "experiments/critters.yaml", *which, *settings]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+
+
 def grid_efficiency() -> list[float]:
-    """Runs of 40 steps and their evaluation, each a process, from its start: one alone, and one on each core."""
+    """Runs of 20 steps and their evaluation, each a process, from its start: one alone, and one on each core."""
     cores = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as scratch:
-        folders = (f"{scratch}/{number}" for number in itertools.count())
+        folders = (Path(scratch, str(number)) for number in itertools.count())
 
         def seconds(workers: int) -> float:
             start = time.perf_counter()
-            settings = [
-                "--set",
-                "train.steps=40",
-                "--set",
-                "evaluate.sources=5",
-                "--variant",
-                "full",
-                "--seed",
-                "0",
-                "--device",
-                "cpu",
-            ]
-            command = [sys.executable, "-m", "sg2bench", "run", str(ROOT / "experiments/critters.yaml"), *settings]
-            runs = [
-                subprocess.Popen([*command, "--runs", next(folders)], stdout=subprocess.DEVNULL) for _ in range(workers)
-            ]
+            runs = [run_process(next(folders), 20) for _ in range(workers)]
             assert all(run.wait() == 0 for run in runs)
             return time.perf_counter() - start
 
         seconds(1)
         return [seconds(1) / seconds(cores) for _ in range(REPEATS)]
+
+
+def seconds_to_first_step() -> list[float]:
+    """From a run's start to the first line of its training log."""
+    taken = []
+    for _ in range(REPEATS):
+        with tempfile.TemporaryDirectory() as scratch:
+            log, start = Path(scratch, "critters/full/seed-0", LOG), time.perf_counter()
+            process = run_process(Path(scratch), 2)
+            while not (log.is_file() and len(log.read_text().splitlines()) > 1):
+                assert process.poll() is None
+                time.sleep(0.02)
+            taken.append(round(time.perf_counter() - start, 2))
+            process.kill()
+            process.wait()
+    return sorted(taken)
 
 
 MEASURED: dict[str, Callable[[], list[float]]] = {
@@ -181,7 +192,8 @@ MEASURED: dict[str, Callable[[], list[float]]] = {
     "train_memory_cpu": lambda: train_memory(64),
     "lpips": lambda: metric(lpips_ways()),
     "frechet": lambda: metric(frechet_ways(1000)),
-    "evaluation_cpu": evaluation,
+    "evaluation_cpu": lambda: evaluation(64),
+    "evaluation_cpu_32px": lambda: evaluation(32),
     "many_domains_k200_over_k2": many_domains,
     "grid_efficiency": grid_efficiency,
 }
@@ -237,6 +249,7 @@ def machine() -> dict[str, object]:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "sg2bench_commit": results.git_commit(),
         **{f"ceiling_{name}": value for name, value in ceiling("cpu", "float32")._asdict().items()},
+        "seconds_to_first_step": seconds_to_first_step(),
     }
 
 

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import gmean
 
 from sg2bench import results
 from sg2bench.check import gate, output
@@ -58,7 +59,7 @@ def test_worse_beyond_doubt_is_a_regression_better_is_not(files):
     less = np.array([-0.04, -0.05, -0.06, -0.05, -0.05])  # diversity of 0.25; the margin is 0.0125
     compared = gate.compare(*files(edit=only("lpips", less)), gate.margins([]))
     assert verdicts(compared)["lpips"] == "regression"
-    assert compared.set_index("metric").loc["lpips", "worse_by"].iloc[0] == pytest.approx(0.2)
+    assert compared.set_index("metric").loc["lpips", "worse_by"].iloc[0] == pytest.approx(1 - gmean(0.25 + less) / 0.25)
     assert gate.verdict(gate.compare(*files(edit=only("lpips", -less)), gate.margins([]))) == "pass"
 
 
@@ -81,15 +82,29 @@ def test_what_the_spread_over_seeds_leaves_open_is_inconclusive_and_says_how_man
 
 def test_margins_are_shares_and_so_is_what_is_tested():
     new, old = pd.Series([2.0, 8.0]), pd.Series([1.0, 4.0])
-    now, then, room = gate.tested(new, old, 0.25, sign=1)
+    now, then, room = gate.tested("fd_alexnet", new, old, 0.25)
     assert (now - then).to_list() == pytest.approx([np.log(2)] * 2)  # twice as bad, whatever the seed
     assert room == pytest.approx(np.log(1.25))
-    now, then, room = gate.tested(new, old, 0.25, sign=-1)
+    now, then, room = gate.tested("lpips", new, old, 0.25)
     assert (now - then).to_list() == pytest.approx([-np.log(2)] * 2)
     assert room == pytest.approx(np.log(1 / 0.75))
-    assert gate.tested(new, old, 1.0, sign=-1)[2] == np.inf  # all may be lost
-    now, then, room = gate.tested(new, old - 1.0, 0.1, sign=1)  # a kernel distance may be zero, or less
+    assert gate.tested("lpips", new, old, 1.0)[2] == np.inf  # all may be lost
+    now, then, room = gate.tested("fd_alexnet", new, old - 1.0, 0.1)  # zero has no logarithm
     assert ((now - then).to_list(), room) == ([2.0, 5.0], pytest.approx(0.15))
+    now, then, room = gate.tested("kd_alexnet", new, old, 0.1)  # such distances may be negative, by chance
+    assert ((now - then).to_list(), room) == ([1.0, 4.0], pytest.approx(0.25))
+
+
+def test_what_is_shown_is_what_is_tested(files):
+    compared = gate.compare(*files(edit=only("fd_alexnet", [9.0, -1.0, 7.0, 1.0, 8.0])), gate.margins([]))
+    line = compared[compared["metric"] == "fd_alexnet"].iloc[0]
+    new, old = (results.read(path) for path in files(edit=only("fd_alexnet", [9.0, -1.0, 7.0, 1.0, 8.0])))
+    chosen = [
+        table[(table[gate.KEYS] == line[gate.KEYS]).all(axis=1) & (table["source"] == "*")]["value"]
+        for table in (new, old)
+    ]
+    now, then, _ = gate.tested("fd_alexnet", *chosen, 0.1)
+    assert line["worse_by"] == pytest.approx(np.expm1(now.mean() - then.mean()))
 
 
 def test_a_change_about_as_large_as_the_margin_is_not_promised_a_verdict(files):
@@ -102,7 +117,9 @@ def test_seeds_without_a_partner_are_not_left_out(files):
     new, old = files((0.0, 0.0, 40.0, 40.0), lambda rows: rows.assign(seed=rows["seed"] + 1), (0.0, 0.1, 0.2))
     compared = gate.compare(new, old, gate.margins([])).set_index("metric")
     assert not compared["paired"].any()
-    assert compared.loc["fd_alexnet", "worse_by"].iloc[0] == pytest.approx((70 - 50.1) / 50.1)
+    assert compared.loc["fd_alexnet", "worse_by"].iloc[0] == pytest.approx(
+        gmean([50, 50, 90, 90]) / gmean([50, 50.1, 50.2]) - 1
+    )
 
 
 def test_one_seed_is_inconclusive_even_if_equal(files):
@@ -197,6 +214,7 @@ def benches(tmp_path):
     def write(rates, device="cpu (X)"):
         for name, rate in (("old.csv", (100.0, 200.0)), ("new.csv", rates)):
             rows = {"device": "cpu (X)" if name == "old.csv" else device, "threads": 2, "image_size": 32}
+            rows |= {"parameters": 9, "precision": "float32", "memory_format": "contiguous", "execution": "eager"}
             batches = pd.DataFrame({"batch_size": [1, 2][: len(rate)], "images_per_second": rate})
             batches.assign(**rows).to_csv(tmp_path / name, index=False)
         return tmp_path / "new.csv", tmp_path / "old.csv"
@@ -215,6 +233,10 @@ def test_throughput_by_ratio_on_the_same_device(benches):
     for rate in (float("nan"), 0.0, "fast"):
         with pytest.raises(ValueError, match=r"new.csv: line 3: images_per_second is not a positive number"):
             gate.compare_throughput(*benches((91.0, rate)), 0.1)
+    new, old = benches((91.0, 250.0))
+    pd.read_csv(old).drop(columns="execution").to_csv(old, index=False)
+    with pytest.raises(ValueError, match="old.csv: column execution is missing; give a bench.csv of this version"):
+        gate.compare_throughput(new, old, 0.1)
     with pytest.raises(ValueError, match="--bench nan: expected a share"):
         gate.compare_throughput(*benches((91.0, 250.0)), float("nan"))
 
@@ -236,7 +258,7 @@ def test_for_a_ci(files):
     )
     told = json.loads(output.as_json(compared))
     assert told["verdict"] == "regression"
-    assert told["lines"][0]["value"] == pytest.approx(60)
+    assert told["lines"][0]["value"] == pytest.approx(gmean([59, 60, 61, 60.5, 59.5]))
 
 
 def test_update_baseline_keeps_its_history(files, tmp_path):

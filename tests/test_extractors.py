@@ -69,6 +69,7 @@ def test_alexnet_is_torchvision_s():
     trunk, _ = weights.alexnet_lpips()
     theirs = torchvision.models.alexnet(weights=None).features
     theirs.load_state_dict({key.removeprefix("features."): value for key, value in trunk.items()}, strict=True)
+    theirs.to(memory_format=torch.channels_last)  # as ours, or sums have another order
     x = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
     ours = AlexNet(64)(x)
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])

@@ -19,14 +19,14 @@ def test_every_way_is_timed_the_plain_one_first():
 def test_what_is_recommended():
     lines = [("eager", 1, 100.0, 10.0), ("eager", 8, 400.0, 20.0), ("compile", 8, 1000.0, 8.0)]
     table = pd.DataFrame(lines, columns=["execution", "batch_size", "images_per_second", "ms_per_batch"]).assign(
-        device="cpu (X)", precision="float32", memory_format="contiguous", ms_p99=9.0
+        device="cpu (X)", precision="float32", memory_format="contiguous", ms_p90=9.0, rounds=50
     )
     fastest, least = throughput.recommendation(table)
     assert fastest == (
         "Fastest here: cpu (X), batch 8, float32, contiguous, compile: 1000 images/s, 10.0× over the default "
-        "(cpu (X), batch 1, float32, contiguous, eager)."
+        "(cpu (X), batch 1, float32, contiguous, eager), 2.5× over it at that batch."
     )
-    assert least == "Least latency: cpu (X), batch 8, float32, contiguous, compile: 8 ms (99 % within 9 ms)."
+    assert least == "Least latency: cpu (X), batch 8, float32, contiguous, compile: 8 ms (90 % of 50 within 9 ms)."
 
 
 def test_bench(cli, quick_cli, tmp_path):
@@ -54,8 +54,22 @@ def test_bench(cli, quick_cli, tmp_path):
     assert "(NOW)" in process.stdout
     assert quick_cli("check", "again/bench.csv", "--baseline", out / "bench.csv", "--bench", 0.99).returncode == 0
     before = (out / "bench.csv").read_bytes()
-    assert_refused(cli("bench", SMOKE, *ways, "--minutes", 0), "--minutes 0: too short for a single line")
+    assert_refused(cli("bench", SMOKE, *ways, "--minutes", 0), "--minutes 0: too short for a line")
     assert (out / "bench.csv").read_bytes() == before
+
+
+def test_a_line_that_fails_leaves_the_others(cli, tmp_path):
+    plain = ("--execution", "eager", "--memory-format", "contiguous", "--device", "cpu", "--max-seconds", 0.1)
+    assert cli("bench", SMOKE, *plain, "--batch", 1).returncode == 0
+    earlier, too_large = tmp_path / "reports/bench/bench.json", 10**12
+    process = cli("bench", SMOKE, *plain, "--batch", 2, "--batch", too_large, "--compare", earlier, "--out", "again")
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "warning: 1 of 2 lines failed: see above" in process.stderr
+    assert "bench.json: has none of these lines" in process.stderr.replace("\n", "")
+    assert pd.read_csv(tmp_path / "again/bench.csv")["batch_size"].tolist() == [2]
+    before = earlier.read_bytes()
+    assert_refused(cli("bench", SMOKE, *plain, "--batch", too_large), "all lines failed: see above")
+    assert earlier.read_bytes() == before
 
 
 @pytest.mark.parametrize(

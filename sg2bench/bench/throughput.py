@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,15 +59,18 @@ def ways(
 
 
 class _Parameters:
-    """A pytest plugin that hands the benchmark its model and ways."""
+    """A pytest plugin that hands the benchmark its model and ways, and counts those that fail."""
 
     def __init__(self, model: Model, to_time: Sequence[Way], deadline: float) -> None:
-        self.model, self.ways, self.deadline = model, to_time, deadline
+        self.model, self.ways, self.deadline, self.failed = model, to_time, deadline, 0
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("model", [self.model], ids=[f"{self.model.image_size}px"])
         metafunc.parametrize("way", self.ways, ids=["-".join(map(str, way)) for way in self.ways])
         metafunc.parametrize("deadline", [self.deadline], ids=[""])
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.failed += report.failed
 
 
 def bench(
@@ -75,11 +79,11 @@ def bench(
     """Time one forward pass of a freshly initialised generator (source and style given), each way.
 
     Each for about `max_seconds`, at least 5 rounds after a warm-up; what has not begun when `minutes` are over is left
-    out. Writes `bench.csv`, pytest-benchmark's `bench.json` and `roofline.png` into `out`, and prints how it compares
-    with an `earlier` bench.json. Raises ValueError if a timing failed or `earlier` is not there.
+    out, and so is, with a warning, what fails (a compiler may be missing, memory too small). Writes `bench.csv`,
+    pytest-benchmark's `bench.json` and `roofline.png` into `out`, and prints how it compares with an `earlier`
+    bench.json. Raises ValueError if nothing was timed, or `earlier` cannot be read.
     """
-    if earlier is not None and not earlier.is_file():
-        raise ValueError(f"--compare {earlier}: no such file; give the bench.json of an earlier time")
+    known = _names(earlier) if earlier else set()
     out.mkdir(parents=True, exist_ok=True)
     temporary = out / "bench.json.part"
     arguments = [
@@ -98,22 +102,36 @@ def bench(
         "--benchmark-sort=name",
         *([f"--benchmark-compare={earlier.resolve()}"] if earlier else []),
     ]
-    deadline = time.monotonic() + 60 * minutes
+    parameters = _Parameters(model, to_time, time.monotonic() + 60 * minutes)
     try:
-        if pytest.main(arguments, plugins=[_Parameters(model, to_time, deadline)]) != 0:
-            raise ValueError("the benchmark failed: its output is above")
-        report = json.loads(temporary.read_text())
+        pytest.main(arguments, plugins=[parameters])
+        timings = json.loads(temporary.read_text())["benchmarks"] if temporary.is_file() else []
+        if not timings:
+            why = "all lines failed: see above" if parameters.failed else f"--minutes {minutes:g}: too short for a line"
+            raise ValueError(why)
         temporary.replace(out / "bench.json")
     finally:
         temporary.unlink(missing_ok=True)
-    if not report["benchmarks"]:
-        raise ValueError(f"--minutes {minutes:g}: too short for a single line")
-    table = pd.DataFrame([_row(timing) for timing in report["benchmarks"]])
+    if parameters.failed:
+        warnings.warn(f"{parameters.failed} of {len(to_time)} lines failed: see above", stacklevel=2)
+    if earlier and known.isdisjoint(timing["name"] for timing in timings):
+        warnings.warn(f"--compare {earlier}: has none of these lines", stacklevel=2)
+    table = pd.DataFrame([_row(timing) for timing in timings])
     with cache.atomic_file(out / "bench.csv") as file:
         table.to_csv(file, index=False, float_format="%.6g")
     with cache.atomic_file(out / "roofline.png") as file:
         roofline(table).savefig(file, dpi=110, format="png", metadata={"Software": None})
     return table
+
+
+def _names(report: Path) -> set[str]:
+    """Of the lines in a bench.json."""
+    try:
+        return {timing["name"] for timing in json.loads(report.read_text(encoding="utf-8"))["benchmarks"]}
+    except OSError:
+        raise ValueError(f"--compare {report}: no such file; give the bench.json of an earlier time") from None
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"--compare {report}: not a bench.json") from None
 
 
 def _row(timing: dict[str, Any]) -> dict[str, object]:
@@ -133,7 +151,7 @@ def _row(timing: dict[str, Any]) -> dict[str, object]:
         "images_per_second": batch_size / median,
         "ms_per_batch": median * 1e3,
         "ms_iqr": (high - low) * 1e3,
-        **{f"ms_p{percent}": np.percentile(seconds, percent) * 1e3 for percent in (90, 99)},
+        **{f"ms_p{percent}": np.percentile(seconds, percent, method="higher") * 1e3 for percent in (90, 99)},
         "rounds": len(seconds),
         "outliers": timing["stats"]["outliers"],
         "peak_mib": extra["peak_mib"],
@@ -153,11 +171,14 @@ def recommendation(table: pd.DataFrame) -> list[str]:
     """What to choose, a sentence each: for throughput and for latency."""
     best = table.iloc[table["images_per_second"].argmax()]
     quick = table.iloc[table["ms_per_batch"].argmin()]
-    default = table.iloc[0]
+    lines = table[table["device"] == best["device"]]
+    default, alike = lines.iloc[0], lines[lines["batch_size"] == best["batch_size"]].iloc[0]
+    gains = (best["images_per_second"] / plain["images_per_second"] for plain in (default, alike))
     return [
-        f"Fastest here: {_named(best)}: {best['images_per_second']:.4g} images/s, "
-        f"{best['images_per_second'] / default['images_per_second']:.1f}× over the default ({_named(default)}).",
-        f"Least latency: {_named(quick)}: {quick['ms_per_batch']:.3g} ms (99 % within {quick['ms_p99']:.3g} ms).",
+        f"Fastest here: {_named(best)}: {best['images_per_second']:.4g} images/s, {next(gains):.1f}× over the default "
+        f"({_named(default)}), {next(gains):.1f}× over it at that batch.",
+        f"Least latency: {_named(quick)}: {quick['ms_per_batch']:.3g} ms (90 % of {quick['rounds']} within "
+        f"{quick['ms_p90']:.3g} ms).",
     ]
 
 

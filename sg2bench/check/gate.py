@@ -21,6 +21,10 @@ _MARGIN = 0.10
 PASS, REGRESSION, INCONCLUSIVE = "pass", "regression", "inconclusive"
 Values: TypeAlias = "pd.Series[float]"
 KEYS = ["variant", "mode", "metric", "target"]
+_BENCH_KEYS = (
+    *("device", "threads", "image_size", "parameters"),
+    *("precision", "memory_format", "execution", "batch_size"),
+)
 
 
 def margins(given: Sequence[str], declared: Mapping[str, float] | None = None) -> dict[str, float]:
@@ -47,8 +51,9 @@ def compare(results_file: Path, baseline_file: Path, shares: dict[str, float]) -
     `pass`: that the metric got worse by its margin or more is ruled out (one-sided, 5 %; a non-inferiority test).
     `regression`: not so, and it is significantly worse (one-sided, 1 % for all lines together, Holm 1979).
     `inconclusive`: neither; `seeds_needed` says how many seeds would rule the margin out, by what was found so far.
-    Seeds are paired where both sides have the same; `tested` says on what scale. Raises ValueError where the two
-    cannot be compared: another protocol, data or counts, or missing rows.
+    Seeds are paired where both sides have the same; `tested` says on what scale, on which `baseline` and `value` are
+    means, too (geometric ones, by logarithms). Raises ValueError where the two cannot be compared: another protocol,
+    data or counts, or missing rows.
     """
     new, old = _comparable(results_file, baseline_file)
     of_new, of_old = (dict(list(table.groupby(KEYS, sort=False))) for table in (new, old))
@@ -56,14 +61,16 @@ def compare(results_file: Path, baseline_file: Path, shares: dict[str, float]) -
     for key, old_rows in of_old.items():
         metric = old_rows["metric"].iloc[0]
         now, then = (rows.set_index("seed")["value"] for rows in (of_new[key], old_rows))
-        worse, before, share = _sign(metric) * (now.mean() - then.mean()), abs(then.mean()), shares.get(metric, _MARGIN)
-        *sides, room = tested(now, then, share, _sign(metric))
+        share = shares.get(metric, _MARGIN)
+        *sides, room = tested(metric, now, then, share)
+        value, baseline = (_center(values, _by_logarithms(metric, now, then)) for values in (now, then))
+        worse, before = _sign(metric) * (value - baseline), abs(baseline)
         found = difference(*sides)
         differences.append(found)
         rooms.append(room)
         lines.append(
             old_rows[KEYS].iloc[0].to_dict()
-            | {"baseline": then.mean(), "value": now.mean()}
+            | {"baseline": baseline, "value": value}
             | {"worse_by": worse / before if before else worse, "margin": share * before}
             | {"seeds": found.seeds, "paired": found.paired, "p_pass": found.p_at_least(room)}
         )
@@ -76,16 +83,26 @@ def compare(results_file: Path, baseline_file: Path, shares: dict[str, float]) -
     return table
 
 
-def tested(now: Values, then: Values, share: float, sign: int) -> tuple[Values, Values, float]:
+def tested(metric: str, now: Values, then: Values, share: float) -> tuple[Values, Values, float]:
     """Both sides on the scale they are tested on, where more is worse, and the margin there.
 
-    Logarithms where all values are positive, as a margin is a share and so is the spread over seeds; else the values.
-    `sign`: 1 where a lower value is better, else -1.
+    Logarithms, as a margin is a share and so is the spread over seeds; the values themselves of a metric that may be
+    negative (kernel distances, extrapolated ones), and where one is zero.
     """
-    if min(now.min(), then.min()) <= 0:
+    sign = _sign(metric)
+    if not _by_logarithms(metric, now, then):
         return sign * now, sign * then, share * abs(then.mean())
     worst = 1 + sign * share
     return sign * now.map(np.log), sign * then.map(np.log), sign * np.log(worst) if worst > 0 else np.inf
+
+
+def _by_logarithms(metric: str, now: Values, then: Values) -> bool:
+    signed = metric.startswith(("kd_", "kid")) or metric.endswith("_inf")
+    return not signed and min(now.min(), then.min()) > 0
+
+
+def _center(values: Values, by_logarithms: bool) -> float:
+    return float(np.exp(np.log(values).mean()) if by_logarithms else values.mean())
 
 
 def judge(p_pass: NDArray[np.float64], p_fail: NDArray[np.float64]) -> NDArray[np.str_]:
@@ -112,7 +129,7 @@ def compare_exactly(results_file: Path, baseline_file: Path, tolerance: float) -
 
 
 def compare_throughput(bench_file: Path, baseline_file: Path, slower: float) -> pd.DataFrame:
-    """Images per second by device, threads, image size and batch: a `regression` where they fell by more than a share.
+    """Images per second of each way to run the generator: a `regression` where they fell by more than a share.
 
     Raises ValueError if the two were measured on different devices, if a line of the baseline is missing, or if a rate
     is no positive number.
@@ -123,20 +140,7 @@ def compare_throughput(bench_file: Path, baseline_file: Path, slower: float) -> 
     if ours != theirs:
         where = f"{_listed(ours)} in {bench_file}, {_listed(theirs)} in {baseline_file}"
         raise ValueError(f"device differs, and such times cannot be compared: {where}")
-    keys = [
-        column
-        for column in (
-            "device",
-            "threads",
-            "image_size",
-            "batch_size",
-            "parameters",
-            "precision",
-            "memory_format",
-            "execution",
-        )
-        if column in old and column in new
-    ]
+    keys = list(_BENCH_KEYS)
     table = old.set_index(keys)[["images_per_second"]].rename(columns={"images_per_second": "baseline"})
     table = table.join(new.set_index(keys)["images_per_second"])
     if (missing := table["images_per_second"].isna()).any():
@@ -216,8 +220,8 @@ def _bench_rows(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: not a bench.csv: {error}") from None
-    if missing := {"device", "batch_size", "images_per_second"} - set(table.columns):
-        raise ValueError(f"{path}: column {', '.join(sorted(missing))} is missing; give a bench.csv")
+    if missing := {*_BENCH_KEYS, "images_per_second"} - set(table.columns):
+        raise ValueError(f"{path}: column {', '.join(sorted(missing))} is missing; give a bench.csv of this version")
     rate = pd.to_numeric(table["images_per_second"], errors="coerce")
     if (bad := ~((rate > 0) & np.isfinite(rate))).any():
         raise ValueError(f"{path}: line {table.index[bad][0] + 2}: images_per_second is not a positive number")

@@ -16,7 +16,8 @@ _SHOWN = {
     "batch_size": "batch",
     "images_per_second": "images/s",
     "ms_per_batch": "ms",
-    "ms_p99": "99 % ms",
+    "ms_p90": "90 % ms",
+    "rounds": "rounds",
     "peak_mib": "MiB",
 }
 

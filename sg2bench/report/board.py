@@ -12,9 +12,9 @@ import pandas as pd
 from sg2bench import cache, results
 from sg2bench.config import METRICS, REFERENCE_LINES
 from sg2bench.report import html
+from sg2bench.report.folder import EXPERIMENT, MADE_BY
 from sg2bench.report.leaderboard import number
 from sg2bench.report.plots import LINE_NAMES
-from sg2bench.report.report import EXPERIMENT, MADE_BY
 from sg2bench.results import OF_A_MODEL, ROW_KEY, better
 from sg2bench.statistics import mean_interval, ranks
 

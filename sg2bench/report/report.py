@@ -12,12 +12,8 @@ import yaml
 from sg2bench import cache, results
 from sg2bench.config import REFERENCE_LINES
 from sg2bench.report import figures, leaderboard, page
+from sg2bench.report.folder import CURVES, EXPERIMENT, GRIDS, MADE_BY, RESULTS, SUMMARY
 from sg2bench.results import summarize
-
-RESULTS, SUMMARY, CURVES = "results.csv", "summary.csv", "curves.csv"
-EXPERIMENT, GRIDS = "experiment.yaml", "grids"
-MADE_BY = "# Made by: "
-"""Begins `experiment.yaml`; the command that made the rows follows."""
 
 
 def write(results_file: Path, out: Path, command: str) -> Path:

@@ -145,7 +145,7 @@ def _discriminator_terms(state: State, batch: Batch, fake: Tensor, loss: Loss) -
     """Equation 1 from the discriminator's side, with R1 on real images; for the ladder, WGAN-GP and classification."""
     discriminator = state.discriminator
     real_images = batch.source.detach().requires_grad_(loss.r1 > 0)
-    with _plainly(state, batch):
+    with _plainly(state, batch) if loss.r1 else nullcontext():
         verdict = discriminator.judge(real_images, batch.source_domain)
         on_real = {"real": (1.0, losses.adversarial(verdict.real, True, loss.objective))}
         if loss.r1:

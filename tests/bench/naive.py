@@ -1,15 +1,16 @@
 """The published order of operations, plainly written with the same networks: the yardstick of our speed.
 
-LPIPS pair by pair, both images through the network for every pair; Fréchet distance by the matrix square root of the
-covariances' product; for a whole evaluation also a source encoded anew for every output, fakes as PNG on disk and back,
-and the real images' statistics computed for every pair of domains; in training every fake from its source anew, also
-for the discriminator, gradients for networks that are not stepped, and each loss term fetched as a number. The networks
-have the same weights, but their layers are torch's plain ones (`plain_layers`).
+LPIPS pair by pair, both outputs of a batch's sources through the network for every pair; Fréchet distance by the
+matrix square root of the covariances' product; for a whole evaluation also a batch of sources encoded anew for every
+output, fakes as PNG on disk and back, and the real images' statistics computed for every pair of domains; in training
+every fake from its source anew, also for the discriminator, gradients for networks that are not stepped, and each loss
+term fetched as a number. The networks have the same weights, but their layers are torch's plain ones (`plain_layers`).
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from contextlib import contextmanager
 
@@ -31,48 +32,65 @@ from sg2bench.training.step import State
 
 @contextmanager
 def plain_layers():
-    """Instance norm, pooling, upsampling and activation by the functions that torch has for them, a norm's scale and
-    shift by themselves, and a shortcut's 1x1 convolution after the upsampling.
+    """Instance norm, pooling, upsampling and activation by the functions that torch has for them and in the published
+    order: a norm's scale and shift by themselves, convolutions before the pooling and after the upsampling.
     """
 
     def adain(self, x, style):
         gamma, beta = self.fc(style)[:, :, None, None].chunk(2, 1)
         return (1 + gamma) * F.instance_norm(x) + beta
 
-    def shortcut(self, x):
-        x = F.interpolate(x, scale_factor=2, mode="nearest") if self.upsample else x
-        return self.conv1x1(x) if self.learned_shortcut else x
+    def halve(x):
+        return F.avg_pool2d(x, 2)
+
+    def double(x):
+        return F.interpolate(x, scale_factor=2, mode="nearest")
+
+    def down(self, x):
+        shortcut = self.conv1x1(x) if self.learned_shortcut else x
+        shortcut = halve(shortcut) if self.downsample else shortcut
+        return (self._residual(x) + shortcut) / math.sqrt(2)
+
+    def up(self, x, style):
+        hidden = F.leaky_relu(self.norm1(x, style), blocks.SLOPE)
+        hidden = self.conv1(double(hidden) if self.upsample else hidden)
+        residual = self.conv2(F.leaky_relu(self.norm2(hidden, style), blocks.SLOPE))
+        if self.high_pass:
+            return residual
+        shortcut = double(x) if self.upsample else x
+        return (residual + (self.conv1x1(shortcut) if self.learned_shortcut else shortcut)) / math.sqrt(2)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "activate", lambda x, inplace=False: F.leaky_relu(x, blocks.SLOPE))
-        patch.setattr(blocks, "halve", lambda x: F.avg_pool2d(x, 2))
-        patch.setattr(blocks, "double", lambda x: F.interpolate(x, scale_factor=2, mode="nearest"))
+        patch.setattr(blocks, "halved", lambda conv, x: halve(conv(x)))
         patch.setattr(blocks.AdaIN, "forward", adain)
-        patch.setattr(blocks.AdaINResBlock, "_shortcut", shortcut)
+        patch.setattr(blocks.ResBlock, "forward", down)
+        patch.setattr(blocks.AdaINResBlock, "forward", up)
         patch.setattr(nn.GroupNorm, "forward", lambda self, x: F.instance_norm(x, weight=self.weight, bias=self.bias))
         patch.setattr(nn.LeakyReLU, "forward", lambda self, x: F.leaky_relu(x, self.negative_slope))
         yield
 
 
 def lpips(network, outputs):
-    """Mean over the pairs of a source's outputs, uint8 (outputs, 3, H, W)."""
+    """Mean over the pairs of outputs, uint8 (outputs, sources, 3, H, W), and over the sources."""
     values = []
-    for i, j in itertools.combinations(range(len(outputs)), 2):
-        layers = [
-            torch.cat(pair)
-            for pair in zip(network(outputs[i : i + 1]).layers, network(outputs[j : j + 1]).layers, strict=True)
-        ]
-        units = [layer / (layer.square().sum(1, keepdim=True).sqrt() + 1e-10) for layer in layers]
-        terms = [
-            ((u[0] - u[1]).square() * head[:, None, None]).sum(0).mean()
-            for u, head in zip(units, network.heads, strict=True)
-        ]
-        values.append(sum(terms).item())
+    for one, other in itertools.combinations(outputs, 2):
+        value = 0.0
+        for *layers, head in zip(network(one).layers, network(other).layers, network.heads, strict=True):
+            a, b = (layer / (layer.square().sum(1, keepdim=True).sqrt() + 1e-10) for layer in layers)
+            value += ((a - b).square() * head[:, None, None]).sum(1).mean().item()
+        values.append(value)
     return float(np.mean(values))
 
 
+def moments(features):
+    """Mean and covariance of (n, d)."""
+    return features.mean(0), np.cov(features, rowvar=False)
+
+
 def frechet(real, fake):
-    means, covariances = [x.mean(0) for x in (real, fake)], [np.cov(x, rowvar=False) for x in (real, fake)]
+    """Between two pairs of moments."""
+    means, covariances = zip(real, fake, strict=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says that a singular matrix may have no root
         root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
@@ -80,23 +98,25 @@ def frechet(real, fake):
 
 
 @plain_layers()
-def evaluation(evaluate, nets, found, folder):
-    """Values by pair: (fd_alexnet, lpips)."""
-    side, network, values = 64, AlexNet(resize=64), {}
+def evaluation(evaluate, nets, found, folder, side):
+    """Values by pair: (fd_alexnet, lpips); batches of 32, and at most 32 sources."""
+    network, values = AlexNet(resize=64).to(memory_format=torch.contiguous_format), {}
     for (source, target), guidance in guide(found, evaluate, "latent", nets.latent_dim).items():
-        styles, fakes, each = style_codes(nets, found, guidance, target, 32, side), [], []
-        for index, codes in zip(guidance.sources, styles, strict=True):
-            outputs = []
-            for k, code in enumerate(codes):
-                raw = nets.generator(to_float(found.batch("val", source, [int(index)], side)), code[None])
-                path = folder / f"{source}2{target}_{index}_{k}.png"
-                Image.fromarray(to_uint8(raw)[0].permute(1, 2, 0).numpy()).save(path)
-                with Image.open(path) as image:
-                    outputs.append(torch.from_numpy(np.array(image)).permute(2, 0, 1))
-            each.append(lpips(network, torch.stack(outputs)))
-            fakes += [network(output[None]).pooled for output in outputs]
-        real = [network(found.batch("train", target, [i], side)).pooled for i in range(found.count("train", target))]
-        values[source, target] = frechet(*(torch.cat(x).double().numpy() for x in (real, fakes))), np.mean(each)
+        styles, outputs, paths = style_codes(nets, found, guidance, target, 32, side), [], []
+        for k in range(styles.shape[1]):
+            raw = nets.generator(to_float(found.batch("val", source, guidance.sources, side)), styles[:, k])
+            outputs.append(to_uint8(raw))
+            for index, image in zip(guidance.sources, outputs[-1], strict=True):
+                paths.append(folder / f"{source}2{target}_{index}_{k}.png")
+                Image.fromarray(image.permute(1, 2, 0).numpy()).save(paths[-1])
+        fakes, real = [], []
+        for start in range(0, len(paths), 32):
+            arrays = [np.array(Image.open(path)) for path in paths[start : start + 32]]
+            fakes.append(network(torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)).pooled)
+        for some in torch.arange(found.count("train", target)).split(32):
+            real.append(network(found.batch("train", target, some.tolist(), side)).pooled)
+        distance = frechet(*(moments(torch.cat(features).double().numpy()) for features in (real, fakes)))
+        values[source, target] = distance, lpips(network, outputs)
     return values
 
 
