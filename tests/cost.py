@@ -19,13 +19,12 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from sg2bench import cache
+from sg2bench.bench.throughput import log_axes
 from sg2bench.config import Experiment
 from sg2bench.data import images
 from sg2bench.data.batches import Batch
@@ -154,15 +153,6 @@ def afhq() -> str:
         hours = flops * paper.train.steps / (rate * 1e12) / 3600
         lines.append(f"| {rate} | {hours:.1f} | {30 * hours:.0f} |")
     return "\n".join(lines)
-
-
-def log_axes(axis: Axes) -> None:
-    """Both logarithmic, with plain numbers at 1, 2 and 5."""
-    axis.set(xscale="log", yscale="log")
-    for one in (axis.xaxis, axis.yaxis):
-        one.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        one.set_major_formatter("{x:g}")
-        one.set_minor_formatter(NullFormatter())
 
 
 def plot(training: pd.DataFrame, evaluation: pd.DataFrame) -> Figure:

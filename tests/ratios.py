@@ -27,6 +27,7 @@ from matplotlib.figure import Figure
 
 from sg2bench import cache, results
 from sg2bench.bench.machine import ceiling, clock_mhz
+from sg2bench.bench.throughput import log_axes
 from sg2bench.training.loop import LOG
 from tests import cost
 from tests.bench.test_metrics import evaluation_ways, frechet_ways, lpips_ways
@@ -139,7 +140,7 @@ def domains_plot(table: pd.DataFrame, path: Path) -> None:
         for way, lines in table.groupby("way", sort=False):
             axis.plot(lines["domains"], lines[column], marker="o", label=way)
         axis.set(xlabel="domains", ylabel=label)
-        cost.log_axes(axis)
+        log_axes(axis)
         axis.grid(alpha=0.3)
         axis.legend(frameon=False)
     figure.savefig(path, dpi=110, metadata={"Software": None})

@@ -16,7 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 import sg2bench
 from sg2bench import cache, results
@@ -207,7 +209,17 @@ def roofline(table: pd.DataFrame) -> Figure:
                 marker=marker,
                 label=f"{execution}, {memory_format} (larger: larger batch)",
             )
-    axis.set(xscale="log", yscale="log", xlabel="FLOP per byte of inputs and outputs", ylabel="GFLOP/s")
+    axis.set(xlabel="FLOP per byte of inputs and outputs", ylabel="GFLOP/s")
+    log_axes(axis)
     axis.grid(alpha=0.3)
     axis.legend(frameon=False, fontsize=8)
     return figure
+
+
+def log_axes(axis: Axes) -> None:
+    """Both logarithmic, with plain numbers at 1, 2 and 5."""
+    axis.set(xscale="log", yscale="log")
+    for one in (axis.xaxis, axis.yaxis):
+        one.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        one.set_major_formatter("{x:g}")
+        one.set_minor_formatter(NullFormatter())
