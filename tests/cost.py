@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import patch
 
@@ -20,17 +19,14 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from sg2bench import cache
 from sg2bench.bench.throughput import log_axes
 from sg2bench.config import Experiment
 from sg2bench.data import images
-from sg2bench.data.batches import Batch
 from sg2bench.evaluation.evaluate import Evaluator
 from sg2bench.models.networks import Networks
-from sg2bench.training import step
+from tests import counted
 from tests.bench.test_metrics import EXPERIMENT
 from tests.bench.test_training import experiment
 from tests.conformance import write_table
@@ -59,37 +55,12 @@ print(json.dumps({"seconds": statistics.median(seconds), "mib": resident_mib("Vm
 """
 
 
-class _Flops(TorchDispatchMode):
-    total = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        if function.overloadpacket in flop_registry:
-            self.total += flop_registry[function.overloadpacket](*args, **(kwargs or {}), out_val=result)
-        return result
-
-
-def step_flops(settings: Experiment, num_domains: int = 2) -> int:
-    """Of the convolutions and products of a training step, not computed; for a batch of as many images at least."""
-    n, side, latent = settings.train.batch_size, settings.model.image_size, settings.model.latent_dim
-    state = step.State(settings, num_domains)
-    for module in (state.nets, state.ema, state.discriminator):
-        module.to("meta")
-    some = [torch.empty(n, 3, side, side) for _ in range(3)]
-    label, code = torch.zeros(n, dtype=torch.int64), torch.empty(n, latent)
-    batch = Batch(some[0], label, some[1], some[2], label, code, code, torch.empty(n)).to("meta")
-    idle, flops = {"_optimize": lambda *_: None, "_zero_grad": lambda *_: None}, _Flops()
-    with flops, patch.multiple(step, **idle), patch("torch.autocast", lambda *_, **__: nullcontext()):
-        step.train_step(state, batch, settings.loss, 1.0)
-    return flops.total
-
-
 def training_points() -> pd.DataFrame:
     lines = []
     for side, batch_size in STEPS:
         command = [sys.executable, "-c", _STEP, str(side), str(batch_size)]
         told = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
-        gflop = step_flops(experiment(side, batch_size)) / 1e9
+        gflop = counted.training(experiment(side, batch_size)).flops / 1e9
         lines.append(
             {"side": side, "batch": batch_size, "gflop": gflop, "megapixels": batch_size * side**2 / 1e6} | told
         )
@@ -135,16 +106,16 @@ def table(points: pd.DataFrame, shown: dict[str, str], x: str, ys: dict[str, str
 def afhq() -> str:
     """6 variants × 5 seeds at the paper's settings, for a rate that a GPU sustains."""
     paper = Experiment(name="paper")
-    flops, fakes = step_flops(paper, 3), 2 * 6 * 500 * 10
+    flops, fakes = counted.training(paper, 3).flops, 2 * 6 * 500 * 10
     nets, style = Networks(paper.model, 3).to("meta"), torch.empty(1, paper.model.style_dim, device="meta")
     encoded = nets.encode(torch.empty(1, 3, 256, 256, device="meta"))
-    with _Flops() as of_one:
+    with counted.Counted() as of_one:
         nets.decode(encoded, style)
     lines = [
         f"A step at the paper's settings (256 px, batch {paper.train.batch_size}, 3 domains) asks for "
         f"{flops / 1e12:.2f} TFLOP, {paper.train.steps:,} steps for {flops * paper.train.steps / 1e18:.2f} EFLOP; the "
         f"{fakes:,} fakes of an evaluation (6 pairs, 500 sources, 10 outputs, both modes) for "
-        f"{fakes * of_one.total / 1e18:.4f} EFLOP more, before they are measured.",
+        f"{fakes * of_one.flops / 1e18:.4f} EFLOP more, before they are measured.",
         "",
         "| sustained TFLOP/s | hours a run | hours for 6 variants × 5 seeds |",
         "| --- | --- | --- |",
@@ -152,6 +123,15 @@ def afhq() -> str:
     for rate in (5, 10, 20, 50, 100):
         hours = flops * paper.train.steps / (rate * 1e12) / 3600
         lines.append(f"| {rate} | {hours:.1f} | {30 * hours:.0f} |")
+    return "\n".join(lines)
+
+
+def memory() -> str:
+    """Of a step at the paper's settings, by way and precision."""
+    lines = ["| way | precision | GiB |", "| --- " * 3 + "|"]
+    for way, precision in (("naive", "float32"), ("ours", "float32"), ("ours", "bf16")):
+        cost = counted.training(Experiment(name="paper", train={"precision": precision}), 3, way)
+        lines.append(f"| {way} | {precision} | {(cost.fixed + cost.peak) / 2**30:.1f} |")
     return "\n".join(lines)
 
 
@@ -197,9 +177,10 @@ def main() -> None:
             "images",
             {"seconds": "seconds"},
         ),
+        memory(),
         afhq(),
     )
-    for mark, text in zip(("time", "memory", "evaluation", "afhq"), texts, strict=True):
+    for mark, text in zip(("time", "memory", "evaluation", "paper_memory", "afhq"), texts, strict=True):
         write_table("performance.md", mark, text, "nox -s bench -- --ratios")
 
 

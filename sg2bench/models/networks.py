@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sg2bench.config import Model
 from sg2bench.models import heatmaps
-from sg2bench.models.blocks import SLOPE, AdaINResBlock, Encoded, ResBlock, he_initialize
+from sg2bench.models.blocks import SLOPE, AdaINResBlock, Encoded, InstanceNorm, ResBlock, he_initialize
 from sg2bench.models.heatmaps import FaceAlignment
 from sg2bench.models.stargan import StarGANGenerator
 
@@ -54,9 +54,7 @@ class Generator(nn.Module):
         high_pass = w_hpf > 0
         width = first_width or 2**14 // image_size
         self.from_rgb = nn.Conv2d(3, width, 3, padding=1)
-        self.to_rgb = nn.Sequential(
-            nn.GroupNorm(width, width), nn.LeakyReLU(SLOPE, inplace=True), nn.Conv2d(width, 3, 1)
-        )
+        self.to_rgb = nn.Sequential(InstanceNorm(width), nn.LeakyReLU(SLOPE, inplace=True), nn.Conv2d(width, 3, 1))
         encoder, decoder = nn.ModuleList(), nn.ModuleList()
         for _ in range(int(math.log2(image_size)) - 4 + high_pass):
             wider = min(2 * width, max_width)

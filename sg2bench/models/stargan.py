@@ -6,16 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sg2bench.models.blocks import Encoded, he_initialize
+from sg2bench.models.blocks import Encoded, InstanceNorm, he_initialize
 
 
 class _Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.norm1 = nn.GroupNorm(width, width)
+        self.norm1 = InstanceNorm(width)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.norm2 = nn.GroupNorm(width, width)
+        self.norm2 = InstanceNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
         residual: Tensor = self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)))))
@@ -58,4 +58,4 @@ class StarGANGenerator(nn.Module):
 
 def _layer(convolution: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
     width = convolution.out_channels
-    return [convolution, nn.GroupNorm(width, width), nn.ReLU()]
+    return [convolution, InstanceNorm(width), nn.ReLU()]
