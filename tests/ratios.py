@@ -29,10 +29,11 @@ from matplotlib.figure import Figure
 from sg2bench import cache, results
 from sg2bench.bench.machine import ceiling, clock_mhz
 from sg2bench.bench.throughput import log_axes
+from sg2bench.config import Experiment, Model
 from sg2bench.training.loop import LOG
 from tests import cost
 from tests.bench.test_metrics import evaluation_ways, frechet_ways, lpips_ways
-from tests.bench.test_training import assert_alike, domains_step, experiment, ways
+from tests.bench.test_training import PAPER, assert_alike, domains_step, experiment, ways
 from tests.conformance import write_table
 
 ROOT = Path(__file__).parent.parent
@@ -42,14 +43,15 @@ _MEMORY = """
 import sys
 import torch
 from sg2bench.bench.machine import resident_mib
-from tests.bench.test_training import experiment, ways
+from tests.bench.test_training import PAPER, experiment, ways
 
 torch.set_num_threads(1)
-step = ways(experiment(int(sys.argv[2])))[0][sys.argv[1]]
-before = resident_mib("VmRSS")
+way, device = sys.argv[1:]
+step = (ways(PAPER, "cuda", precision="bf16") if device == "cuda" else ways(experiment(64)))[0][way]
+before = torch.cuda.memory_allocated() / 2**20 if device == "cuda" else resident_mib("VmRSS")
 step()
 step()
-print(resident_mib("VmHWM") - before)
+print((torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else resident_mib("VmHWM")) - before)
 """
 
 _DOMAINS = """
@@ -83,22 +85,25 @@ def in_turn(naive_way: Callable[[], object], ours: Callable[[], object]) -> list
         for way in (naive_way, ours):
             start = time.perf_counter()
             way()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
             seconds.append(time.perf_counter() - start)
         ratios.append(seconds[0] / seconds[1])
     return ratios
 
 
-def train_step(image_size: int, compiled: bool = False) -> list[float]:
-    assert_alike(experiment(image_size))
-    steps, _ = ways(experiment(image_size), compiled)
+def train_step(settings: Experiment, device: str = "cpu", **train: object) -> list[float]:
+    if device == "cpu":
+        assert_alike(settings)
+    steps, _ = ways(settings, device, **train)
     return in_turn(steps["naive"], steps["ours"])
 
 
-def train_memory(image_size: int) -> list[float]:
-    """Growth of the process by two steps of ours over that by two of the naive way."""
+def train_memory(device: str) -> list[float]:
+    """Growth by two steps of ours over that by two of the naive way: of the process, or of what a GPU has allocated."""
 
     def grown(way: str) -> float:
-        command = [sys.executable, "-c", _MEMORY, way, str(image_size)]
+        command = [sys.executable, "-c", _MEMORY, way, device]
         return float(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
 
     return [grown("ours") / grown("naive") for _ in range(REPEATS)]
@@ -109,11 +114,11 @@ def metric(ways: dict[str, Callable[[], object]]) -> list[float]:
     return in_turn(ways["naive"], ways["ours"])
 
 
-def evaluation(image_size: int) -> list[float]:
+def evaluation(model: Model, device: str = "cpu") -> list[float]:
     with tempfile.TemporaryDirectory() as scratch, pytest.MonkeyPatch.context() as patch:
         for name, folder in (("CACHE", cache.folder()), ("WEIGHTS", cache.folder() / "weights")):
             patch.setenv(f"SG2BENCH_{name}", str(folder))  # both are given back at the end
-        return metric(evaluation_ways(Path(scratch), image_size))
+        return metric(evaluation_ways(Path(scratch), model, device))
 
 
 def many_domains() -> list[float]:
@@ -190,22 +195,28 @@ def seconds_to_first_step() -> list[float]:
 
 
 MEASURED: dict[str, Callable[[], list[float]]] = {
-    "train_step_cpu": lambda: train_step(64),
-    "train_step_cpu_32px": lambda: train_step(32),
-    "train_step_cpu_compiled": lambda: train_step(64, compiled=True),
-    "train_memory_cpu": lambda: train_memory(64),
+    "train_step_cpu": lambda: train_step(experiment(64)),
+    "train_step_cpu_32px": lambda: train_step(experiment(32)),
+    "train_step_cpu_compiled": lambda: train_step(experiment(64), compile=True),
+    "train_memory_cpu": lambda: train_memory("cpu"),
     "lpips": lambda: metric(lpips_ways()),
     "frechet": lambda: metric(frechet_ways(1000)),
-    "evaluation_cpu": lambda: evaluation(64),
-    "evaluation_cpu_32px": lambda: evaluation(32),
+    "evaluation_cpu": lambda: evaluation(experiment(64).model),
+    "evaluation_cpu_32px": lambda: evaluation(experiment(32).model),
     "many_domains_k200_over_k2": many_domains,
     "grid_efficiency": grid_efficiency,
 }
+ON_GPU: dict[str, Callable[[], list[float]]] = {
+    "train_step_gpu": lambda: train_step(PAPER, "cuda", precision="bf16", compile=True),
+    "train_memory_gpu": lambda: train_memory("cuda"),
+    "evaluation_gpu": lambda: evaluation(PAPER.model, "cuda"),
+}
+"""At the paper's settings, ours in bf16 where it trains, where there is a GPU."""
 
 
 def rows() -> Iterator[dict[str, object]]:
-    device = f"{results.device_name(torch.device('cpu'))}, {os.cpu_count()} cores, torch {torch.__version__}"
-    for name, measure in MEASURED.items():
+    for name, measure in (MEASURED | (ON_GPU if torch.cuda.is_available() else {})).items():
+        device = results.device_name(torch.device("cuda" if name in ON_GPU else "cpu"))
         ratios = measure()
         print(f"{name}: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})", flush=True)
         yield {
@@ -214,7 +225,7 @@ def rows() -> Iterator[dict[str, object]]:
             "low": min(ratios),
             "high": max(ratios),
             "repeats": len(ratios),
-            "device": device,
+            "device": f"{device}, {os.cpu_count()} cores, torch {torch.__version__}",
             "command": COMMAND,
         }
 

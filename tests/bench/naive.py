@@ -103,22 +103,23 @@ def frechet(real, fake):
 @plain_layers()
 def evaluation(evaluate, nets, found, folder, side):
     """Values by pair: (fd_alexnet, lpips); batches of 32, and at most 32 sources."""
-    network, values = AlexNet(resize=64).to(memory_format=torch.contiguous_format), {}
+    device, values = next(nets.parameters()).device, {}
+    network = AlexNet(resize=64).to(device, memory_format=torch.contiguous_format)
     for (source, target), guidance in guide(found, evaluate, "latent", nets.latent_dim).items():
         styles, outputs, paths = style_codes(nets, found, guidance, target, 32, side), [], []
         for k in range(styles.shape[1]):
-            raw = nets.generator(to_float(found.batch("val", source, guidance.sources, side)), styles[:, k])
-            outputs.append(to_uint8(raw))
-            for index, image in zip(guidance.sources, outputs[-1], strict=True):
+            sources = found.batch("val", source, guidance.sources, side).to(device)
+            outputs.append(to_uint8(nets.generator(to_float(sources), styles[:, k])))
+            for index, image in zip(guidance.sources, outputs[-1].cpu(), strict=True):
                 paths.append(folder / f"{source}2{target}_{index}_{k}.png")
                 Image.fromarray(image.permute(1, 2, 0).numpy()).save(paths[-1])
         fakes, real = [], []
         for start in range(0, len(paths), 32):
             arrays = [np.array(Image.open(path)) for path in paths[start : start + 32]]
-            fakes.append(network(torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)).pooled)
+            fakes.append(network(torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).to(device)).pooled)
         for some in torch.arange(found.count("train", target)).split(32):
-            real.append(network(found.batch("train", target, some.tolist(), side)).pooled)
-        distance = frechet(*(moments(torch.cat(features).double().numpy()) for features in (real, fakes)))
+            real.append(network(found.batch("train", target, some.tolist(), side).to(device)).pooled)
+        distance = frechet(*(moments(torch.cat(features).double().cpu().numpy()) for features in (real, fakes)))
         values[source, target] = distance, lpips(network, outputs)
     return values
 
@@ -129,9 +130,9 @@ def select(heads, shared, domain):
     return outputs[torch.arange(len(domain)), domain]
 
 
-def training_state(experiment, num_domains):
+def training_state(experiment, num_domains, device="cpu"):
     """A state with torch's plain optimisers."""
-    state = State(experiment, num_domains)
+    state = State(experiment, num_domains, device)
     for name, optimizer in state.optimizers.items():
         settings = {key: optimizer.defaults[key] for key in ("lr", "betas", "weight_decay")}
         (group,) = optimizer.param_groups

@@ -55,13 +55,13 @@ def frechet_ways(n):
     }
 
 
-def evaluation_ways(folder, image_size=64):
+def evaluation_ways(folder, model=EXPERIMENT.model, device="cpu"):
     """A whole evaluation: 6 pairs, 6 sources, 10 outputs, measured at 64 px, none cached but the weights. Sets
     SG2BENCH_CACHE.
     """
     torch.manual_seed(0)
-    model = EXPERIMENT.model.model_copy(update={"image_size": image_size})
-    nets, found = Networks(model, 3).eval(), images.load(EXPERIMENT.data, image_size)
+    image_size = model.image_size
+    nets, found = Networks(model, 3).to(device).eval(), images.load(EXPERIMENT.data, image_size)
     for split, domain in itertools.product(images.SPLITS, found.domains):
         found.batch(split, domain, range(found.count(split, domain)), image_size)  # decoded once, for both ways
 
@@ -69,7 +69,7 @@ def evaluation_ways(folder, image_size=64):
 
     def ours():
         os.environ["SG2BENCH_CACHE"] = str(folder / next(caches))
-        measured = Evaluator(EXPERIMENT.evaluate, found, image_size).model(nets)
+        measured = Evaluator(EXPERIMENT.evaluate, found, image_size, device).model(nets)
         values = {(v.source, v.target, v.metric): v.value for v in measured}
         return {p: (values[*p, "fd_alexnet"], values[*p, "lpips"]) for p in itertools.permutations(found.domains, 2)}
 
@@ -98,8 +98,7 @@ def test_frechet(benchmark, way, n):
 @pytest.mark.benchmark(group="whole evaluation: 6 pairs, 6 sources, 10 outputs, 64 px, from nothing cached")
 @torch.inference_mode()
 def test_evaluation(benchmark, way, tmp_path, monkeypatch):
-    monkeypatch.setenv("SG2BENCH_CACHE", str(cache.folder()))  # both are given back at the end
-    monkeypatch.setenv("SG2BENCH_WEIGHTS", str(cache.folder() / "weights"))
+    monkeypatch.setenv("SG2BENCH_CACHE", str(cache.folder()))  # given back at the end
     ways = evaluation_ways(tmp_path)
     values = benchmark.pedantic(ways[way], rounds=3, warmup_rounds=0)
     for pair, (distance, lpips) in ways["ours"]().items():

@@ -12,27 +12,30 @@ from sg2bench.training.step import State, train_step
 from tests.bench import naive
 
 
-def experiment(image_size, batch_size=8):
+def experiment(image_size, batch_size=8, first_width=16, max_width=64):
     return Experiment(
         name="bench",
         data={"train_per_domain": 8, "val_per_domain": 2},
-        model={"image_size": image_size, "first_width": 16, "max_width": 64},
+        model={"image_size": image_size, "first_width": first_width, "max_width": max_width},
         train={"batch_size": batch_size},
     )
 
 
-def ways(settings, compiled=False):
-    """A step of ours, `compiled` or not, and of the naive way, each on its own networks, which begin alike, and the
-    two states.
+PAPER = experiment(256, first_width=None, max_width=512)
+
+
+def ways(settings, device="cpu", **train):
+    """A step of ours, with its own settings for `train`, and of the naive way, each on its own networks, which begin
+    alike, and the two states.
     """
     found, size = images.load(settings.data, settings.model.image_size), settings.train.batch_size
     batches = Batches(found, 0, size, settings.model.image_size, settings.model.latent_dim, 0.5)
-    ours = settings.model_copy(update={"train": settings.train.model_copy(update={"compile": compiled})})
+    ours = settings.model_copy(update={"train": settings.train.model_copy(update=train)})
     states = []
     for make, chosen in ((State, ours), (naive.training_state, settings)):
         torch.manual_seed(0)
-        states.append(make(chosen, len(found.domains)))
-    batch, decay = batches[0], settings.train.ema_decay
+        states.append(make(chosen, len(found.domains), device))
+    batch, decay = batches[0].to(device), settings.train.ema_decay
     return {
         "ours": lambda: train_step(states[0], batch, settings.loss, 1.0),
         "naive": lambda: naive.train_step(states[1], batch, settings.loss, 1.0, decay),
@@ -76,5 +79,5 @@ def domains_step(way, num_domains, mapping_width):
 @pytest.mark.benchmark(group="training step, batch 8, widths 16 to 64")
 def test_step(benchmark, way, image_size):
     assert_alike(experiment(image_size))
-    steps, _ = ways(experiment(image_size), compiled=way == "compiled")
+    steps, _ = ways(experiment(image_size), compile=way == "compiled")
     benchmark.pedantic(steps["naive" if way == "naive" else "ours"], rounds=10, warmup_rounds=2)
