@@ -17,6 +17,7 @@ from sg2bench.config import Experiment
 from sg2bench.data.batches import Batch
 from sg2bench.training import step
 from tests.bench import naive
+from tests.bench.test_training import PAPER
 
 
 class Counted(TorchDispatchMode):
@@ -87,7 +88,7 @@ class Cost(NamedTuple):
 def training(settings: Experiment, num_domains: int = 2, way: str = "ours") -> Cost:
     """A step, `ours` or `naive`."""
     n, side, latent = settings.train.batch_size, settings.model.image_size, settings.model.latent_dim
-    with patch("torch.optim.Adam", _Idle):
+    with patch("torch.optim.Adam", _Idle), torch.device("meta"):
         state = step.State(settings, num_domains, "meta")
     some = [torch.empty(n, 3, side, side) for _ in range(3)]
     label, code = torch.zeros(n, dtype=torch.int64), torch.empty(n, latent)
@@ -102,3 +103,13 @@ def training(settings: Experiment, num_domains: int = 2, way: str = "ours") -> C
         else:
             step.train_step(state, batch, settings.loss, 1.0)
     return Cost(counted.flops, 3 * trained + average, counted.peak)
+
+
+def paper_gib() -> dict[tuple[str, str], float]:
+    """All that a step at the paper's settings holds at most, by way and precision."""
+    gib = {}
+    for way, precision in (("naive", "float32"), ("ours", "float32"), ("ours", "bf16")):
+        train = PAPER.train.model_copy(update={"precision": precision})
+        cost = training(PAPER.model_copy(update={"train": train}), 3, way)
+        gib[way, precision] = (cost.fixed + cost.peak) / 2**30
+    return gib

@@ -28,10 +28,12 @@ def halve(x: Tensor) -> Tensor:
 
 
 def double(x: Tensor) -> Tensor:
-    """Nearest upsampling by 2. On a CPU, stacking takes a third of the time of torch's interpolation kernel."""
-    if not x.is_cpu:
-        return F.interpolate(x, scale_factor=2, mode="nearest")
+    """Nearest upsampling by 2. On a CPU, stacking takes a third of the time of torch's interpolation kernel; on a GPU,
+    autocast would have that kernel work in float32.
+    """
     n, c, h, w = x.shape
+    if not x.is_cpu:
+        return x[:, :, :, None, :, None].expand(n, c, h, 2, w, 2).reshape(n, c, 2 * h, 2 * w)
     x = torch.stack((x, x), 4).view(n, c, h, 2 * w)
     return torch.stack((x, x), 3).view(n, c, 2 * h, 2 * w)
 
@@ -62,17 +64,16 @@ class InstanceNorm(nn.GroupNorm):
         super().__init__(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return _group_norm(x, self.num_groups, self.weight, self.bias)
+        return _instance_norm(x, self.weight, self.bias)
 
 
-def _group_norm(x: Tensor, groups: int, weight: Tensor, bias: Tensor) -> Tensor:
-    """In the precision of x. Autocast would keep a float32 copy of it and give float32, twice the memory for nothing:
-    the kernel itself adds up in float32.
+def _instance_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Group norm's kernel is the faster one on a CPU. Of bfloat16, though, autocast on a GPU would give it copies in
+    float32 and keep them, where this one has means and deviations alone in float32.
     """
-    if x.dtype != torch.bfloat16:
-        return F.group_norm(x, groups, weight, bias)
-    with torch.autocast(x.device.type, enabled=False):
-        return F.group_norm(x, groups, weight.to(x.dtype), bias.to(x.dtype))
+    if x.dtype == torch.bfloat16:
+        return F.instance_norm(x, weight=weight.float(), bias=bias.float())
+    return F.group_norm(x, x.shape[1], weight, bias)
 
 
 class Encoded(NamedTuple):
@@ -138,7 +139,7 @@ class AdaIN(nn.Module):
         gamma, beta = self.fc(style).chunk(2, dim=1)
         n, c, h, w = x.shape
         # One kernel normalises and scales, for all samples at once, and autograd keeps nothing but x.
-        return _group_norm(x.reshape(1, n * c, h, w), n * c, 1 + gamma.flatten(), beta.flatten()).view(x.shape)
+        return _instance_norm(x.reshape(1, n * c, h, w), 1 + gamma.flatten(), beta.flatten()).view(x.shape)
 
 
 class AdaINResBlock(nn.Module):

@@ -11,17 +11,18 @@ from sg2bench.data.batches import Batch, Batches
 from sg2bench.training.step import State, train_step
 from tests.bench import naive
 
+DATA = {"train_per_domain": 8, "val_per_domain": 2}
+PAPER = Experiment(name="paper", data=DATA)
+"""The paper's settings, on critters."""
 
-def experiment(image_size, batch_size=8, first_width=16, max_width=64):
+
+def experiment(image_size, batch_size=8):
     return Experiment(
         name="bench",
-        data={"train_per_domain": 8, "val_per_domain": 2},
-        model={"image_size": image_size, "first_width": first_width, "max_width": max_width},
+        data=DATA,
+        model={"image_size": image_size, "first_width": 16, "max_width": 64},
         train={"batch_size": batch_size},
     )
-
-
-PAPER = experiment(256, first_width=None, max_width=512)
 
 
 def ways(settings, device="cpu", **train):
@@ -30,7 +31,8 @@ def ways(settings, device="cpu", **train):
     """
     found, size = images.load(settings.data, settings.model.image_size), settings.train.batch_size
     batches = Batches(found, 0, size, settings.model.image_size, settings.model.latent_dim, 0.5)
-    ours = settings.model_copy(update={"train": settings.train.model_copy(update=train)})
+    plain = settings.model_dump(mode="json")
+    ours = Experiment.model_validate(plain | {"train": plain["train"] | train})
     states = []
     for make, chosen in ((State, ours), (naive.training_state, settings)):
         torch.manual_seed(0)
@@ -42,11 +44,11 @@ def ways(settings, device="cpu", **train):
     }, states
 
 
-def assert_alike(settings):
+def assert_alike(settings, device="cpu"):
     """Both ways give the same terms, and the same networks but for rounding: Adam's first step has the size of the
     rate, whatever the gradient's, so a few weights, whose gradient is hardly more than rounding, may go elsewhere.
     """
-    steps, states = ways(settings)
+    steps, states = ways(settings, device)
     ours, theirs = steps["ours"](), steps["naive"]()
     assert {name: value.item() for name, value in ours.items()} == pytest.approx(theirs, rel=1e-3, abs=1e-4)
     a, b = (torch.cat([p.flatten() for p in state.nets.parameters()]) for state in states)
