@@ -28,12 +28,10 @@ def halve(x: Tensor) -> Tensor:
 
 
 def double(x: Tensor) -> Tensor:
-    """Nearest upsampling by 2. On a CPU, stacking takes a third of the time of torch's interpolation kernel; on a GPU,
+    """Nearest upsampling by 2. Stacking takes a third of the time of torch's interpolation kernel on a CPU; on a GPU,
     autocast would have that kernel work in float32.
     """
     n, c, h, w = x.shape
-    if not x.is_cpu:
-        return x[:, :, :, None, :, None].expand(n, c, h, 2, w, 2).reshape(n, c, 2 * h, 2 * w)
     x = torch.stack((x, x), 4).view(n, c, h, 2 * w)
     return torch.stack((x, x), 3).view(n, c, 2 * h, 2 * w)
 
