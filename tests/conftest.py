@@ -8,18 +8,19 @@ import sys
 import pytest
 import torch
 
-from sg2bench import cache, weights
+from sg2bench import weights
 from sg2bench.cli import main
 from sg2bench.config import Experiment
+from sg2bench.files import cache_folder
 
 torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
-    """A cache of the session's own; pretrained files come from the user's."""
+    """A separate cache for the session; pretrained files come from the user's."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SG2BENCH_WEIGHTS", str(cache.folder() / "weights"))
+        patch.setenv("SG2BENCH_WEIGHTS", str(cache_folder() / "weights"))
         for file in (weights.ALEXNET_LPIPS, weights.EFFICIENTNET_LITE0):
             weights.fetch(file)
         patch.setenv("SG2BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))

@@ -59,14 +59,52 @@ def load(case: dict[str, Any]) -> Any:
     return np.load(path) if path.suffix == ".npz" else json.loads(path.read_text())
 
 
+_TOKENS = re.compile(
+    r"(?:(?P<factor>[\d.]+) ?\* ?)?(?P<law>uniform\([^)]*\)|standard_normal)"
+    r"|'(?P<name>[^']+)'(?: \.\. '(?P<last>[^']+)')?"
+    r"|shape \((?P<shape>[\d,]+)\)"
+)
+
+
 def inputs(case: dict[str, Any]) -> dict[str, list[torch.Tensor]]:
-    """Each input of a case that the manifest gives as "<law>, name(s) '...', shape (...)"."""
-    laws = {"uniform(-1,1)": image, "uniform(0,1)": mask, "standard_normal": latent}
-    made = {}
-    for key, text in case["inputs"].items():
-        shape = tuple(map(int, re.search(r"shape \(([\d,]+)\)", text).group(1).split(",")))
-        made[key] = [laws[text.split(", ")[0]](name, shape) for name in text.split("'")[1::2]]
+    """The tensors of each input of a case, in the order of the manifest."""
+    return {key: list(tensors(text).values()) for key, text in case["inputs"].items()}
+
+
+def tensors(text: str) -> dict[str, torch.Tensor]:
+    """Inputs by name, from a text such as "3*uniform(-1,1), names 'a', 'b', shape (2,3)", which may list several."""
+    made: dict[str, torch.Tensor] = {}
+    names: list[str] = []
+    factor, law = 1.0, ""
+    for token in _TOKENS.finditer(text):
+        if token["law"]:
+            factor, law = float(token["factor"] or 1), token["law"]
+        elif token["name"]:
+            names += _range(token["name"], token["last"]) if token["last"] else [token["name"]]
+        else:
+            shape = tuple(map(int, token["shape"].strip(",").split(",")))
+            made |= {name: factor * draw(law, name, shape) for name in names}
+            names = []
     return made
+
+
+def _range(first: str, last: str) -> list[str]:
+    """`x0` … `x9`, from the first and the last."""
+    stem = first.rstrip("0123456789")
+    return [f"{stem}{number}" for number in range(int(first[len(stem) :]), int(last[len(stem) :]) + 1)]
+
+
+def labels(text: str) -> torch.Tensor:
+    """The labels that a text of the manifest gives: "labels [2, 0, 1]" or "label 1"."""
+    found = re.search(r"labels? (?:\[([\d, ]+)\]|(\d+))", text)
+    assert found is not None, text
+    return torch.tensor([int(label) for label in (found[1] or found[2]).split(",")])
+
+
+def config_of(name: str) -> dict[str, Any]:
+    """The configuration of the case with this id."""
+    (config,) = [case["config"] for case in manifest()["cases"] if case["id"] == name]
+    return dict(config)
 
 
 def _rng(text: str) -> np.random.RandomState:
@@ -110,17 +148,10 @@ def inception_state() -> dict[str, torch.Tensor]:
     return {key: weight("inception", key, tuple(value.shape)).to(value.dtype) for key, value in shapes.items()}
 
 
-def input_rng(name: str) -> np.random.RandomState:
-    return _rng(f"{manifest()['seed_string']}:input:{name}")
-
-
-def image(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    return torch.from_numpy(input_rng(name).uniform(-1, 1, shape))
-
-
-def latent(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    return torch.from_numpy(input_rng(name).standard_normal(shape))
-
-
-def mask(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    return torch.from_numpy(input_rng(name).uniform(0, 1, shape))
+def draw(law: str, name: str, shape: tuple[int, ...]) -> torch.Tensor:
+    """An input of this name, `standard_normal` or `uniform(low,high)`, float64."""
+    rng = _rng(f"{manifest()['seed_string']}:input:{name}")
+    if law == "standard_normal":
+        return torch.from_numpy(rng.standard_normal(shape))
+    low, high = map(float, law.removeprefix("uniform(").removesuffix(")").split(","))
+    return torch.from_numpy(rng.uniform(low, high, shape))

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sg2bench import config
-from sg2bench.config import Experiment, load, training_hash
+from sg2bench import config, experiments
+from sg2bench.config import Experiment
+from sg2bench.experiments import load, parse_settings
+from sg2bench.hashes import stable_hash, training_hash
 
-EXPERIMENTS = sorted((Path(__file__).parents[1] / "experiments").glob("*.yaml"))
+EXPERIMENTS = sorted(experiments.shipped().values())
 
 
 def written(tmp_path, text):
@@ -40,7 +42,7 @@ def test_defaults_are_the_paper_s():
     [
         ("train: {stepz: 3}", "unknown key `train.stepz`, did you mean `steps`?"),
         ("los: {}", "unknown key `los`, did you mean `loss`?"),
-        ("train: {steps: many}", "train.steps: Input should be a valid integer"),
+        ("train: {steps: many}", "train.steps: expected a number, got 'many'"),
         ("loss: {ds: -1}", "loss.ds: Input should be greater than or equal to 0"),
         ("model: {image_size: 192}", "model.image_size: must be one of 32, 64, 128, 256, 512, got 192"),
         ("variants: {a: {loss.dss: 0}}", "variants.a: unknown key `loss.dss`, did you mean `ds`?"),
@@ -82,7 +84,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_overrides(tmp_path):
     path = written(tmp_path, "train: {steps: 3}")
-    loaded = load(path, ["train.steps=5", "evaluate.metrics=[lpips]", "data.root=a/b"])
+    loaded = load(path, parse_settings(["train.steps=5", "evaluate.metrics=[lpips]", "data.root=a/b"]))
     assert loaded.train.steps == 5
     assert loaded.evaluate.metrics == ("lpips",)
     assert loaded.data.root == Path("a/b")
@@ -99,16 +101,16 @@ def test_overrides(tmp_path):
 )
 def test_bad_overrides(tmp_path, override, message):
     with pytest.raises(ValueError, match=message):
-        load(written(tmp_path, "train: {steps: 3}"), [override])
+        load(written(tmp_path, "train: {steps: 3}"), parse_settings([override]))
 
 
 def test_dump_and_load_round_trip(tmp_path, tiny):
-    assert load(written(tmp_path, config.dump(tiny))) == tiny
+    assert load(written(tmp_path, experiments.dump(tiny))) == tiny
 
 
 def test_a_group_of_keys_changes_just_the_keys_it_names(tmp_path):
     text = "loss: {ds: 2}\ntrain: {steps: 3, batch_size: 4}\nvariants: {a: {loss: {adv: 0}, train: {steps: 5}}}"
-    loaded = load(written(tmp_path, text), ["train={learning_rate: 0.5}"])
+    loaded = load(written(tmp_path, text), {"train": {"learning_rate": 0.5}})
     resolved = loaded.resolve("a")
     assert (resolved.loss.ds, resolved.loss.adv) == (2, 0)
     assert (resolved.train.steps, resolved.train.batch_size, resolved.train.learning_rate) == (5, 4, 0.5)
@@ -116,7 +118,7 @@ def test_a_group_of_keys_changes_just_the_keys_it_names(tmp_path):
 
 def test_hash_changes_with_what_decides_the_weights_and_with_nothing_else(tiny):
     def with_(**changes):
-        changed = config._with_overrides(tiny.model_dump(mode="json"), changes)
+        changed = config.with_overrides(tiny.model_dump(mode="json"), changes)
         return training_hash(Experiment.model_validate(changed), "images", {})
 
     base = training_hash(tiny, "images", {})
@@ -136,7 +138,7 @@ def test_stable_hash_ignores_the_order_of_keys(value):
             return {key: reordered(v[key]) for key in reversed(list(v))}
         return [reordered(item) for item in v] if isinstance(v, list) else v
 
-    assert config.stable_hash(value) == config.stable_hash(reordered(value))
+    assert stable_hash(value) == stable_hash(reordered(value))
 
 
 def test_margins_are_shares_of_known_metrics(tmp_path):

@@ -1,4 +1,4 @@
-"""The commands of docs/ do what the pages say. Those of own-model.md: test_cli_score.py."""
+"""The commands of docs/ do what the pages say. Those of own-model.md: cli/test_score.py; of python.md: test_api.py."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ import yaml
 from PIL import Image
 from scipy.stats import t as students_t
 
-from sg2bench import config, launch, results
-from sg2bench.cli import app, experiments
+from sg2bench import experiments
+from sg2bench import rows as row_table
 from sg2bench.models import checkpoints
 from sg2bench.models.networks import Networks
-from tests.test_cli import SMOKE, assert_refused
+from sg2bench.runs import job
+from sg2bench.runs.local import LocalExecutor
+from sg2bench.runs.perform import perform
+from tests.cli.test_cli import SMOKE, assert_refused
 
 ROOT = Path(__file__).parent.parent
 RUN_HERE = {
@@ -36,7 +39,7 @@ RUN_HERE = {
     "leaderboard.md",
 }
 RUN_ELSEWHERE = {"own-model.md"}
-WITHOUT_COMMANDS = {"README.md", "metrics.md"}
+WITHOUT_COMMANDS = {"README.md", "metrics.md", "python.md"}
 
 
 def text(page):
@@ -73,16 +76,16 @@ def in_process(quick_cli, monkeypatch):
     Without the page of the report, whose plots take seconds: see `test_reading_the_report`.
     """
 
-    def perform_all(runs, command, slots, watch):
-        for run in runs:
-            if run.state == "waiting":
-                with monkeypatch.context() as patch:
-                    patch.setattr(sys, "argv", ["sg2bench", *command(run)[3:]])
-                    app(standalone_mode=False)
-                run.state = "done"
+    def perform_all(self, statuses):
+        for status in statuses:
+            if status.state == "waiting":
+                perform(job.read(status.job.folder), torch.device("cpu"))
+                status.state = "done"
+        yield
 
-    monkeypatch.setattr(launch, "launch", perform_all)
-    monkeypatch.setattr(experiments, "write_report", lambda _: None)
+    monkeypatch.setattr(LocalExecutor, "perform", perform_all)
+    monkeypatch.setattr("sg2bench.report.write.write", lambda *_: None)
+    monkeypatch.setattr("sg2bench.cli.ablate.print_report", lambda _: None)
     return quick_cli
 
 
@@ -144,7 +147,7 @@ def test_own_data(in_process, tmp_path):
     shown = re.search(r"```\n(\w{16}\n.*?)```", text("own-data.md"), re.S).group(1)
     assert process.stdout.strip() + "\n" + process.stderr == shown
     assert in_process(*ablate).returncode == 0
-    rows = results.read(tmp_path / "reports/mine/results.csv")
+    rows = row_table.read(tmp_path / "reports/mine/results.csv")
     assert set(rows["data_fingerprint"]) == {shown[:16]}
     assert set(rows["target"]) == {"cat", "dog", "*"}
     process = in_process(*(part.replace("000040", "000001") for part in translate))
@@ -183,7 +186,7 @@ def test_own_data_refusals(quick_cli, tmp_path):
 
 
 def test_reading_the_report(quick_cli, tmp_path):
-    shutil.copytree(ROOT / "reports/critters", tmp_path / "reports/critters")
+    shutil.copytree(ROOT / "reports/critters_short", tmp_path / "reports/critters_short")
     (command,) = commands("reading-the-report.md")
     process = quick_cli(*command)
     assert process.returncode == 0, process.stderr
@@ -221,10 +224,10 @@ for line in {lines!r}:
         check=False,
     )
     assert process.returncode == 0, process.stdout + process.stderr
-    trained = results.read(tmp_path / "runs/shapes/full/seed-0/rows.csv")
+    trained = row_table.read(tmp_path / "runs/shapes/full/seed-0/rows.csv")
     assert set(trained["target"]) == {"disc", "square", "*"}
     for file, metric in (("metric.csv", "md_alexnet"), ("network.csv", "fd_conv3")):
-        rows = results.read(tmp_path / file)
+        rows = pd.read_csv(tmp_path / file)
         assert set(rows["metric"]) == {"fd_alexnet", metric}
         assert (rows["value"] > 0).all()
         distances = rows[rows["metric"] == "fd_alexnet"]["value"].tolist()
@@ -245,7 +248,7 @@ def test_protocols(quick_cli, tmp_path, monkeypatch):
         file = tmp_path.joinpath("data/afhq", *place).with_suffix(".png")
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (32, 32), (red, 0, 0)).save(file)
-    nets = Networks(config.load(tmp_path / "experiments/afhq.yaml").model, 3)
+    nets = Networks(experiments.load(tmp_path / "experiments/afhq.yaml").model, 3)
     torch.manual_seed(0)
     checkpoints.save_ema(nets, tmp_path, 100_000)
     monkeypatch.setenv("SG2BENCH_OFFLINE", "1")
@@ -288,7 +291,7 @@ def test_performance(cli, tmp_path):
 
 def test_leaderboard(quick_cli, tmp_path):
     shutil.copytree(ROOT / "reports", tmp_path / "reports")
-    shutil.copy(ROOT / "reports/critters/results.csv", tmp_path / "theirs.csv")
+    shutil.copy(ROOT / "reports/critters_short/results.csv", tmp_path / "theirs.csv")
     ours, theirs = commands("leaderboard.md")
     process = quick_cli(*ours)
     assert process.returncode == 0, process.stderr

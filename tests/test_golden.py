@@ -15,7 +15,6 @@ from tests import golden
 @pytest.mark.parametrize("case", golden.cases("rule"))
 def test_golden_rules(case):
     rules, checks = golden.manifest(), golden.load(case)
-    laws = {"uniform(-1,1)": golden.image, "standard_normal": golden.latent, "uniform(0,1)": golden.mask}
     made = []
     for check in checks["weights"]:
         seed, _, key = check["string"].partition(":")
@@ -23,7 +22,7 @@ def test_golden_rules(case):
         made.append((check, golden.weight(*key.split(".", 1), tuple(check["shape"]))))
     for check in checks["inputs"]:
         name = check["string"].removeprefix(f"{rules['seed_string']}:input:")
-        made.append((check, laws[check["law"]](name, tuple(check["shape"]))))
+        made.append((check, golden.draw(check["law"], name, tuple(check["shape"]))))
     for check, tensor in made:
         value = tensor.numpy().ravel()
         where = check["string"]
@@ -37,3 +36,19 @@ def test_golden_rules(case):
 def test_golden_files_are_whole():
     for file, digest in golden.manifest()["sha256"].items():
         assert hashlib.sha256((golden.FOLDER / file).read_bytes()).hexdigest() == digest, file
+
+
+def test_texts_of_the_manifest_are_read_whole():
+    text = (
+        "x = 3*uniform(-1,1), names 'a', 'b', shape (2,3): images; 'c', shape (4,); w = standard_normal, names 'd1' .. "
+    )
+    made = golden.tensors(text + "'d3', shape (2,2), labels [2, 0]")
+    assert {name: tuple(tensor.shape) for name, tensor in made.items()} == {
+        **dict.fromkeys("ab", (2, 3)),
+        "c": (4,),
+        **dict.fromkeys(("d1", "d2", "d3"), (2, 2)),
+    }
+    assert (made["c"] == 3 * golden.draw("uniform(-1,1)", "c", (4,))).all()
+    assert (made["d2"] == golden.draw("standard_normal", "d2", (2, 2))).all()
+    assert golden.labels("three images, labels [2, 0,1]; more").tolist() == [2, 0, 1]
+    assert golden.labels("shape (1,16); label 1").tolist() == [1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import itertools
 import json
 import os
@@ -20,12 +19,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-import sg2bench
-from sg2bench import cache, results
+from sg2bench import provenance
 from sg2bench.bench import machine
 from sg2bench.config import Model
+from sg2bench.files import atomic_file
+from sg2bench.version import __version__
 
-_BENCHMARK = Path(__file__).with_name("generator.py")
+_BENCHMARK = Path(__file__).with_name("benchmark_generator.py")
 EXECUTIONS = ("eager", "compile", "cuda_graph")
 MEMORY_FORMATS = ("contiguous", "channels_last")
 
@@ -83,7 +83,8 @@ def bench(
     Each for about `max_seconds`, at least 5 rounds after a warm-up; what has not begun when `minutes` are over is left
     out, and so is, with a warning, what fails (a compiler may be missing, memory too small). Writes `bench.csv`,
     pytest-benchmark's `bench.json` and `roofline.png` into `out`, and prints how it compares with an `earlier`
-    bench.json. Raises ValueError if nothing was timed, or `earlier` cannot be read.
+    bench.json; `attrs["skipped"]` is how many were left out. Raises ValueError if nothing was timed, or if `earlier`
+    cannot be read.
     """
     known = _names(earlier) if earlier else set()
     out.mkdir(parents=True, exist_ok=True)
@@ -119,9 +120,10 @@ def bench(
     if earlier and known.isdisjoint(timing["name"] for timing in timings):
         warnings.warn(f"--compare {earlier}: has none of these lines", stacklevel=2)
     table = pd.DataFrame([_row(timing) for timing in timings])
-    with cache.atomic_file(out / "bench.csv") as file:
+    table.attrs["skipped"] = len(to_time) - len(table) - parameters.failed
+    with atomic_file(out / "bench.csv") as file:
         table.to_csv(file, index=False, float_format="%.6g")
-    with cache.atomic_file(out / "roofline.png") as file:
+    with atomic_file(out / "roofline.png") as file:
         roofline(table).savefig(file, dpi=110, format="png", metadata={"Software": None})
     return table
 
@@ -163,9 +165,9 @@ def _row(timing: dict[str, Any]) -> dict[str, object]:
         "ceiling_gflop_per_second": extra["ceiling_flops_per_second"] / 1e9,
         "ceiling_gbyte_per_second": extra["ceiling_bytes_per_second"] / 1e9,
         "torch_version": torch.__version__,
-        "sg2bench_version": sg2bench.__version__,
-        "git_commit": results.git_commit(),
-        "created_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "sg2bench_version": __version__,
+        "git_commit": provenance.git_commit(),
+        "created_at": provenance.now(),
     }
 
 

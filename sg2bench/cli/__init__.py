@@ -1,48 +1,67 @@
-"""The command line: parses, calls, prints. A module holds the commands on one subject."""
+"""The command line: parses, calls `api`, prints. A module is a command, by its name."""
 
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
+import tempfile
+import traceback
 import warnings
-from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 import sg2bench
-from sg2bench.cli import data, experiments, models, options, pretrained, rows, throughput
+from sg2bench.cli import (
+    ablate,
+    bench,
+    check,
+    data,
+    evaluate,
+    experiments,
+    leaderboard,
+    options,
+    report,
+    run,
+    score,
+    tensorboard,
+    translate,
+    weights,
+)
+
+
+class _Commands(typer.core.TyperGroup):
+    """Keeps errors from exit code 1, which says that there is a regression: typer has it for some."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EOFError as error:
+            raise RuntimeError(f"unexpected end of a file: {error}") from error
+        except BrokenPipeError:  # whoever read our output has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(128 + 13)
+
 
 app = typer.Typer(
     name="sg2bench",
-    help="What each part of StarGAN v2 buys: ablations, FID and LPIPS per domain, report, gate, throughput.",
+    cls=_Commands,
+    help="Measure what each part of StarGAN v2 contributes: ablations, FID and LPIPS per domain, report, gate, "
+    "throughput.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_TOP: tuple[Callable[..., None], ...] = (
-    *(experiments.ablate, experiments.run, models.evaluate, models.score, models.translate),
-    *(rows.report, rows.check, experiments.tensorboard, throughput.bench),
-)
-for command in _TOP:
+for command in (
+    *(ablate.ablate, run.run, evaluate.evaluate, score.score, translate.translate, report.report, check.check),
+    *(experiments.experiments, tensorboard.tensorboard, bench.bench),
+):
     app.command()(command)
-
-data_app = typer.Typer(help="Image sets: fetch, draw, fingerprint.", no_args_is_help=True)
-for command in (data.fetch, data.draw, data.fingerprint):
-    data_app.command()(command)
-app.add_typer(data_app, name="data")
-
-leaderboard_app = typer.Typer(help="The leaderboard over all experiments.", no_args_is_help=True)
-leaderboard_app.callback()(lambda: None)
-leaderboard_app.command()(rows.add)
-app.add_typer(leaderboard_app, name="leaderboard")
-
-weights_app = typer.Typer(help="Pretrained networks of the metrics: list, fetch, verify.", no_args_is_help=True)
-weights_app.command("list")(pretrained.list_weights)
-weights_app.command("fetch")(pretrained.fetch_weights)
-weights_app.command("verify")(pretrained.verify_weights)
-app.add_typer(weights_app, name="weights")
+for group in (data.app, leaderboard.app, weights.app):
+    app.add_typer(group)
 
 
 @app.callback(invoke_without_command=True)
@@ -53,12 +72,28 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 
 def main() -> None:
-    """Run the command line: bad input ends in one clear line and exit code 2."""
+    """Run the command line. Bad input ends in one clear line and exit code 2, an error of ours in 70."""
+    options.never_fail_to_print()
     warnings.showwarning = lambda message, *_: options.errors.print(f"warning: {message}", style="yellow", markup=False)
     gc.set_threshold(100_000)  # importing torch makes a million objects and no garbage: a fifth of a run's start-up
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cancelled CI job stops its runs, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    code = 0
     try:
         app()
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
     except (ValueError, OSError) as error:
-        options.errors.print(f"sg2bench: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
+        options.print_error(f"sg2bench: {error}")
+        code = 2
+    except Exception as error:  # the last net: what reaches it is a defect of sg2bench
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="sg2bench-", suffix=".txt", delete=False, encoding="utf-8"
+        ) as file:
+            traceback.print_exc(file=file)
+        what = " ".join(str(error).split())[:200]
+        options.print_error(
+            f"sg2bench: internal error: {type(error).__name__}: {what}. This is a defect of sg2bench "
+            f"{sg2bench.__version__}: please report it with the command and {file.name}"
+        )
+        code = 70
+    sys.exit(code)

@@ -9,7 +9,10 @@ import typer
 
 from sg2bench.cli import options
 
+app = typer.Typer(name="data", help="Image sets: fetch, draw, fingerprint.", no_args_is_help=True)
 
+
+@app.command()
 def fetch(
     name: Annotated[str, typer.Argument(help="emoji")],
     out: Annotated[Path | None, typer.Option(help="Where to put the images; default: the cache.")] = None,
@@ -26,27 +29,29 @@ def fetch(
     options.console.print(f"Images, and these licences in LICENSES.txt: {target}", highlight=False)
 
 
+@app.command()
 def draw(
     out: Annotated[Path, typer.Option(help="Folder to make.")],
     experiment: Annotated[Path | None, typer.Option(help="Experiment that says counts, size and seed.")] = None,
     set_: options.Set = None,
 ) -> None:
     """Write the critters as PNG in {train,val}/<domain> folders, with factors.csv beside them."""
-    from sg2bench import config
-    from sg2bench.data import images
+    from sg2bench import experiments
+    from sg2bench.data import critters
 
-    loaded = config.load(experiment, set_ or [])
-    count = images.export_critters(loaded.data, loaded.model.image_size, out)
+    loaded = experiments.load(experiment, options.settings(set_))
+    count = critters.export(loaded.data, loaded.model.image_size, out)
     options.console.print(f"{count} images and factors.csv: {out}", highlight=False)
 
 
+@app.command()
 def fingerprint(experiment: options.ExperimentFile, set_: options.Set = None) -> None:
     """Print the hash of an experiment's images, which result rows carry, and what they are."""
-    from sg2bench import config
-    from sg2bench.data import images
+    from sg2bench import experiments
+    from sg2bench.data import images, sets
 
-    loaded = config.load(experiment, set_ or [])
-    image_set = images.load(loaded.data, loaded.model.image_size)
+    loaded = experiments.load(experiment, options.settings(set_))
+    image_set = sets.load(loaded.data, loaded.model.image_size)
     options.console.print(image_set.fingerprint, highlight=False)
     for split in images.SPLITS:
         counts = ", ".join(f"{domain} {image_set.count(split, domain)}" for domain in image_set.domains)

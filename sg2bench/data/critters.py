@@ -10,12 +10,22 @@ in integers, so no library's rounding or random stream can change them.
 from __future__ import annotations
 
 import colorsys
+import csv
+import hashlib
 import math
 import zlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
+from sg2bench.config import Data
+from sg2bench.data.images import SPLITS, ImageSet, Split, choose_domains
+from sg2bench.files import atomic_folder
+from sg2bench.hashes import stable_hash
 
 DOMAINS = ("bunny", "cat", "dog")
 VERSION = 1
@@ -99,6 +109,44 @@ def draw(domain: str, made_of: Factors, size: int) -> NDArray[np.uint8]:  # noqa
         canvas.polygon(((-0.14, 0.48), (0.14, 0.48), (0.14, 0.78), (-0.14, 0.78)), (255, 255, 255))
         canvas.polygon(((-0.015, 0.48), (0.015, 0.48), (0.015, 0.78), (-0.015, 0.78)), _DARK)
     return canvas.image()
+
+
+def load(data: Data, image_size: int) -> ImageSet:
+    """The critters of a configuration, drawn when they are read."""
+    domains = choose_domains(DOMAINS, data.domains, "critters")
+    counts = {"train": data.train_per_domain, "val": data.val_per_domain}
+    names = {split: {domain: tuple(map(str, range(counts[split]))) for domain in domains} for split in SPLITS}
+    read = partial(_draw, data.seed, image_size)
+    first = [hashlib.sha256(read("train", domain, "0").tobytes()).hexdigest() for domain in domains]
+    return ImageSet(names, read, stable_hash(["critters", VERSION, image_size, data.seed, domains, counts, first]))
+
+
+def _draw(seed: int, image_size: int, split: Split, domain: str, name: str) -> Image.Image:
+    return Image.fromarray(draw(domain, factors(domain, split, int(name), seed), image_size))
+
+
+def export(data: Data, image_size: int, out: Path) -> int:
+    """Write the critters as out/{train,val}/<domain>/<index>.png with out/factors.csv; returns their number.
+
+    Raises ValueError if `out` exists.
+    """
+    if out.exists():
+        raise ValueError(f"{out}: exists already; give a folder that does not")
+    images = load(data, image_size)
+    rows = []
+    with atomic_folder(out) as work:
+        for split in SPLITS:
+            for domain in images.domains:
+                (work / split / domain).mkdir(parents=True)
+                for index, name in enumerate(images.names[split][domain]):
+                    file = Path(split, domain, f"{int(name):05d}.png")
+                    images.image(split, domain, index).save(work / file)
+                    rows.append({"file": file.as_posix()} | asdict(factors(domain, split, index, data.seed)))
+        with (work / "factors.csv").open("w", newline="", encoding="utf-8") as file_of_factors:
+            writer = csv.DictWriter(file_of_factors, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+    return len(rows)
 
 
 class _Canvas:

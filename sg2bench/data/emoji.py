@@ -18,7 +18,11 @@ from pathlib import Path
 from PIL import Image
 from rich.progress import track
 
-from sg2bench import cache
+from sg2bench.config import Data
+from sg2bench.data import folder as folders
+from sg2bench.data.images import ImageSet
+from sg2bench.files import atomic_folder, cache_folder, offline, sha256
+from sg2bench.packages import npm_pack
 
 IMAGE_SIZE = 64
 
@@ -69,6 +73,11 @@ VENDORS = (
 )
 
 
+def load(data: Data, image_size: int) -> ImageSet:
+    """The fetched emoji. Raises ValueError with the command that fetches them if they are not there."""
+    return folders.load(folder(data.root), data.domains)
+
+
 def folder(root: Path | None = None) -> Path:
     """Where the fetched images are. Raises ValueError with the command that fetches them if they are not there."""
     place = root or default_folder()
@@ -78,7 +87,7 @@ def folder(root: Path | None = None) -> Path:
 
 
 def default_folder() -> Path:
-    return cache.folder() / "emoji-1"
+    return cache_folder() / "emoji-1"
 
 
 def fetch(target: Path, tarballs: Path | None = None) -> None:
@@ -89,14 +98,14 @@ def fetch(target: Path, tarballs: Path | None = None) -> None:
     """
     if target.exists():
         raise ValueError(f"{target}: exists already; remove it to fetch anew")
-    if tarballs is None and cache.offline():
+    if tarballs is None and offline():
         raise ValueError("SG2BENCH_OFFLINE is set; give the tarballs with --tarballs DIR")
     with ExitStack() as stack:
-        work = stack.enter_context(cache.atomic_folder(target))
+        work = stack.enter_context(atomic_folder(target))
         source = tarballs or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if tarballs is None:
             for vendor in track(VENDORS, "downloading 3 packages, 152 MB"):
-                cache.npm_pack(vendor.package, source)
+                npm_pack(vendor.package, source)
         archives = {}
         for vendor in VENDORS:
             archives[vendor.domain] = stack.enter_context(tarfile.open(_checked(source / vendor.tarball, vendor)))
@@ -126,7 +135,7 @@ def licenses() -> str:
 def _checked(path: Path, vendor: Vendor) -> Path:
     if not path.is_file():
         raise ValueError(f"{path}: not there; `npm pack {vendor.package}` makes it (sha256 {vendor.sha256})")
-    if (found := cache.sha256(path)) != vendor.sha256:
+    if (found := sha256(path)) != vendor.sha256:
         raise ValueError(
             f"{path}: sha256 is {found}, expected {vendor.sha256}; get it anew (`npm pack {vendor.package}`)"
         )

@@ -13,12 +13,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sg2bench import cache
-from sg2bench.config import Evaluate, Experiment, stable_hash
-from sg2bench.data.images import EXTENSIONS, ImageSet, loaded_ahead, read_image
-from sg2bench.evaluation.evaluate import Evaluator, Progress, Value, means
+from sg2bench.catalog import METRICS
+from sg2bench.config import Evaluate, Experiment
+from sg2bench.data.decode import EXTENSIONS, read_image
+from sg2bench.data.images import ImageSet, prefetch
+from sg2bench.evaluation.evaluator import Evaluator, Progress
 from sg2bench.evaluation.guidance import Mode
-from sg2bench.evaluation.translator import checked
+from sg2bench.evaluation.translators import checked
+from sg2bench.evaluation.values import Value, means
 
 
 @dataclass(frozen=True)
@@ -114,17 +116,20 @@ def fit(experiment: Experiment, pairs: Sequence[Fakes], mode: Mode) -> Experimen
     Raises ValueError if the protocol needs what files do not hold, or if an experiment's `sources` are not there.
     """
     evaluate, outputs = experiment.evaluate, len(next(iter(pairs[0].files.values())))
-    metrics = [metric for metric in evaluate.metrics if outputs > 1 or metric != "lpips"]
+    metrics = [metric for metric in evaluate.metrics if outputs > 1 or "outputs" not in METRICS[metric].needs]
     if not metrics:
-        raise ValueError("lpips compares the outputs of a source, and there is one of each: ask for another metric")
+        raise ValueError(
+            f"{evaluate.metrics[0]} compares the outputs of a source, and there is one of each: ask for another metric"
+        )
     if "outputs_per_source" in evaluate.model_fields_set and evaluate.outputs_per_source != outputs:
         raise ValueError(
             f"there are {outputs} outputs of a source, evaluate.outputs_per_source says {evaluate.outputs_per_source}"
         )
-    if evaluate.protocol == "paper" and "lpips" in metrics:
+    if raw := [metric for metric in metrics if evaluate.protocol in METRICS[metric].raw]:
+        others = ",".join(metric for metric in metrics if metric not in raw)
         raise ValueError(
-            "protocol paper measures LPIPS on raw outputs, which files do not hold: use --translator, --protocol "
-            "standard, or --set evaluate.metrics=[fid]"
+            f"protocol {evaluate.protocol} measures {', '.join(raw)} on raw outputs, which files do not hold: use "
+            f"--translator, --protocol standard, or --set evaluate.metrics=[{others}]"
         )
     for pair in pairs:
         if evaluate.sources is not None and len(pair.files) != evaluate.sources:
@@ -160,28 +165,16 @@ def score(evaluator: Evaluator, pairs: Sequence[Fakes], mode: Mode, progress: Pr
     for pair in pairs:
         progress(f"{mode} {pair.source} → {pair.target}")
         outputs = len(next(iter(pair.files.values())))
-        step = max(1, evaluator.at_once // outputs)
+        step = max(1, evaluator.images_per_batch // outputs)
         sources = list(pair.files.values())
         parts = (
             [path for files in sources[start : start + step] for path in files]
             for start in range(0, len(sources), step)
         )
-        batches = loaded_ahead(lambda paths: torch.stack([_pixels(path) for path in paths]), parts)
+        batches = prefetch(lambda paths: torch.stack([_pixels(path) for path in paths]), parts)
         images = (batch.to(evaluator.device) for batch in checked(batches, f"{pair.source} → {pair.target}"))
         values += evaluator.pair(mode, pair.source, pair.target, images, np.arange(len(sources)), outputs)
     return values + means(values)
-
-
-def fingerprint(pairs: Sequence[Fakes]) -> str:
-    """Hash (16 hex digits) of the names and bytes of all fakes."""
-    return stable_hash(
-        [
-            [pair.source, pair.target, path.name, cache.sha256(path)]
-            for pair in pairs
-            for files in pair.files.values()
-            for path in files
-        ]
-    )
 
 
 def _pixels(path: Path) -> Tensor:

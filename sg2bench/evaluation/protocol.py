@@ -1,20 +1,14 @@
-"""A protocol: everything that a value depends on besides the model and the data, named and hashed."""
+"""A protocol: everything that a value depends on besides the model and the data, named and hashed per value."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sg2bench import weights
-from sg2bench.config import METRICS, Evaluate, stable_hash
+from sg2bench.catalog import METRICS
+from sg2bench.config import Evaluate
+from sg2bench.evaluation.extractors import EXTRACTORS
+from sg2bench.hashes import stable_hash
 
-WEIGHTS = {
-    "alexnet": weights.ALEXNET_LPIPS,
-    "efficientnet-lite0": weights.EFFICIENTNET_LITE0,
-    "inception-v3-compat": weights.INCEPTION_2015,
-    "inception-v3-torchvision": weights.INCEPTION_TORCHVISION,
-}
-_EXTRACTOR = {"offline": "alexnet", "standard": "inception-v3-compat", "paper": "inception-v3-torchvision"}
-"""The network of a protocol's feature metrics; LPIPS has AlexNet everywhere."""
 VERSION = 1
 """Rises when a change of the code changes values."""
 
@@ -38,34 +32,34 @@ class Protocol:
     def name(self) -> str:
         return self.evaluate.protocol
 
-    @property
-    def resize(self) -> int | None:
-        """Side in pixels to which images are resized before AlexNet and EfficientNet; None for their own size."""
-        return self.evaluate.resize if self.name == "offline" else None
-
     def extractor(self, metric: str) -> str:
         """Name of the network that a metric needs."""
-        if metric == "fd_efflite0":
-            return "efficientnet-lite0"
-        return "alexnet" if metric == "lpips" else _EXTRACTOR[self.name]
+        return METRICS[metric].extractor[self.name]
 
-    @property
-    def hash(self) -> str:
-        """Hash of networks, weights, sizes, normalisation and counts; not of which metrics or modes were asked for."""
-        evaluate = self.evaluate
-        networks = sorted({self.extractor(metric) for metric in METRICS[self.name]})
+    def resize(self, extractor: str) -> int | None:
+        """Side in pixels to which images are resized before a network; None for their own size, or the network's."""
+        return self.evaluate.resize if self.name == "offline" and EXTRACTORS[extractor].resizes else None
+
+    def sees_raw_outputs(self, metric: str) -> bool:
+        """Whether a metric sees what the generator gave, neither clamped nor rounded to 8 bits."""
+        return self.name in METRICS[metric].raw
+
+    def hash(self, metric: str) -> str:
+        """Hash (16 hex digits) of what a metric's values depend on: network, weights, resize, sizes, counts, seed."""
+        evaluate, extractor = self.evaluate, self.extractor(metric)
         content = {
             "version": VERSION,
             "name": self.name,
-            "images": "8-bit RGB",
+            "extractor": extractor,
+            "weights": EXTRACTORS[extractor].weights.sha256,
+            "images": "raw" if self.sees_raw_outputs(metric) else "8-bit RGB",
             "image_size": self.image_size,
             "sources": evaluate.sources,
             "outputs_per_source": evaluate.outputs_per_source,
             "seed": evaluate.seed,
-            "weights": {network: WEIGHTS[network].sha256 for network in networks},
         }
-        if self.resize is not None:
-            content["resize"] = [self.resize, "bicubic antialias, clamped"]
-        if self.evaluate.as_published:
+        if (resize := self.resize(extractor)) is not None:
+            content["resize"] = [resize, "bicubic antialias, clamped"]
+        if evaluate.as_published:
             content["batch_size"] = evaluate.batch_size
         return stable_hash(content)

@@ -19,7 +19,7 @@ def activate(x: Tensor, inplace: bool = False) -> Tensor:
     return F.leaky_relu(x, SLOPE, inplace)
 
 
-def halve(x: Tensor) -> Tensor:
+def avg_pool2(x: Tensor) -> Tensor:
     """2x2 average pool. On a CPU, adding strided views takes a third of the time of torch's pooling kernel."""
     if not x.is_cpu:
         return F.avg_pool2d(x, 2)
@@ -27,7 +27,7 @@ def halve(x: Tensor) -> Tensor:
     return (x[..., ::2] + x[..., 1::2]) * 0.25
 
 
-def double(x: Tensor) -> Tensor:
+def upsample2(x: Tensor) -> Tensor:
     """Nearest upsampling by 2. Stacking takes a third of the time of torch's interpolation kernel on a CPU; on a GPU,
     autocast would have that kernel work in float32.
     """
@@ -36,15 +36,15 @@ def double(x: Tensor) -> Tensor:
     return torch.stack((x, x), 3).view(n, c, 2 * h, 2 * w)
 
 
-def halved(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """`halve(conv(x))` of a 3x3 convolution, as one of 4x4 and stride 2: four ninths of the work, and nothing of full
-    size to keep.
+def conv_avg_pool2(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """`avg_pool2(conv(x))` of a 3x3 convolution, as one of 4x4 and stride 2: four ninths of the work, and nothing of
+    full size to keep.
     """
     return F.conv2d(x, _spread(conv.weight) * 0.25, conv.bias, stride=2, padding=1)
 
 
-def of_doubled(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """`conv(double(x))` of a 3x3 convolution, as one transposed of 4x4 and stride 2, for the same reasons."""
+def upsample2_conv(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """`conv(upsample2(x))` of a 3x3 convolution, as one transposed of 4x4 and stride 2, for the same reasons."""
     weight = _spread(conv.weight.transpose(0, 1).flip(2, 3))
     return F.conv_transpose2d(x, weight, conv.bias, stride=2, padding=1)
 
@@ -110,12 +110,12 @@ class ResBlock(nn.Module):
 
     def _shortcut(self, x: Tensor) -> Tensor:
         # A 1x1 convolution and a mean of pixels commute; this order costs a quarter.
-        x = halve(x) if self.downsample else x
+        x = avg_pool2(x) if self.downsample else x
         return self.conv1x1(x) if self.learned_shortcut else x
 
     def _residual(self, x: Tensor) -> Tensor:
         x = activate(self.norm1(x), inplace=True) if self.normalize else activate(x)
-        x = halved(self.conv1, x) if self.downsample else self.conv1(x)
+        x = conv_avg_pool2(self.conv1, x) if self.downsample else self.conv1(x)
         residual: Tensor = self.conv2(activate(self.norm2(x) if self.normalize else x, inplace=True))
         return residual
 
@@ -163,11 +163,11 @@ class AdaINResBlock(nn.Module):
     def _shortcut(self, x: Tensor) -> Tensor:
         # A 1x1 convolution and nearest upsampling commute; this order costs a quarter.
         x = self.conv1x1(x) if self.learned_shortcut else x
-        return double(x) if self.upsample else x
+        return upsample2(x) if self.upsample else x
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         x_normed = activate(self.norm1(x, style), inplace=True)
-        hidden = of_doubled(self.conv1, x_normed) if self.upsample else self.conv1(x_normed)
+        hidden = upsample2_conv(self.conv1, x_normed) if self.upsample else self.conv1(x_normed)
         residual: Tensor = self.conv2(activate(self.norm2(hidden, style), inplace=True))
         if self.high_pass:
             return residual

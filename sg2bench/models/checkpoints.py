@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sg2bench import cache, weights
+from sg2bench import weights
 from sg2bench.config import Experiment, Model
+from sg2bench.files import atomic_file, sha256
 from sg2bench.models.networks import Networks
 
 StateDict = dict[str, Tensor]
@@ -33,7 +34,7 @@ def save(nets: Networks, discriminator: nn.Module, folder: Path, step: int) -> P
 
 
 def _save(states: Mapping[str, Mapping[str, Any]], path: Path) -> Path:
-    with cache.atomic_file(path) as temporary:
+    with atomic_file(path) as temporary:
         torch.save(states, temporary, _use_new_zipfile_serialization=False)
     return path
 
@@ -82,7 +83,7 @@ def files_of(experiment: Experiment) -> dict[str, str]:
     digests = {}
     for key, path in files.items():
         try:
-            digests[key] = cache.sha256(path)
+            digests[key] = sha256(path)
         except OSError as error:
             raise ValueError(f"{key}: {path}: {error.strerror}") from None
     return digests

@@ -7,7 +7,6 @@ latents (N, latent_dim), domain labels int64 (N,).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -15,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sg2bench.config import Model
-from sg2bench.models import heatmaps
+from sg2bench.models import face_alignment
 from sg2bench.models.blocks import SLOPE, AdaINResBlock, Encoded, InstanceNorm, ResBlock, he_initialize
-from sg2bench.models.heatmaps import FaceAlignment
+from sg2bench.models.face_alignment import FaceAlignment
 from sg2bench.models.stargan import StarGANGenerator
 
 _SKIP_SIZES = (32, 64, 128)
@@ -40,7 +39,7 @@ class HighPass(nn.Module):
 
 
 class Generator(nn.Module):
-    """Image and style -> image of that style. `forward(x, s)` is `decode(encode(x), s)`."""
+    """Image and style -> image of that style. `forward(x, s)` is `render(embed(x), s)`."""
 
     def __init__(
         self,
@@ -55,26 +54,24 @@ class Generator(nn.Module):
         width = first_width or 2**14 // image_size
         self.from_rgb = nn.Conv2d(3, width, 3, padding=1)
         self.to_rgb = nn.Sequential(InstanceNorm(width), nn.LeakyReLU(SLOPE, inplace=True), nn.Conv2d(width, 3, 1))
-        encoder, decoder = nn.ModuleList(), nn.ModuleList()
+        self.encode, self.decode = nn.ModuleList(), nn.ModuleList()
         for _ in range(int(math.log2(image_size)) - 4 + high_pass):
             wider = min(2 * width, max_width)
-            encoder.append(ResBlock(width, wider, normalize=True, downsample=True))
-            decoder.insert(0, AdaINResBlock(wider, width, style_dim, upsample=True, high_pass=high_pass))
+            self.encode.append(ResBlock(width, wider, normalize=True, downsample=True))
+            self.decode.insert(0, AdaINResBlock(wider, width, style_dim, upsample=True, high_pass=high_pass))
             width = wider
         for _ in range(2):
-            encoder.append(ResBlock(width, width, normalize=True))
-            decoder.insert(0, AdaINResBlock(width, width, style_dim, high_pass=high_pass))
-        # The checkpoints' keys are `encode.*` and `decode.*`, which are also the names of the two methods.
-        self._modules["encode"], self._modules["decode"] = encoder, decoder
+            self.encode.append(ResBlock(width, width, normalize=True))
+            self.decode.insert(0, AdaINResBlock(width, width, style_dim, high_pass=high_pass))
         if high_pass:
             self.hpf = HighPass(w_hpf)
         he_initialize(self)
 
-    def encode(self, image: Tensor, masks: tuple[Tensor, Tensor] | None = None) -> Encoded:
+    def embed(self, image: Tensor, masks: tuple[Tensor, Tensor] | None = None) -> Encoded:
         """What the decoder needs of an image; masks (N, 1, H, W) in [0, 1] for 32 px and for 64 and 128 px features."""
         skips = {}
         x = self.from_rgb(image)
-        for block in _blocks(self, "encode"):
+        for block in self.encode:
             side = x.shape[2]
             if masks is not None and side in _SKIP_SIZES:
                 mask = F.interpolate(masks[0 if side == 32 else 1], size=side, mode="bilinear", align_corners=False)
@@ -82,10 +79,10 @@ class Generator(nn.Module):
             x = block(x)
         return Encoded(x, skips)
 
-    def decode(self, encoded: Encoded, style: Tensor) -> Tensor:
+    def render(self, encoded: Encoded, style: Tensor) -> Tensor:
         """The image, of no bounded range: there is no tanh."""
         x = encoded.features
-        for block in _blocks(self, "decode"):
+        for block in self.decode:
             x = block(x, style)
             if x.shape[2] in encoded.skips:
                 x = x + encoded.skips[x.shape[2]]
@@ -93,13 +90,7 @@ class Generator(nn.Module):
         return image
 
     def forward(self, image: Tensor, style: Tensor, masks: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        return self.decode(self.encode(image, masks), style)
-
-
-def _blocks(generator: Generator, half: str) -> Iterator[nn.Module]:
-    blocks = generator._modules[half]
-    assert isinstance(blocks, nn.ModuleList)
-    return iter(blocks)
+        return self.render(self.embed(image, masks), style)
 
 
 class MappingNetwork(nn.Module):
@@ -222,19 +213,19 @@ class Networks(nn.Module):
 
     def __init__(self, model: Model, num_domains: int) -> None:
         super().__init__()
-        self.condition, self.num_domains, self.latent_dim = model.condition, num_domains, model.latent_dim
+        self.condition, self.num_domains, self.latent_dim = model.given, num_domains, model.latent_dim
         widths = (model.first_width, model.max_width)
-        given = {"style": model.style_dim, "latent": model.latent_dim + num_domains}.get(model.condition, num_domains)
+        code_dim = {"style": model.style_dim, "latent": model.latent_dim, None: 0}[self.condition.code]
+        given = code_dim + num_domains * self.condition.label
         self.generator = (
             StarGANGenerator(num_domains, model.first_width or 2**14 // model.image_size, model.max_width)
             if model.condition == "label_map"
             else Generator(model.image_size, given, *widths, model.w_hpf)
         )
-        if model.condition == "style":
+        if self.condition.code == "style":
             self.mapping_network = MappingNetwork(num_domains, model.latent_dim, model.style_dim, model.mapping_width)
-            self.style_encoder = StyleEncoder(model.image_size, num_domains, model.style_dim, *widths)
-        if model.condition == "latent":
-            self.style_encoder = StyleEncoder(model.image_size, num_domains, model.latent_dim, *widths)
+        if self.condition.takes_references:
+            self.style_encoder = StyleEncoder(model.image_size, num_domains, code_dim, *widths)
         if model.w_hpf:
             self.fan = FaceAlignment()
 
@@ -244,29 +235,28 @@ class Networks(nn.Module):
 
     def encode(self, image: Tensor) -> Encoded:
         """What the decoder needs of an image, with masks from the face-alignment network where there is one."""
-        masks = heatmaps.masks(self.fan, image) if "fan" in self._modules else None
-        return self.generator.encode(image, masks)
+        masks = face_alignment.masks(self.fan, image) if "fan" in self._modules else None
+        return self.generator.embed(image, masks)
 
     def decode(self, encoded: Encoded, style: Tensor) -> Tensor:
-        return self.generator.decode(encoded, style)
+        return self.generator.render(encoded, style)
 
     def latent_style(self, latent: Tensor, domain: Tensor) -> Tensor:
         """What the generator is given for a latent: (N, latent_dim), (N,) -> (N, its style_dim)."""
-        if self.condition == "style":
-            style: Tensor = self.mapping_network(latent, domain)
-            return style
-        label = self._one_hot(domain, latent)
-        return torch.cat([latent, label], 1) if self.condition == "latent" else label
+        code = self.mapping_network(latent, domain) if self.condition.code == "style" else latent
+        return self._given(code, latent, domain)
 
     def reference_style(self, image: Tensor, domain: Tensor) -> Tensor:
         """What the generator is given to make images like this one, of this domain."""
-        if self.condition.startswith("label"):
-            return self._one_hot(domain, image)
-        style: Tensor = self.style_encoder(image, domain)
-        return style if self.condition == "style" else torch.cat([style, self._one_hot(domain, style)], 1)
+        code = self.style_encoder(image, domain) if self.condition.takes_references else image
+        return self._given(code, image, domain)
 
-    def _one_hot(self, domain: Tensor, like: Tensor) -> Tensor:
-        return F.one_hot(domain, self.num_domains).to(like.dtype)
+    def _given(self, code: Tensor, like: Tensor, domain: Tensor) -> Tensor:
+        """The code, the label, or both."""
+        if not self.condition.label:
+            return code
+        label = F.one_hot(domain, self.num_domains).to(like.dtype)
+        return label if self.condition.code is None else torch.cat([code, label], 1)
 
 
 def build_discriminator(model: Model, num_domains: int) -> Discriminator:

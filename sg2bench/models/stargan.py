@@ -42,18 +42,18 @@ class StarGANGenerator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[0], 3, 7, padding=3, bias=False), nn.Tanh())
         he_initialize(self)
 
-    def encode(self, image: Tensor, masks: object = None) -> Encoded:
+    def embed(self, image: Tensor, masks: object = None) -> Encoded:
         assert masks is None, "the configuration refuses a high-pass skip here"
         return Encoded(image, {})
 
-    def decode(self, encoded: Encoded, style: Tensor) -> Tensor:
+    def render(self, encoded: Encoded, style: Tensor) -> Tensor:
         image = encoded.features
         planes = style[:, :, None, None].expand(-1, -1, *image.shape[2:])
         output: Tensor = self.layers(torch.cat([image, planes], 1))
         return output
 
     def forward(self, image: Tensor, style: Tensor) -> Tensor:
-        return self.decode(self.encode(image), style)
+        return self.render(self.embed(image), style)
 
 
 def _layer(convolution: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:

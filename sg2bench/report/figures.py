@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,33 +9,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sg2bench.config import REFERENCE_LINES
+from sg2bench.catalog import METRICS
+from sg2bench.layout import grid_file
 from sg2bench.report import html, plots
-from sg2bench.results import better
+from sg2bench.rows import is_line
+from sg2bench.rows import models as models_of
 
 _WIDE = 700
 """Pixels; a wider picture gets the page's width."""
-_UNIT_AND_READING = {
-    "fd|fid": (
-        "Fréchet distance, in squared units of the network's features",
-        "the lower, the more the outputs are distributed like real images of the target, in look and in variety",
-    ),
-    "kd|kid": (
-        "kernel distance (squared maximum mean discrepancy), no unit",
-        "the lower, the more the outputs are distributed like real images of the target; chance may take it below 0",
-    ),
-    "lpips": (
-        "LPIPS between the outputs of one source, no unit",
-        "the higher, the more the outputs of a source differ. Noise is diverse too: read it beside the Fréchet "
-        "distance only",
-    ),
-    "precision|density": ("share of outputs among the real images, no unit", "the higher, the more outputs look real"),
-    "recall|coverage": (
-        "share of real images among the outputs, no unit",
-        "the higher, the more of the real images' variety is reached",
-    ),
-}
-"""By how a metric's name begins."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +45,10 @@ def values(table: pd.DataFrame, out: Path) -> list[Picture]:
     pictures = []
     for metric in dict.fromkeys(table["metric"]):
         of_metric = table[table["metric"] == metric]
-        unit, reading = _unit_and_reading(metric)
+        unit, reading = METRICS[metric].unit, METRICS[metric].reading
         whiskers = "one standard deviation over seeds (none for a single seed)"
         lines = ""
-        if of_metric["variant"].isin(REFERENCE_LINES).any():
+        if is_line(of_metric).any():
             lines = (
                 " Dashed: real validation images of the target, the best to hope for. Dotted: untranslated sources; a "
                 "variant that is worse than this makes worse images of the target than doing nothing."
@@ -96,7 +76,7 @@ def heatmaps(table: pd.DataFrame, out: Path) -> list[Picture]:
     for metric in dict.fromkeys(table["metric"]):
         file = out / f"{metric}-by-pair.png"
         plots.save(plots.pairs_plot(table, metric), file)
-        unit, reading = _unit_and_reading(metric)
+        unit, reading = METRICS[metric].unit, METRICS[metric].reading
         caption = (
             f"{unit}, mean over seeds; all panels share one colour scale. Hatched: no such pair. "
             f"{counts(table[table['metric'] == metric])}"
@@ -136,27 +116,21 @@ def grids(table: pd.DataFrame, folder: Path) -> list[Picture]:
         Picture(f"{variant}, {mode} guidance", f"{caption} {row}.", reading, file, variant, mode)
         for variant in dict.fromkeys(table["variant"])
         for mode, row in rows.items()
-        if (file := folder / f"{variant}-{mode}.png").is_file()
+        if (file := folder / grid_file(variant, mode)).is_file()
     ]
 
 
 def counts(table: pd.DataFrame) -> str:
     """How many seeds and images are behind a value of these rows."""
-    models = table[~table["variant"].isin(REFERENCE_LINES)]
+    models = models_of(table)
     fake, real = (
         " to ".join(str(int(count)) for count in sorted({models[column].min(), models[column].max()}))
         for column in ("n_fake", "n_real")
     )
-    against = "" if set(table["metric"]) == {"lpips"} else f" against {real} training images of the target"
+    compared = any("real" in METRICS[metric].needs for metric in set(table["metric"]))
+    against = f" against {real} training images of the target" if compared else ""
     seeds = models["seed"].nunique()
     return f"n: {seeds} {'seed' if seeds == 1 else 'seeds'}; each pair {fake} outputs{against}."
-
-
-def _unit_and_reading(metric: str) -> tuple[str, str]:
-    for beginning, texts in _UNIT_AND_READING.items():
-        if re.match(beginning, metric):
-            return texts
-    return metric, f"{better(metric)} is better"
 
 
 def _axis(figure: Figure) -> str:

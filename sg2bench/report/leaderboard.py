@@ -1,116 +1,225 @@
-"""The leaderboard of one experiment: variants by mean over seeds, their difference from the first, reference lines."""
+"""The leaderboard over all experiments: rows that people add, ranked only against their like."""
 
 from __future__ import annotations
 
-from math import inf, nan
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from sg2bench.config import REFERENCE_LINES
-from sg2bench.report.plots import LINE_NAMES
-from sg2bench.results import better, summarize
+from sg2bench import rows as row_table
+from sg2bench.catalog import METRICS, REFERENCE_LINES, metrics_of
+from sg2bench.files import atomic_file, locked
+from sg2bench.layout import EXPERIMENT, LEADERBOARD, MADE_BY
+from sg2bench.report import html
+from sg2bench.report.variants import hashes, number
+from sg2bench.rows import OF_A_MODEL, ROW_KEY, is_line, last_steps, overall, refuse_mixed_configurations
+from sg2bench.statistics import mean_interval, ranks
+
+COLUMNS = [*row_table.COLUMNS, "command"]
+_LIKE = ["protocol", "data_fingerprint", "n_real", "n_fake"]
+"""Rows that share these, and the protocol hash of the metric that ranks, are ranked together."""
+PUBLISHED = (
+    ("images", "fid latent ↓", "lpips latent ↑", "fid reference ↓", "lpips reference ↑"),
+    ("CelebA-HQ", "13.73 ± 0.06", "0.4515 ± 0.0006", "23.84 ± 0.03", "0.3880 ± 0.0001"),
+    ("AFHQ", "16.18 ± 0.15", "0.4501 ± 0.0007", "19.78 ± 0.01", "0.4315 ± 0.0002"),
+)
+PUBLISHED_NOTE = (
+    "Published by the authors of StarGAN v2, not measured here: their checkpoints of 100,000 iterations, 256 px, by "
+    "their own evaluation (protocol `paper`), mean and spread of 10 evaluations. An independent rerun of the CelebA-HQ "
+    "checkpoint gave 13.74 / 0.4499 and 23.70 / 0.3879, outside these ±. Never rank a value of another protocol beside "
+    "them."
+)
+EXPLAINED = (
+    "Only rows of one protocol, image set and number of images are ranked together. A cell is the mean over seeds ± "
+    "half of its 95 % interval (Student's t), so it tells how another training would turn out; with two seeds that is "
+    "± 9 standard deviations. Ranks are by the first column of values: entries whose intervals overlap are tied, "
+    "and 2–5 says that an entry is anything from second to fifth. One seed † has the interval for the sample of "
+    "images alone and is not ranked. Never compare values of two tables."
+)
 
 
-def number(value: float) -> str:
-    """Three significant digits, four below 1."""
-    return f"{value:.4f}" if abs(value) < 1 else f"{value:.2f}" if abs(value) < 100 else f"{value:.1f}"
+@dataclass(frozen=True)
+class Ranking:
+    """Entries that may be ranked together, best first, as text; what they share is in the caption."""
+
+    title: str
+    caption: str
+    header: list[str]
+    rows: list[list[str]]
 
 
-def spread(mean: float, deviation: float, signed: bool = False) -> str:
-    if pd.isna(mean):
-        return "–"
-    text = ("+" if signed and mean >= 0 else "") + number(mean)
-    return text if pd.isna(deviation) else f"{text} ± {number(deviation)}"
+def add(files: Sequence[Path], folder: Path, command: str | None) -> tuple[Path, int, int]:
+    """Put the overall rows of result files, at the last step of each run, into `leaderboard.csv` of a folder, and write
+    `leaderboard.md` and `.html` from all of them.
 
-
-def leaderboard(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Header and rows as text: variants best first by the first metric and mode, then the reference lines.
-
-    A cell is mean ± standard deviation over seeds; behind it in brackets the difference from the first variant of
-    the table, paired by seed.
+    A row that is there already (`rows.ROW_KEY`) is replaced. `command` is what made those rows beside which no
+    `experiment.yaml` knows. Returns the page's path and how many rows are new and replaced. Raises ValueError, and
+    changes nothing, if a file has a bad row (`rows.read`), no overall value, or no command.
     """
-    models = table[~table["variant"].isin(REFERENCE_LINES)]
-    summary = summarize(models)
-    columns = list(summary[["metric", "mode"]].drop_duplicates().itertuples(index=False, name=None))
-    if not columns:
-        raise ValueError("there are no overall values (source and target `*`) to rank")
-    baseline = models["variant"].iloc[0]
-    keyed = summary.set_index(["variant", "metric", "mode"])
-    cells = {key: (mean, sd) for key, mean, sd in keyed[["mean", "sd"]].itertuples(name=None)}
-    first_metric, first_mode = columns[0]
-    sign = 1 if better(first_metric) == "lower" else -1
-
-    def rank(variant: str) -> float:
-        return (
-            sign * cells[variant, first_metric, first_mode][0] if (variant, first_metric, first_mode) in cells else inf
-        )
-
-    header = ["variant", *(f"{m} {mode} {'↓' if better(m) == 'lower' else '↑'}" for m, mode in columns), "seeds"]
-    rows = []
-    for variant in sorted(dict.fromkeys(models["variant"]), key=rank):
-        row = [variant]
-        for metric, mode in columns:
-            mean, deviation = cells.get((variant, metric, mode), (nan, nan))
-            text = spread(mean, deviation)
-            if variant != baseline and {(variant, metric, mode), (baseline, metric, mode)} <= set(cells):
-                text += f" ({spread(*difference(models, variant, baseline, metric, mode), signed=True)})"
-            row.append(text)
-        rows.append([*row, str(models[models["variant"] == variant]["seed"].nunique())])
-    for line in REFERENCE_LINES:
-        overall = table[(table["variant"] == line) & (table["source"] == "*") & (table["target"] == "*")]
-        level = overall.set_index("metric")["value"]
-        if len(level):
-            cells_of_line = [number(level[metric]) if metric in level else "–" for metric, _ in columns]
-            rows.append([f"*{LINE_NAMES[line]}*", *cells_of_line, "–"])
-    return header, rows
+    board = folder / f"{LEADERBOARD}.csv"
+    given = [_overall_rows(file, command) for file in files]
+    with locked(board):
+        parts = [_stored(board), *given] if board.is_file() else given
+        before = sum(map(len, parts)) - sum(map(len, given))
+        together = pd.concat(parts, ignore_index=True)
+        table = together.drop_duplicates(ROW_KEY, keep="last")
+        _write(table, board)
+    return board.with_suffix(".html"), len(table) - before, len(together) - len(table)
 
 
-def difference(table: pd.DataFrame, variant: str, baseline: str, metric: str, mode: str) -> tuple[float, float]:
-    """Mean and standard deviation over common seeds of variant minus baseline, overall values; NaN if there is none."""
-    overall = table[(table["source"] == "*") & (table["target"] == "*")]
-    overall = overall[(overall["metric"] == metric) & (overall["mode"] == mode)]
-    by_seed = overall.pivot(index="seed", columns="variant", values="value")
-    differences = (by_seed[variant] - by_seed[baseline]).dropna()
-    return differences.mean(), differences.std()
+def _overall_rows(file: Path, command: str | None) -> pd.DataFrame:
+    table = row_table.read(file, need_pairs=True)
+    refuse_mixed_configurations(table, file)
+    table = overall(last_steps(table))
+    if is_line(table).all():
+        raise ValueError(f"{file}: has no overall value (source and target `*`) of a model to rank")
+    return table[[*row_table.COLUMNS]].assign(command=_made_by(file, command))
 
 
-def markdown(table: pd.DataFrame, command: str) -> str:
-    """The leaderboard as Markdown with what the numbers are and the command that made them."""
-    header, rows = leaderboard(table)
-    first = table.iloc[0]
-    lines = [
-        f"# {first['experiment']}",
-        "",
-        "| " + " | ".join(header) + " |",
-        "|" + " --- |" * len(header),
-        *("| " + " | ".join(row) + " |" for row in rows),
-        "",
-        caption(table),
-        "",
-        f"Made by `{command}`.",
-        "",
-    ]
-    return "\n".join(lines)
+def _write(table: pd.DataFrame, board: Path) -> None:
+    rankings = list(ranked(table))
+    csv = table.to_csv(index=False)
+    page = html.template("leaderboard.html.jinja").render(
+        rankings=rankings,
+        explained=EXPLAINED,
+        published=PUBLISHED,
+        published_note=PUBLISHED_NOTE,
+        download=html.data_uri("text/csv", csv.encode()),
+    )
+    for name, text in (("csv", csv), ("md", markdown(rankings)), ("html", page)):
+        with atomic_file(board.with_suffix(f".{name}")) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
 
-def caption(table: pd.DataFrame) -> str:
-    """What the cells are, with counts, device and versions."""
-    models = table[~table["variant"].isin(REFERENCE_LINES)]
+def ranked(table: pd.DataFrame) -> Iterator[Ranking]:
+    """A ranking for each set of overall rows that share protocol, images and counts."""
+    models = table[~is_line(table)]
+    for (protocol, fingerprint, *_), like in models.groupby(_LIKE, sort=False):
+        lines = table[is_line(table) & (table["protocol"] == protocol) & (table["data_fingerprint"] == fingerprint)]
+        for comparable in _comparable(like):
+            yield _ranking(comparable, lines)
+
+
+def _comparable(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Sets of models whose ranking metric has one protocol hash; each metric has that hash, too, where it can."""
+    while len(rows):
+        ranking = rows[rows["metric"] == next(metric for metric in METRICS if metric in set(rows["metric"]))]
+        for hashed, group in ranking.groupby("protocol_hash", sort=False):
+            chosen = rows.merge(group[OF_A_MODEL].drop_duplicates(), on=OF_A_MODEL)
+            same = chosen["protocol_hash"] == hashed
+            yield chosen[same | ~chosen["metric"].isin(chosen[same]["metric"])]
+        done = pd.MultiIndex.from_frame(ranking[OF_A_MODEL])
+        rows = rows[~pd.MultiIndex.from_frame(rows[OF_A_MODEL]).isin(done)]
+
+
+def markdown(rankings: Sequence[Ranking]) -> str:
+    """The leaderboard as Markdown."""
+    parts = ["# Leaderboard", EXPLAINED]
+    for ranking in rankings:
+        parts += [
+            f"## {ranking.title}",
+            _markdown_table(ranking.header, [[*row[:-1], _code(row[-1])] for row in ranking.rows]),
+            ranking.caption,
+        ]
+    parts += ["## Published", PUBLISHED_NOTE, _markdown_table(PUBLISHED[0], PUBLISHED[1:])]
+    return "\n\n".join(parts) + "\n"
+
+
+def _ranking(models: pd.DataFrame, lines: pd.DataFrame) -> Ranking:
     first = models.iloc[0]
-    lines = table[table["variant"].isin(REFERENCE_LINES)]
-    line_counts = f" The reference lines have {_range(lines['n_fake'])} images." if len(lines) else ""
-    seeds = ", ".join(str(int(seed)) for seed in sorted(models["seed"].unique()))
-    return (
-        f"Mean ± standard deviation over seeds ({seeds}); in brackets the difference from `{first['variant']}`, paired "
-        f"by seed. {_range(models['step'])} steps; each pair: {_range(models['n_fake'])} outputs "
-        f"({_range(models['outputs_per_source'])} a source) against {_range(models['n_real'])} training images of the "
-        f"target.{line_counts} "
-        f"Protocol `{first['protocol']}` {first['protocol_hash']}, data {first['data_fingerprint']}, "
-        f"{first['device']}, torch {first['torch_version']}, sg2bench {first['sg2bench_version']} "
-        f"at {first['git_commit'] or 'no commit'}, {str(first['created_at'])[:10]}."
+    found = set(zip(models["metric"], models["mode"], models["protocol_hash"], strict=True))
+    columns = [
+        (metric, mode, hashed)
+        for metric in metrics_of(first["protocol"])
+        for mode in ("latent", "reference")
+        for hashed in dict.fromkeys(models["protocol_hash"])
+        if (metric, mode, hashed) in found
+    ]
+    entries = [_Entry(rows, columns) for _, rows in models.groupby(OF_A_MODEL, sort=False)]
+    rank = _ranks(entries, METRICS[columns[0][0]].sign)
+    rows = [[rank.get(id(entry), "–"), *entry.cells] for entry in entries]
+    for line, title in REFERENCE_LINES.items():
+        known = lines[lines["variant"] == line].drop_duplicates(["metric", "protocol_hash"], keep="last")
+        values = known.set_index(["metric", "protocol_hash"])["value"]
+        if len(values):
+            cells = [number(values[metric, h]) if (metric, h) in values.index else "–" for metric, _, h in columns]
+            rows.append(["", title, "", *cells, *[""] * 5])
+    twice = {(metric, mode) for metric, mode, _ in columns if sum(c[:2] == (metric, mode) for c in columns) > 1}
+    arrows = (
+        f"{metric} {mode} {METRICS[metric].arrow}" + (f" ({hashed[:4]}…)" if (metric, mode) in twice else "")
+        for metric, mode, hashed in columns
+    )
+    extractors = models.drop_duplicates("metric").set_index("metric")["extractor"]
+    return Ranking(
+        title=f"{', '.join(dict.fromkeys(models['experiment']))} · {first['protocol']}",
+        caption=(
+            f"Protocol `{first['protocol']}` {hashes(models)}, "
+            f"{', '.join(f'{metric} on {extractor}' for metric, extractor in extractors.items())}; data "
+            f"{first['data_fingerprint']}; each pair: {first['n_fake']} outputs against {first['n_real']} "
+            f"training images of the target; {', '.join(dict.fromkeys(models['device']))}."
+        ),
+        header=["rank", "variant", "experiment", *arrows, "seeds", "steps", "date", "commit", "command"],
+        rows=rows,
     )
 
 
-def _range(counts: pd.Series) -> str:
-    low, high = int(counts.min()), int(counts.max())
-    return str(low) if low == high else f"{low} to {high}"
+def _ranks(entries: list[_Entry], sign: int) -> dict[int, str]:
+    """Sort the entries, best first, and return the ranks that their intervals leave open, by the entry's id."""
+    entries.sort(key=lambda entry: np.nan_to_num(sign * entry.mean, nan=np.inf))
+    sure = [entry for entry in entries if not np.isnan(entry.half_width)]
+    centres, widths = (np.array([getattr(entry, name) for entry in sure]) for name in ("mean", "half_width"))
+    open_ranks = zip(*ranks(sign * centres - widths, sign * centres + widths), strict=True)
+    return {id(entry): "–".join(map(str, sorted(set(each)))) for entry, each in zip(sure, open_ranks, strict=True)}
+
+
+class _Entry:
+    """A variant's line: its cells behind the rank, and what it is ranked by."""
+
+    def __init__(self, rows: pd.DataFrame, columns: Sequence[tuple[str, str, str]]) -> None:
+        first, seeds = rows.iloc[0], rows["seed"].nunique()
+        by_column = dict(list(rows.groupby(["metric", "mode", "protocol_hash"])))
+        self.mean, self.half_width = np.nan, np.nan
+        if columns[0] in by_column:
+            self.mean, self.half_width = mean_interval(by_column[columns[0]]["value"].to_numpy())
+        cells = [_cell(by_column[column]) if column in by_column else "–" for column in columns]
+        commits, commands = ("; ".join(dict.fromkeys(rows[column])) or "–" for column in ("git_commit", "command"))
+        self.cells = [
+            *(first["variant"], first["experiment"], *cells, str(seeds), str(first["step"])),
+            *(rows["created_at"].max()[:10], commits, commands),
+        ]
+
+
+def _cell(rows: pd.DataFrame) -> str:
+    mean, half_width = mean_interval(rows["value"].to_numpy())
+    if not np.isnan(half_width):
+        return f"{number(mean)} ± {number(half_width)}"
+    low, high = rows[["ci_low", "ci_high"]].iloc[0]
+    return f"{number(mean)} †" + ("" if np.isnan(low) else f" [{number(low)}, {number(high)}]")
+
+
+def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows))
+
+
+def _code(command: str) -> str:
+    return "`" + command.replace("`", "'").replace("|", "\\|") + "`" if command else ""
+
+
+def _stored(board: Path) -> pd.DataFrame:
+    stored = row_table.read(board)
+    if "command" not in stored:
+        raise ValueError(f"{board}: column command is missing; it is no leaderboard")
+    return stored[COLUMNS]
+
+
+def _made_by(file: Path, command: str | None) -> str:
+    experiment = file.parent / EXPERIMENT
+    first = experiment.read_text(encoding="utf-8").partition("\n")[0] if experiment.is_file() else ""
+    if first.startswith(MADE_BY):
+        return first.removeprefix(MADE_BY)
+    if not (command or "").strip():
+        raise ValueError(f"{file}: no {EXPERIMENT} beside it tells what made these rows; give it by --command")
+    return " ".join(str(command).split())

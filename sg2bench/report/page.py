@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
-from sg2bench.config import REFERENCE_LINES
-from sg2bench.report import figures, html, leaderboard
+from sg2bench import yaml_files
+from sg2bench.report import figures, html, variants
 from sg2bench.report.figures import Picture
+from sg2bench.rows import models as models_of
 
 _MOST_PAIRS = 2000
 """Rows of the page's table of pairs."""
@@ -46,35 +46,36 @@ def render(
     experiment: str,
 ) -> str:
     """The page as text; `experiment` is the YAML that it shows, empty if there is none."""
-    header, rows = leaderboard.leaderboard(table)
-    by_pair = table[(table["source"] != "*") & ~table["variant"].isin(REFERENCE_LINES)]
+    header, rows = variants.variants_table(table)
+    by_pair = models_of(table)
+    by_pair = by_pair[by_pair["source"] != "*"]
     pairs = by_pair.groupby(["metric", "mode", "variant", "source", "target"], sort=False)["value"]
     means = pairs.agg(["mean", "std", "count"])
     return html.template("report.html.jinja").render(
         experiment=table["experiment"].iloc[0],
         header=header,
         rows=[[cell.strip("*") for cell in row] for row in rows],
-        caption=leaderboard.caption(table),
+        caption=variants.caption(table),
         grids=grids,
         plots=plots,
         heatmaps=heatmaps,
         curves=curves,
         number_of_pairs=len(means),
         pairs=[
-            (*key, leaderboard.spread(mean, deviation), int(count))
+            (*key, variants.spread(mean, deviation), int(count))
             for key, mean, deviation, count in means.head(_MOST_PAIRS).itertuples(name=None)
         ],
         provenance=provenance(table),
         downloads=[Download(file) for file in downloads],
         command=command,
         configuration=experiment,
-        description=(yaml.safe_load(experiment) or {}).get("description", ""),
+        description=(yaml_files.parse(experiment) or {}).get("description", ""),
     )
 
 
 def provenance(table: pd.DataFrame) -> dict[str, str]:
     """What made the rows, by name; where rows differ, all that they say."""
-    models = table[~table["variant"].isin(REFERENCE_LINES)]
+    models = models_of(table)
 
     def all_of(rows: pd.DataFrame, *columns: str) -> str:
         found = rows[list(columns)].drop_duplicates().itertuples(index=False, name=None)

@@ -13,9 +13,9 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
-from sg2bench import cache
-from sg2bench.config import REFERENCE_LINES
-from sg2bench.results import better
+from sg2bench.catalog import METRICS, REFERENCE_LINES
+from sg2bench.files import atomic_file
+from sg2bench.rows import is_line, overall
 
 _COLOURS = ("#3b6fb6", "#d1603d", "#4d9a5a", "#8a5fb0", "#c79a2b", "#3a9fa8", "#b54a7f", "#6b6f76")
 _MARKERS = ("o", "^", "s", "D")
@@ -40,7 +40,6 @@ _DOTS_ACROSS = 40
 _ANNOTATED_DOMAINS = 6
 _LABELLED_DOMAINS = 50
 """More tick labels would overlap on a heatmap's side."""
-LINE_NAMES = {"real": "real validation images", "sources": "untranslated sources"}
 
 
 class _PlainLogFormatter(LogFormatter):
@@ -53,24 +52,24 @@ class _PlainLogFormatter(LogFormatter):
 def variants_plot(table: pd.DataFrame, metric: str) -> Figure:
     """Overall value of each variant by mode: dots are seeds, squares their mean, whiskers one standard deviation."""
     table, lines = _models_and_lines(table[table["metric"] == metric])
-    overall = table[(table["source"] == "*") & (table["target"] == "*")]
-    variants, modes = (list(dict.fromkeys(overall[column])) for column in ("variant", "mode"))
+    means = overall(table)
+    variants, modes = (list(dict.fromkeys(means[column])) for column in ("variant", "mode"))
     with mpl.rc_context(_STYLE):
         size = (min(10.0, max(4.5, 0.8 * len(variants) + 1.2)), 2.9 * len(modes) + 0.9)
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(len(modes), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
         for axis, mode in zip(axes, modes, strict=True):
             for place, variant in enumerate(variants):
-                values = overall[(overall["variant"] == variant) & (overall["mode"] == mode)]["value"]
+                values = means[(means["variant"] == variant) & (means["mode"] == mode)]["value"]
                 _spread(axis, place, values, _COLOURS[place % len(_COLOURS)])
-            for line, style in zip(REFERENCE_LINES, ("--", ":"), strict=True):
-                level = lines[(lines["variant"] == line) & (lines["source"] == "*") & (lines["target"] == "*")]["value"]
+            for (line, title), style in zip(REFERENCE_LINES.items(), ("--", ":"), strict=True):
+                level = overall(lines[lines["variant"] == line])["value"]
                 if len(level):
-                    axis.axhline(level.iloc[0], color="#555", linestyle=style, linewidth=1.2, label=LINE_NAMES[line])
+                    axis.axhline(level.iloc[0], color="#555", linestyle=style, linewidth=1.2, label=title)
             axis.set_title(_guidance(mode))
-            axis.set_ylabel(f"{metric} ({better(metric)} is better)")
+            axis.set_ylabel(_label(metric))
         axes[-1].set_xticks(range(len(variants)), _short(variants), rotation=30, ha="right")
-        _scale(axes[0], "y", overall["value"])
+        _scale(axes[0], "y", means["value"])
         if (legend := axes[-1].get_legend_handles_labels())[0]:
             _legend(figure, *legend)
     return figure
@@ -110,7 +109,7 @@ def targets_plot(table: pd.DataFrame, metric: str) -> Figure:
                     label=variant,
                 )
             axis.set_title(_guidance(mode))
-            name = f"{metric} ({better(metric)} is better)"
+            name = _label(metric)
             axis.set_xlabel(name) if down else axis.set_ylabel(name)
         if down:
             axes[0].set_yticks(places, _short(targets))
@@ -171,7 +170,7 @@ def pairs_plot(table: pd.DataFrame, metric: str) -> Figure:
                             )
         figure.supxlabel("target domain")
         figure.supylabel("source domain")
-        bar = figure.colorbar(image, ax=axes, label=f"{metric} ({better(metric)} is better)", fraction=0.04)
+        bar = figure.colorbar(image, ax=axes, label=_label(metric), fraction=0.04)
         if logarithmic:
             bar.formatter = bar.minorformatter = _PlainLogFormatter(minor_thresholds=(2, 0.5))
     return figure
@@ -205,13 +204,13 @@ def curves_plot(curves: pd.DataFrame) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    with cache.atomic_file(path) as temporary:
+    with atomic_file(path) as temporary:
         figure.savefig(temporary, metadata={"Software": None})
 
 
 def _models_and_lines(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    is_line = table["variant"].isin(REFERENCE_LINES)
-    return table[~is_line], table[is_line]
+    line = is_line(table)
+    return table[~line], table[line]
 
 
 def _spread(axis: mpl.axes.Axes, place: int, values: pd.Series, colour: str) -> None:
@@ -247,6 +246,10 @@ def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> Non
 def _short(names: Sequence[str]) -> list[str]:
     """Names that fit at a tick: the middle of long ones is left out."""
     return [name if len(name) <= 24 else f"{name[:14]}…{name[-9:]}" for name in names]
+
+
+def _label(metric: str) -> str:
+    return f"{metric} ({METRICS[metric].better} is better)"
 
 
 def _guidance(mode: str) -> str:

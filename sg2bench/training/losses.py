@@ -9,7 +9,7 @@ from torch import Tensor
 
 def adversarial(logits: Tensor, real: bool, objective: str = "logistic") -> Tensor:
     """Binary cross-entropy of logits against all real or all fake (equation 1); `wasserstein`: the critic's mean."""
-    signed = full(-logits if real else logits)
+    signed = float32(-logits if real else logits)
     return (F.softplus(signed) if objective == "logistic" else signed).mean()
 
 
@@ -34,10 +34,10 @@ def _gradient(logits: Tensor, images: Tensor) -> Tensor:
 
 def l1(a: Tensor, b: Tensor) -> Tensor:
     """Mean absolute difference: style reconstruction, diversity, cycle (equations 2-4)."""
-    return (full(a) - full(b)).abs().mean()
+    return (float32(a) - float32(b)).abs().mean()
 
 
-def full(x: Tensor) -> Tensor:
+def float32(x: Tensor) -> Tensor:
     """What networks in bfloat16 made, in float32."""
     return x.float() if x.dtype == torch.bfloat16 else x
 

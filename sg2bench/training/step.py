@@ -92,7 +92,7 @@ def train_step(state: State, batch: Batch, loss: Loss, ds_weight: float) -> dict
 
 def _steps(state: State, batch: Batch, loss: Loss, ds_weight: float, terms: dict[str, Tensor]) -> None:
     nets = state.nets
-    by_reference = nets.condition == "style"
+    by_reference = nets.condition.code == "style"
     encoded = nets.encode(batch.source)
     style = nets.latent_style(batch.latent, batch.target_domain)
     fake = nets.decode(encoded, style)
@@ -145,7 +145,7 @@ def _discriminator_terms(state: State, batch: Batch, fake: Tensor, loss: Loss) -
     """Equation 1 from the discriminator's side, with R1 on real images; for the ladder, WGAN-GP and classification."""
     discriminator = state.discriminator
     real_images = batch.source.detach().requires_grad_(loss.r1 > 0)
-    with _plainly(state, batch) if loss.r1 else nullcontext():
+    with _eager_float32(state, batch) if loss.r1 else nullcontext():
         verdict = discriminator.judge(real_images, batch.source_domain)
         on_real = {"real": (1.0, losses.adversarial(verdict.real, True, loss.objective))}
         if loss.r1:
@@ -155,8 +155,8 @@ def _discriminator_terms(state: State, batch: Batch, fake: Tensor, loss: Loss) -
     yield on_real
     yield {"fake": (1.0, losses.adversarial(discriminator(fake, batch.target_domain), False, loss.objective))}
     if loss.gp:
-        between = torch.lerp(losses.full(fake), batch.source, batch.mix[:, None, None, None]).requires_grad_()
-        with _plainly(state, batch):
+        between = torch.lerp(losses.float32(fake), batch.source, batch.mix[:, None, None, None]).requires_grad_()
+        with _eager_float32(state, batch):
             penalty = losses.gradient_penalty(discriminator(between, batch.target_domain), between)
         yield {"gp": (loss.gp, penalty)}
 
@@ -244,8 +244,8 @@ def _zeros_for_absent_heads(network: nn.Module) -> None:
 
 
 @contextmanager
-def _plainly(state: State, batch: Batch) -> Iterator[None]:
-    """In float32 and not compiled, for gradients of gradients."""
+def _eager_float32(state: State, batch: Batch) -> Iterator[None]:
+    """Run in float32 and eager mode, as double backward requires."""
     eager = torch.compiler.set_stance("force_eager") if state.compiled else nullcontext()
     with torch.autocast(batch.source.device.type, enabled=False), eager:
         yield

@@ -1,0 +1,265 @@
+"""Each job as a function, with the arguments of its command; all return pandas tables.
+
+Paths may be strings. An `experiment` is a YAML file or the name of one that ships with the package; `settings` go over
+it, by dotted keys (`{"train.steps": 200}`). Wrong input raises ValueError with what to do.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from sg2bench.config import Experiment
+    from sg2bench.evaluation.translators import Translator
+    from sg2bench.runs.status import Status
+
+PathLike = str | os.PathLike[str]
+Settings = Mapping[str, Any]
+Guided = Literal["latent", "reference"]
+
+
+class FailedRunsError(RuntimeError):
+    """Some runs of an experiment failed; the report is of the others, if there are any."""
+
+    def __init__(self, failed: Sequence[Status]) -> None:
+        super().__init__(", ".join(f"{status.job.name} failed, its log is in {status.job.folder}" for status in failed))
+        self.failed = failed
+
+
+def ablate(
+    experiment: PathLike = "critters",
+    *,
+    settings: Settings | None = None,
+    protocol: str | None = None,
+    workers: int | None = None,
+    device: str = "auto",
+    runs: PathLike = "runs",
+    out: PathLike | None = None,
+    command: str = "sg2bench.ablate",
+    progress: Callable[[Sequence[Status]], None] = lambda _: None,
+) -> pd.DataFrame:
+    """Train and evaluate every variant with every seed, and write the report; returns its rows.
+
+    Finished runs are skipped and interrupted ones go on. `workers` runs go at the same time, by default one on each
+    core or GPU. Rows and report go to `out`, by default `reports/<experiment>`; `command` stands in the report as what
+    made it. `progress` is called about twice a second. Raises FailedRunsError, after the report, if a run failed.
+    """
+    from sg2bench import devices
+    from sg2bench.data import sets
+    from sg2bench.files import make_writable
+    from sg2bench.layout import RESULTS
+    from sg2bench.report.write import write
+    from sg2bench.runs import collect, perform, plan
+    from sg2bench.runs.local import LocalExecutor
+
+    loaded = _load(experiment, settings, protocol)
+    slots = devices.slots(device, workers)
+    folder = Path(out) if out is not None else Path("reports") / loaded.name
+    images = sets.load(loaded.data, loaded.model.image_size)
+    plan.plan(loaded, Path(runs))  # refuses bad input before anything is written
+    make_writable(folder)
+    with plan.exclusively(Path(runs) / loaded.name):
+        statuses = plan.plan(loaded, Path(runs))
+        plan.write(statuses)
+        progress(statuses)
+        reference = perform.reference_lines(loaded, images, devices.device(slots[0]))
+        for _ in LocalExecutor(slots).perform(statuses):
+            progress(statuses)
+    failed = [status for status in statuses if status.state == "failed"]
+    table = pd.DataFrame()
+    if len(failed) < len(statuses):
+        table = collect.collect(loaded, statuses, reference, folder, command)
+        write(folder / RESULTS, folder, command)
+    if failed:
+        raise FailedRunsError(failed)
+    return table
+
+
+def evaluate(
+    checkpoint: PathLike,
+    experiment: PathLike,
+    *,
+    variant: str | None = None,
+    seed: int = 0,
+    settings: Settings | None = None,
+    protocol: str | None = None,
+    device: str = "auto",
+) -> pd.DataFrame:
+    """Measure a trained model and return its rows: every metric per pair of domains, per target, and overall.
+
+    `variant` of the experiment (default: the first) says which networks the file holds; `seed` stands in the rows.
+    """
+    from sg2bench import devices
+    from sg2bench.data import sets
+    from sg2bench.evaluation.evaluator import Evaluator
+    from sg2bench.evaluation.values import tabulate
+    from sg2bench.hashes import training_hash
+    from sg2bench.layout import step_of
+    from sg2bench.models import checkpoints
+    from sg2bench.models.networks import Networks
+
+    loaded = _load(experiment, settings, protocol)
+    variant = variant or next(iter(loaded.variants))
+    resolved = loaded.resolve(variant)
+    where, model = devices.device(device), resolved.model
+    images = sets.load(resolved.data, model.image_size)
+    nets = Networks(model, len(images.domains))
+    checkpoints.load(nets, Path(checkpoint), fan_weights=model.fan_weights)
+    values = Evaluator(resolved.evaluate, images, model.image_size, where).model(nets.to(where))
+    config_hash = training_hash(resolved, images.fingerprint, {})
+    return tabulate(values, resolved, variant, seed, step_of(Path(checkpoint)), images.fingerprint, where, config_hash)
+
+
+def score(
+    real: PathLike,
+    fake: PathLike | None = None,
+    *,
+    translator: str | Translator | None = None,
+    experiment: PathLike | None = None,
+    variant: str = "full",
+    seed: int = 0,
+    mode: Guided | None = None,
+    settings: Settings | None = None,
+    protocol: str | None = None,
+    device: str = "auto",
+    progress: Callable[[str], None] = lambda _: None,
+) -> pd.DataFrame:
+    """Measure any model and return its rows: its images in the folder `fake`, or a function that makes them.
+
+    `real` holds {train,val}/<domain>/ or <domain>/, `fake` <source>2<target>/<stem>_<k>.png, made in `mode` (default:
+    latent). `translator` is a callable (`evaluation.translators.Translator`) or `module:callable`. `variant` names the
+    model in the rows, `seed` its training. `progress` is told each pair that begins.
+    """
+    from sg2bench import devices
+    from sg2bench.data import folder
+    from sg2bench.evaluation import fakes, translators
+    from sg2bench.evaluation.evaluator import Evaluator
+    from sg2bench.evaluation.values import tabulate
+    from sg2bench.hashes import stable_hash
+
+    if (fake is None) == (translator is None):
+        raise ValueError("give either --fake DIR or --translator MODULE:CALLABLE")
+    if translator is not None and mode is not None:
+        raise ValueError("--mode is for --fake; for a translator: --set evaluate.modes=[latent]")
+    if mode not in (None, "latent", "reference"):
+        raise ValueError(f"--mode {mode}: expected latent or reference")
+    images, where, loaded = folder.load_real(Path(real)), devices.device(device), _load(experiment, settings, protocol)
+    if fake is not None:
+        pairs = fakes.read(Path(fake), images)
+        loaded, size = fakes.fit(loaded, pairs, mode or "latent"), fakes.side_of(pairs)
+        evaluator = Evaluator(loaded.evaluate, images, size, where)
+        values = fakes.score(evaluator, pairs, mode or "latent", progress)
+    else:
+        assert translator is not None
+        if not any(images.names["val"].values()):
+            raise ValueError(f"--real {real}: a translator is given validation images; expected {real}/{{train,val}}/")
+        function, size = translators.load(translator), loaded.model.image_size
+        evaluator = Evaluator(loaded.evaluate, images, size, where)
+        values = translators.score(evaluator, function, loaded.model.latent_dim, progress)
+    named = stable_hash(["scored", variant])  # nobody knows how it was trained: its name stands for that
+    return tabulate(values, loaded, variant, seed, 0, images.fingerprint, where, named, size)
+
+
+def translate(
+    checkpoint: PathLike,
+    sources: PathLike,
+    *,
+    references: PathLike | None = None,
+    latent_seeds: int | None = None,
+    psi: float = 1.0,
+    frames: int = 8,
+    domains: Sequence[str] | None = None,
+    experiment: PathLike | None = None,
+    variant: str | None = None,
+    out: PathLike = "translated",
+    device: str = "auto",
+) -> pd.DataFrame:
+    """Write your images in styles of latents or references into the folder `out`, which must not exist.
+
+    Returns a row per image: source, domain, number of the style in its domain, style, file. Model and domains are
+    those of the run that the checkpoint lies in, of the `experiment`, or, by shapes and `domains`, of a published file.
+    `psi` draws styles of latents toward the mean style of their domain; `frames` are those of the animation from style
+    to style (0: none).
+    """
+    from sg2bench import devices
+    from sg2bench.models import checkpoints
+    from sg2bench.models.networks import Networks
+    from sg2bench.samples import gallery, pictures, styles
+
+    if (references is None) == (latent_seeds is None):
+        raise ValueError("give either --references DIR or --latent-seeds N")
+    if references is not None and psi != 1:
+        raise ValueError("--psi is for latents; a reference's style is taken as it is")
+    model, names = styles.model_and_domains(Path(checkpoint), experiment, variant, domains, references is not None)
+    inputs = pictures.read_pictures(Path(sources), model.image_size)
+    nets = Networks(model, len(names))
+    checkpoints.load(nets, Path(checkpoint), fan_weights=model.fan_weights)
+    nets.to(devices.device(device))
+    if references is not None:
+        found = pictures.read_pictures(Path(references), model.image_size)
+        chosen = styles.reference_styles(nets, names, found, Path(references))
+    else:
+        chosen = styles.latent_styles(nets, names, latent_seeds or 0, psi)
+    return gallery.write(nets, inputs, chosen, Path(out), frames)
+
+
+def write_report(
+    results: PathLike, *, out: PathLike | None = None, command: str = "sg2bench.write_report"
+) -> pd.DataFrame:
+    """Write leaderboard, plots and HTML page of result rows; returns their summary over seeds.
+
+    They go to the folder `out`, by default that of the rows. `command` stands in the report as what made the rows,
+    where no `experiment.yaml` in their folder says so.
+    """
+    from sg2bench.layout import RESULTS
+    from sg2bench.report.write import write
+    from sg2bench.rows import last_steps, read, summarize
+
+    folder = Path(out) if out is not None else Path(results).parent
+    write(Path(results), folder, command)
+    return summarize(last_steps(read(folder / RESULTS)))
+
+
+def check(
+    results: PathLike,
+    baseline: PathLike,
+    *,
+    margins: Mapping[str, float] | None = None,
+    experiment: PathLike | None = None,
+    exact: float | None = None,
+    bench: float | None = None,
+) -> pd.DataFrame:
+    """Compare results with a baseline; returns a row per variant, mode, metric and target with its verdict.
+
+    `margins` by metric go over those that the `experiment` declares. With `exact`, values may differ by so much, as a
+    share; with `bench`, the files are bench.csv and throughput may fall by so much. `gate.verdict(table)` is the worst
+    verdict of all rows.
+    """
+    from sg2bench import gate
+
+    if exact is not None and (margins or experiment or bench is not None):
+        raise ValueError("--exact stands alone, without --margin, --experiment or --bench")
+    if bench is not None and (margins or experiment):
+        raise ValueError("--bench has its own share, without --margin or --experiment")
+    if bench is not None:
+        return gate.compare_throughput(Path(results), Path(baseline), bench)
+    if exact is not None:
+        return gate.compare_exactly(Path(results), Path(baseline), exact)
+    declared = _load(experiment, None, None).margins if experiment else {}
+    return gate.compare(Path(results), Path(baseline), gate.margins(margins, declared))
+
+
+def _load(experiment: PathLike | None, settings: Settings | None, protocol: str | None) -> Experiment:
+    """The experiment with a protocol and its default metrics in place of its own, then the settings."""
+    from sg2bench import experiments
+    from sg2bench.catalog import PROTOCOLS
+
+    if protocol is not None and protocol not in PROTOCOLS:
+        raise ValueError(f"--protocol {protocol}: expected {', '.join(PROTOCOLS)}")
+    usual: dict[str, Any] = {"evaluate.protocol": protocol, "evaluate.metrics": []} if protocol else {}
+    return experiments.load(None if experiment is None else Path(experiment), usual | dict(settings or {}))

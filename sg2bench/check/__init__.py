@@ -1,1 +1,0 @@
-"""The gate that fails a CI when sample quality or speed drops."""

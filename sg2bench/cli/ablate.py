@@ -1,0 +1,84 @@
+"""ablate."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sg2bench import api
+from sg2bench.cli import options
+from sg2bench.cli.report import print_report
+
+if TYPE_CHECKING:
+    from sg2bench.runs.status import Status
+
+
+def ablate(
+    experiment: options.ExperimentFile = Path("critters"),
+    set_: options.Set = None,
+    protocol: options.Protocol = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Runs at once; default: every core, or every GPU.")] = None,
+    device: options.Device = "auto",
+    runs: options.Runs = Path("runs"),
+    out: Annotated[Path | None, typer.Option(help="Report folder; default: reports/<experiment>.")] = None,
+) -> None:
+    """Train and evaluate every variant with every seed, then write the report.
+
+    Finished runs are skipped and interrupted ones go on. Exit code 1 if a run failed.
+    """
+    from sg2bench.runs import progress
+
+    statuses: Sequence[Status] = []
+
+    with progress.view(options.console) as view:
+
+        def show(now: Sequence[Status]) -> None:
+            nonlocal statuses
+            if not statuses:
+                options.console.print(_plan(now), highlight=False, markup=False)
+            statuses = now
+            view.show(now)
+
+        try:
+            api.ablate(
+                experiment,
+                settings=options.settings(set_),
+                protocol=protocol,
+                workers=workers,
+                device=device,
+                runs=runs,
+                out=out,
+                command=options.command(),
+                progress=show,
+            )
+            failed: Sequence[Status] = []
+        except KeyboardInterrupt:
+            options.errors.print("interrupted; the same command goes on from here", highlight=False)
+            raise
+        except api.FailedRunsError as error:
+            failed = error.failed
+    for status in failed:
+        _print_failure(status)
+    if len(failed) < len(statuses):
+        print_report(out or Path("reports") / statuses[0].job.experiment.name)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _plan(statuses: Sequence[Status]) -> str:
+    waiting = Counter(status.state for status in statuses)["waiting"]
+    job = statuses[0].job
+    return f"{job.experiment.name}: {len(statuses)} runs, {waiting} to do; logs in {job.folder.parent.parent}"
+
+
+def _print_failure(status: Status) -> None:
+    from sg2bench.layout import RUN_LOG
+
+    log = status.job.folder / RUN_LOG
+    options.print_error(f"{status.job.name} failed, its log is {log}; the last lines:")
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
+    options.errors.print("\n".join(lines), markup=False, highlight=False)

@@ -1,0 +1,35 @@
+"""evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sg2bench import api
+from sg2bench.cli import options
+
+
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="NNNNNN_nets_ema.ckpt")],
+    experiment: Annotated[Path, typer.Option(help="Experiment that says model, data and protocol.")],
+    variant: options.Variant = None,
+    seed: options.Seed = 0,
+    set_: options.Set = None,
+    protocol: options.Protocol = None,
+    device: options.Device = "auto",
+    out: options.RowsFile = Path("rows.csv"),
+) -> None:
+    """Measure a trained model: every metric per pair of domains, per target domain, and overall."""
+    options.make_place(out)
+    table = api.evaluate(
+        checkpoint,
+        experiment,
+        variant=variant,
+        seed=seed,
+        settings=options.settings(set_),
+        protocol=protocol,
+        device=device,
+    )
+    options.write_rows(table, out)

@@ -1,0 +1,24 @@
+"""tensorboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sg2bench.cli import options
+
+
+def tensorboard(
+    runs: Annotated[Path, typer.Argument(help="Folder that holds the run folders.")],
+    out: Annotated[Path | None, typer.Option(help="Where to put the event files; default: in the run folders.")] = None,
+) -> None:
+    """Write TensorBoard's event files of runs: loss terms, overall values, sample grids. Needs the extra `tensorboard`.
+
+    Works while runs are training; run it again for what has come since.
+    """
+    from sg2bench.runs import tensorboard as writer
+
+    folders = writer.write(runs, out or runs)
+    options.print_plain(f"{len(folders)} runs. To look: tensorboard --logdir {out or runs}")

@@ -1,0 +1,91 @@
+"""Devices by name, and the numeric mode in which values are computed."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import torch
+
+from sg2bench import provenance
+
+
+def device(name: str) -> torch.device:
+    """`cpu`, `cuda`, `cuda:N`, or `auto`: a GPU where there is one. Raises ValueError for one that is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise ValueError(f"--device {name}: expected cpu, cuda, cuda:N or auto")
+    found = torch.device(name)
+    if found.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (found.index or 0) >= count:
+            raise ValueError(f"--device {name}: torch sees {count or 'no'} CUDA device; use --device cpu")
+    return found
+
+
+def slots(name: str, workers: int | None) -> list[str]:
+    """A device for each run that goes at the same time: each GPU, else each core; `workers` of them if given.
+
+    Raises ValueError as `device`.
+    """
+    chosen = device(name)
+    if chosen.type == "cpu":
+        return ["cpu"] * (workers or cores())
+    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if chosen.index is None else [str(chosen)]
+    return [gpus[index % len(gpus)] for index in range(workers or len(gpus))]
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def full_name(chosen: torch.device) -> str:
+    """The device as rows name it: the GPU's name, or `cpu` with the processor's."""
+    if chosen.type == "cuda":
+        return torch.cuda.get_device_name(chosen)
+    return f"cpu ({provenance.processor()})"
+
+
+@contextmanager
+def true_float32() -> Iterator[None]:
+    """Products and convolutions of float32 in float32, not in a shorter format that the process allows, such as the
+    TF32 of NVIDIA's GPUs: rows say float32.
+    """
+    backends: Any = torch.backends
+    precisions = [
+        *(backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn),
+        *(backends.mkldnn.matmul, backends.mkldnn.conv, backends.mkldnn.rnn),
+    ]
+    before = [each.fp32_precision for each in precisions]
+    matmul, cudnn = _older_settings()
+    torch.set_float32_matmul_precision("highest")
+    backends.cudnn.allow_tf32 = False
+    for each in precisions:
+        each.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        if matmul is not None:
+            torch.set_float32_matmul_precision(matmul)
+        if cudnn is not None:
+            backends.cudnn.allow_tf32 = cudnn
+        for each, precision in zip(precisions, before, strict=True):
+            each.fp32_precision = precision
+
+
+def _older_settings() -> tuple[str | None, bool | None]:
+    """What torch's older settings say of products and of cuDNN, None where the newer ones contradict them.
+
+    Code that still reads the older ones, as torch.compile does, fails where they contradict each other.
+    """
+    matmul = cudnn = None
+    with suppress(RuntimeError):
+        matmul = torch.get_float32_matmul_precision()
+    with suppress(RuntimeError):
+        cudnn = torch.backends.cudnn.allow_tf32
+    return matmul, cudnn

@@ -1,0 +1,56 @@
+"""What all networks that turn images into features have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sg2bench.weights import Weights
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Features(NamedTuple):
+    """Of N images, float32: `pooled` (N, dim) for distances; `layers` (N, C, H, W) each for LPIPS, or none."""
+
+    pooled: Tensor
+    layers: tuple[Tensor, ...] = ()
+
+
+class Extractor(nn.Module, ABC):
+    """A pretrained network: images uint8 (N, 3, H, W) -> `Features`.
+
+    `resize` is the side in pixels to which images are resized before the network; None for their own size, and for
+    networks with a size of their own (`resizes` False).
+    """
+
+    weights: ClassVar[Weights]
+    dim: ClassVar[int]
+    resizes: ClassVar[bool] = True
+
+    def __init__(self, resize: int | None) -> None:
+        super().__init__()
+        assert self.resizes or resize is None
+        self.resize = resize
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Features: ...
+
+
+def resized(images: Tensor, side: int | None) -> Tensor:
+    """uint8 or float on the scale of 0 to 255 (N, 3, H, W) -> float32 (N, 3, side, side) in [0, 255], bicubic with
+    antialiasing; as they are for None.
+    """
+    x = images.float()
+    if side is None or x.shape[-2:] == (side, side):
+        return x
+    return F.interpolate(x, (side, side), mode="bicubic", antialias=True, align_corners=False).clamp(0, 255)
+
+
+def channel_constant(values: tuple[float, float, float]) -> Tensor:
+    """One number per channel, (3, 1, 1)."""
+    return torch.tensor(values).view(3, 1, 1)

@@ -1,0 +1,68 @@
+"""The two Inceptions (Szegedy et al. 2016) that published FIDs are measured on."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from sg2bench import weights
+from sg2bench.evaluation.extractors.base import IMAGENET_MEAN, IMAGENET_STD, Extractor, Features, channel_constant
+
+_SIDE = 299
+
+
+class InceptionTorchvision(Extractor):
+    """Torchvision's ImageNet Inception v3, pooled: what the published FID of StarGAN v2 is measured on.
+
+    Images are resized by PIL (bilinear) to 299, and so rounded to 8 bits, as they would be on disk.
+    """
+
+    weights = weights.INCEPTION_TORCHVISION
+    dim = 2048
+    resizes = False
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, resize: None = None) -> None:
+        from torchvision.models import inception_v3  # noqa: PLC0415 (on request only: an import of seconds)
+
+        super().__init__(resize)
+        self.network = inception_v3(weights=None, init_weights=False)
+        self.network.load_state_dict(weights.inception_torchvision(), strict=True)
+        self.network.fc = nn.Identity()
+        self.register_buffer("mean", channel_constant(IMAGENET_MEAN), persistent=False)
+        self.register_buffer("std", channel_constant(IMAGENET_STD), persistent=False)
+        self.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # 1.5 times as fast on a CPU
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """uint8 (N, 3, H, W) -> normalised float32 (N, 3, 299, 299)."""
+        arrays = [
+            np.asarray(Image.fromarray(image).resize((_SIDE, _SIDE), Image.Resampling.BILINEAR))
+            for image in images.permute(0, 2, 3, 1).cpu().numpy()
+        ]
+        x = torch.from_numpy(np.stack(arrays)).to(images.device).permute(0, 3, 1, 2).float() / 255
+        return (x - self.mean) / self.std
+
+    def forward(self, images: Tensor) -> Features:
+        return Features(self.network(self.prepare(images)))
+
+
+class InceptionCompat(Extractor):
+    """The Inception of 2015 that FID is defined on, as torch-fidelity has it (`inception-v3-compat`)."""
+
+    weights = weights.INCEPTION_2015
+    dim = 2048
+    resizes = False
+
+    def __init__(self, resize: None = None) -> None:
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3  # noqa: PLC0415
+
+        super().__init__(resize)
+        path = weights.fetch(weights.INCEPTION_2015)
+        torch.load(path, map_location="cpu", weights_only=True)  # the library would run code that the file holds
+        self.network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=path)
+
+    def forward(self, images: Tensor) -> Features:
+        return Features(self.network(images)[0])

@@ -1,0 +1,68 @@
+"""The kernel distance between two sets of features: KID (Bińkowski et al. 2018, section 4) on Inception features."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sg2bench.evaluation.measures.base import FeatureMeasure, Pooled, Real, of_units
+from sg2bench.evaluation.uncertainty import Estimate
+
+Array = NDArray[np.float64]
+
+
+def distance(real: NDArray[np.floating], fake: NDArray[np.floating]) -> float:
+    """Unbiased squared maximum mean discrepancy of features (n, d) and (m, d), float64, kernel `(x·y / d + 1)^3`.
+
+    Over all images at once, where KID as published averages random subsets: the same expectation, less noise, the same
+    value every time. Around 0 it may be negative. Raises ValueError if a side has fewer than 2 images.
+    """
+    return influences(real, fake)[0]
+
+
+def influences(real: NDArray[np.floating], fake: NDArray[np.floating]) -> tuple[float, Array, Array]:
+    """The distance, and by how much each real image (n,) and each fake (m,) moves it: see uncertainty.py.
+
+    The first term of Hoeffding's decomposition (1948). Raises ValueError as `distance`.
+    """
+    if (fewest := min(len(real), len(fake))) < 2:
+        raise ValueError(f"a kernel distance needs at least 2 images on each side, got {fewest}")
+    x, y = np.asarray(real, np.float64), np.asarray(fake, np.float64)
+    between = _kernel(x, y)
+    each_x = _means_of_others(_kernel(x, x))
+    each_y = _means_of_others(_kernel(y, y))
+    value = float(each_x.mean() + each_y.mean() - 2 * between.mean())
+    return value, _influence(each_x - between.mean(1)), _influence(each_y - between.mean(0))
+
+
+def _kernel(x: Array, y: Array) -> Array:
+    product: Array = x @ y.T / x.shape[1] + 1
+    return product * product * product  # `** 3` takes 20 times as long
+
+
+def _means_of_others(kernel: Array) -> Array:
+    """The mean of each row of a square matrix without its diagonal."""
+    means: Array = (kernel.sum(1) - np.diagonal(kernel)) / (len(kernel) - 1)
+    return means
+
+
+def _influence(each: Array) -> Array:
+    influence: Array = 2 * (each - each.mean()) / len(each)
+    return influence
+
+
+class Measure(FeatureMeasure):
+    """`distance`."""
+
+    @classmethod
+    def compare(
+        cls,
+        quantities: Collection[str],
+        real: Real,
+        fake: Pooled,
+        outputs: int = 1,
+        references: NDArray[np.int64] | None = None,
+    ) -> dict[str, Estimate]:
+        return {"distance": of_units(*influences(real.features, fake), outputs, references)}

@@ -1,0 +1,92 @@
+"""Measured numbers, their means over pairs of domains, and the rows that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+import torch
+
+from sg2bench import devices, provenance
+from sg2bench.catalog import REFERENCE_LINES
+from sg2bench.config import Experiment
+from sg2bench.evaluation.extractors import EXTRACTORS
+from sg2bench.evaluation.protocol import Protocol
+from sg2bench.evaluation.uncertainty import Estimate, mean
+from sg2bench.rows import COLUMNS
+from sg2bench.version import __version__
+
+ANY = "*"
+
+
+@dataclass(frozen=True)
+class Value:
+    """One measured number. `source` or `target` is `*` for a mean over them; counts are those of one pair."""
+
+    mode: str
+    source: str
+    target: str
+    metric: str
+    estimate: Estimate
+    n_real: int
+    n_fake: int
+
+    @property
+    def value(self) -> float:
+        return self.estimate.value
+
+
+def means(values: Sequence[Value]) -> list[Value]:
+    """Per mode and metric: each target's mean over its sources, and the mean over all pairs."""
+    groups: dict[tuple[str, str, str], list[Value]] = {}
+    for value in values:
+        for target in (value.target, ANY):
+            groups.setdefault((value.mode, target, value.metric), []).append(value)
+    return [
+        replace(group[0], source=ANY, target=target, estimate=mean([value.estimate for value in group]))
+        for (_, target, _), group in groups.items()
+    ]
+
+
+def tabulate(
+    values: Sequence[Value],
+    experiment: Experiment,
+    variant: str,
+    seed: int,
+    step: int,
+    data_fingerprint: str,
+    device: torch.device,
+    config_hash: str,
+    image_size: int | None = None,
+) -> pd.DataFrame:
+    """Rows of a resolved experiment's values; `config_hash` tells how the model was made, `image_size` the size of
+    its images where that is not the model's of the experiment.
+    """
+    protocol = Protocol(experiment.evaluate, image_size or experiment.model.image_size)
+    shared = {
+        "experiment": experiment.name,
+        "variant": variant,
+        "seed": seed,
+        "step": step,
+        "outputs_per_source": None if variant in REFERENCE_LINES else experiment.evaluate.outputs_per_source,
+        "protocol": protocol.name,
+        "data_fingerprint": data_fingerprint,
+        "config_hash": config_hash,
+        "device": devices.full_name(device),
+        "dtype": "float32",
+        "torch_version": torch.__version__,
+        "sg2bench_version": __version__,
+        "git_commit": provenance.git_commit(),
+        "created_at": provenance.now(),
+    }
+    table = [
+        shared
+        | vars(value)
+        | {"value": value.value, "ci_low": low, "ci_high": high, "protocol_hash": protocol.hash(value.metric)}
+        | {"extractor": extractor, "weights_sha256": EXTRACTORS[extractor].weights.sha256}
+        for value in values
+        for extractor in [protocol.extractor(value.metric)]
+        for low, high in [value.estimate.interval()]
+    ]
+    return pd.DataFrame(table, columns=COLUMNS)

@@ -1,0 +1,113 @@
+"""Files: the cache's folder, digests, and writes that happen whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock, Timeout
+
+from sg2bench.layout import DIGESTS
+
+
+def cache_folder() -> Path:
+    """`$SG2BENCH_CACHE`, or the user's cache folder of the platform."""
+    return Path(os.environ.get("SG2BENCH_CACHE") or platformdirs.user_cache_dir("sg2bench"))
+
+
+def offline() -> bool:
+    """Whether `$SG2BENCH_OFFLINE` forbids every download."""
+    return os.environ.get("SG2BENCH_OFFLINE", "").lower() not in ("", "0", "false", "no")
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """A path to write to; it takes the place of `path` when the block ends well, and is removed otherwise.
+
+    A link stays a link, to the new content; a device or pipe is written to as it is. Raises OSError that names `path`.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file() and not target.is_dir():
+        yield target
+        return
+    temporary = target.with_name(f".tmp-{secrets.token_hex(8)}{target.suffix}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch(exist_ok=False)  # with the permissions that the umask leaves
+        if target.is_file():
+            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except OSError as error:
+        if error.filename in (str(temporary), None):
+            raise type(error)(error.errno, error.strerror or str(error), str(path)) from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A new folder to fill; it becomes `path` when the block ends well, unless another process was first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=".tmp-"))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        try:
+            temporary.rename(path)
+        except OSError:
+            if not path.is_dir():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def locked(path: Path, seconds: float = 60) -> Iterator[None]:
+    """No other process is in such a block for the same file meanwhile. Raises ValueError if one stays too long."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path.with_name(f".{path.name}.lock"), timeout=seconds):
+            yield
+    except Timeout:
+        raise ValueError(f"{path}: another process is using it; wait for it, or stop it") from None
+
+
+def write_digests(folder: Path, names: Iterable[str], **facts: str) -> None:
+    """Write what a folder's files hold now into `digests.json`, with some facts about them."""
+    digests = {name: sha256(folder / name) for name in names}
+    with atomic_file(folder / DIGESTS) as temporary:
+        temporary.write_text(json.dumps(facts | {"sha256": digests}, indent=1), encoding="utf-8")
+
+
+def is_intact(folder: Path, name: str, **facts: str) -> bool:
+    """Whether a file is what it was when `write_digests` noted it, with the same facts."""
+    try:
+        noted = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
+        return bool(facts.items() <= noted.items() and noted["sha256"][name] == sha256(folder / name))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def make_writable(folder: Path) -> None:
+    """Make a folder and see, before hours of work, that files can be written there. Raises OSError if not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass

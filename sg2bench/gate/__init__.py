@@ -1,0 +1,27 @@
+"""The gate that fails a CI when sample quality or speed drops. Knows no torch."""
+
+from sg2bench.gate.quality import (
+    INCONCLUSIVE,
+    KEYS,
+    PASS,
+    REGRESSION,
+    compare,
+    compare_exactly,
+    margins,
+    update_baseline,
+    verdict,
+)
+from sg2bench.gate.throughput import compare_throughput
+
+__all__ = [
+    "INCONCLUSIVE",
+    "KEYS",
+    "PASS",
+    "REGRESSION",
+    "compare",
+    "compare_exactly",
+    "compare_throughput",
+    "margins",
+    "update_baseline",
+    "verdict",
+]

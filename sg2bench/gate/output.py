@@ -1,0 +1,118 @@
+"""What a gate says to a CI: Markdown, annotations, JUnit XML, JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sg2bench.files import atomic_file
+from sg2bench.gate.quality import INCONCLUSIVE, KEYS, PASS, REGRESSION, verdict
+
+_WORDS = {PASS: "No regression", REGRESSION: "Regression", INCONCLUSIVE: "Inconclusive"}
+
+
+def sentence(table: pd.DataFrame) -> str:
+    """The whole verdict in one line."""
+    counts = table["verdict"].value_counts()
+    text = f"{_WORDS[verdict(table)]}: " + ", ".join(
+        f"{counts[word]} {word}" for word in (REGRESSION, INCONCLUSIVE, PASS) if word in counts
+    )
+    if verdict(table) == INCONCLUSIVE:
+        text += f"; {advice(table)}"
+    return text
+
+
+def advice(table: pd.DataFrame) -> str:
+    """How many seeds would do."""
+    unsure = table[table["verdict"] == INCONCLUSIVE]
+    if (unsure["seeds"] < 2).any():
+        return "one seed tells nothing about chance: give two or more on both sides, or hold a checkpoint with --exact"
+    if unsure["seeds_needed"].isna().any():
+        return (
+            "not even 200 seeds would do: the change is too near its margin or beyond it, or the seeds spread too much"
+        )
+    return f"{int(unsure['seeds_needed'].max())} seeds on each side would do if change and spread stay as they are"
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table of what is not passed, or of all lines, worst first."""
+    shown = table[table["verdict"] != PASS] if verdict(table) != PASS else table
+    columns = [column for column in (*KEYS, "device", "batch_size", "seed", "baseline", "value") if column in shown]
+    lines = [f"**{sentence(table)}**", "", f"| {' | '.join([*columns, 'worse by', 'verdict'])} |"]
+    lines.append("| --- " * (len(columns) + 2) + "|")
+    for row in _records(shown.sort_values("worse_by", ascending=False)):
+        cells = [f"{row[c]:.4g}" if isinstance(row[c], float) else str(row[c]).replace("|", "\\|") for c in columns]
+        lines.append(f"| {' | '.join([*cells, format(row['worse_by'], '+.1%'), row['verdict']])} |")
+    return "\n".join([*lines, ""])
+
+
+def github_errors(table: pd.DataFrame) -> list[str]:
+    """A GitHub `::error` line for each regression."""
+    lines = []
+    for row in _records(table[table["verdict"] == REGRESSION]):
+        change = f"worse by {row['worse_by']:.1%}: {row['value']:.4g}, baseline {row['baseline']:.4g}"
+        lines.append(f"::error title=sg2bench, {_escaped(_name(row))}::{change}".replace("sg2bench,", "sg2bench%2C"))
+    return lines
+
+
+def junit(table: pd.DataFrame) -> str:
+    """JUnit XML: a test case a line; a regression is a failure, an inconclusive line is skipped."""
+    counts = table["verdict"].value_counts()
+    suite = ET.Element(
+        "testsuite",
+        name="sg2bench check",
+        tests=str(len(table)),
+        failures=str(counts.get(REGRESSION, 0)),
+        skipped=str(counts.get(INCONCLUSIVE, 0)),
+        errors="0",
+    )
+    for row in _records(table):
+        case = ET.SubElement(suite, "testcase", classname="sg2bench", name=_name(row))
+        message = f"{row['value']:.6g}, baseline {row['baseline']:.6g}, worse by {row['worse_by']:+.1%}"
+        if row["verdict"] != PASS:
+            ET.SubElement(case, "failure" if row["verdict"] == REGRESSION else "skipped", message=message)
+    ET.indent(suite)
+    return ET.tostring(suite, encoding="unicode", xml_declaration=True)
+
+
+def as_json(table: pd.DataFrame) -> str:
+    """`verdict` of all, and the lines."""
+    lines = json.loads(table.to_json(orient="records", double_precision=15))
+    return json.dumps({"verdict": verdict(table), "lines": lines}, indent=1, ensure_ascii=False)
+
+
+def publish(table: pd.DataFrame, summary: Path | None, junit_file: Path | None, json_file: Path | None) -> None:
+    """Write what was asked for; on GitHub also the step's summary, unless `summary` names another place, and errors."""
+    step = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary is None and step:
+        with Path(step).open("a", encoding="utf-8") as file:
+            file.write(markdown(table))
+    for path, text in ((summary, markdown(table)), (junit_file, junit(table)), (json_file, as_json(table))):
+        if path is not None:
+            _write(path, text)
+    if os.environ.get("GITHUB_ACTIONS"):
+        print(*github_errors(table), sep="\n")
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _name(row: Mapping[str, object]) -> str:
+    keys = [key for key in (*KEYS, "seed", "device", "threads", "image_size", "batch_size") if key in row]
+    return " / ".join(str(row[key]) for key in keys)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A").replace(":", "%3A").replace(",", "%2C")

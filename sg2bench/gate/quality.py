@@ -1,0 +1,196 @@
+"""The gate: result rows against a baseline's, per variant, mode, metric and target domain, over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sg2bench import rows as row_table
+from sg2bench.catalog import METRICS
+from sg2bench.files import atomic_file, locked
+from sg2bench.rows import is_line, last_steps, refuse_mixed_configurations
+from sg2bench.statistics import FAIL_LEVEL, PASS_LEVEL, difference, holm
+
+PASS, REGRESSION, INCONCLUSIVE = "pass", "regression", "inconclusive"
+Values: TypeAlias = "pd.Series[float]"
+KEYS = ["variant", "mode", "metric", "target"]
+
+
+def margins(given: Mapping[str, float] | None = None, declared: Mapping[str, float] | None = None) -> dict[str, float]:
+    """The margin of each metric: what is `given` goes before what an experiment declares, that before the catalogue.
+
+    Raises ValueError for an unknown metric, or a margin that is not more than 0.
+    """
+    chosen = {name: entry.margin for name, entry in METRICS.items()} | dict(declared or {})
+    for name, share in (given or {}).items():
+        if name not in METRICS:
+            raise ValueError(f"--margin {name}={share}: no such metric (there are {', '.join(METRICS)})")
+        if not 0 < share < float("inf"):
+            raise ValueError(f"--margin {name}={share}: the share must be more than 0")
+        chosen[name] = share
+    return chosen
+
+
+def compare(results_file: Path, baseline_file: Path, shares: dict[str, float]) -> pd.DataFrame:
+    """One line per variant, mode, metric and target of the baseline, with a verdict.
+
+    `pass`: that the metric got worse by its margin or more is ruled out (one-sided, 5 %; a non-inferiority test).
+    `regression`: not so, and it is significantly worse (one-sided, 1 % for all lines together, Holm 1979).
+    `inconclusive`: neither; `seeds_needed` says how many seeds would rule the margin out, by what was found so far.
+    Seeds are paired where both sides have the same; `scale_sides` says on what scale, on which `baseline` and `value`
+    are means, too (geometric ones, by logarithms). Raises ValueError where the two cannot be compared: other protocol,
+    data or counts, or missing rows.
+    """
+    new, old = _comparable(results_file, baseline_file)
+    of_new, of_old = (dict(list(table.groupby(KEYS, sort=False))) for table in (new, old))
+    lines, differences, rooms = [], [], []
+    for key, old_rows in of_old.items():
+        metric = old_rows["metric"].iloc[0]
+        now, then = (rows.set_index("seed")["value"] for rows in (of_new[key], old_rows))
+        share = shares[metric]
+        *sides, room = scale_sides(metric, now, then, share)
+        value, baseline = (_center(values, _by_logarithms(metric, now, then)) for values in (now, then))
+        worse, before = METRICS[metric].sign * (value - baseline), abs(baseline)
+        found = difference(*sides)
+        differences.append(found)
+        rooms.append(room)
+        lines.append(
+            old_rows[KEYS].iloc[0].to_dict()
+            | {"baseline": baseline, "value": value}
+            | {"worse_by": worse / before if before else worse, "margin": share * before}
+            | {"seeds": found.seeds, "paired": found.paired, "p_pass": found.p_at_least(room)}
+        )
+    table = pd.DataFrame(lines)
+    table["p_fail"] = holm(np.array([found.p_at_most_none() for found in differences]))
+    table["verdict"] = judge(table["p_pass"].to_numpy(), table["p_fail"].to_numpy())
+    table["seeds_needed"] = pd.array(
+        [found.seeds_needed(room) for found, room in zip(differences, rooms, strict=True)], dtype="Int64"
+    )
+    return table
+
+
+def scale_sides(metric: str, now: Values, then: Values, share: float) -> tuple[Values, Values, float]:
+    """Both sides on the scale they are tested on, where more is worse, and the margin there.
+
+    Logarithms, as a margin is a share and so is the spread over seeds; the values themselves of a metric that may be
+    negative (kernel distances, extrapolated ones), and where one is zero.
+    """
+    sign = METRICS[metric].sign
+    if not _by_logarithms(metric, now, then):
+        return sign * now, sign * then, share * abs(then.mean())
+    worst = 1 + sign * share
+    return sign * now.map(np.log), sign * then.map(np.log), sign * np.log(worst) if worst > 0 else np.inf
+
+
+def _by_logarithms(metric: str, now: Values, then: Values) -> bool:
+    return not METRICS[metric].signed and min(now.min(), then.min()) > 0
+
+
+def _center(values: Values, by_logarithms: bool) -> float:
+    return float(np.exp(np.log(values).mean()) if by_logarithms else values.mean())
+
+
+def judge(p_pass: NDArray[np.float64], p_fail: NDArray[np.float64]) -> NDArray[np.str_]:
+    """A verdict for each line; `p_fail` is adjusted for the number of lines."""
+    return np.select([p_pass <= PASS_LEVEL, p_fail <= FAIL_LEVEL], [PASS, REGRESSION], INCONCLUSIVE)
+
+
+def compare_exactly(results_file: Path, baseline_file: Path, tolerance: float) -> pd.DataFrame:
+    """For code that must not change values: each seed's value within a relative tolerance of the baseline's, or it is a
+    `regression`. One seed is enough. Raises ValueError as `compare`, and for a seed that is missing.
+    """
+    refuse_nan("--exact", tolerance)
+    new, old = _comparable(results_file, baseline_file)
+    keys = [*KEYS, "seed"]
+    table = old.set_index(keys)[["value"]].rename(columns={"value": "baseline"}).join(new.set_index(keys)["value"])
+    if (missing := table["value"].isna()).any():
+        raise ValueError(f"{results_file}: has no seed {int(table.index[missing][0][-1])}, which {baseline_file} has")
+    table = table.reset_index()
+    change = table["value"] - table["baseline"]
+    sign = table["metric"].map({name: entry.sign for name, entry in METRICS.items()})
+    table["worse_by"] = sign * change / table["baseline"].abs().where(table["baseline"] != 0, 1)
+    table["margin"] = tolerance * table["baseline"].abs()
+    table["verdict"] = np.where(change.abs() <= table["margin"], PASS, REGRESSION)
+    return table
+
+
+def update_baseline(results_file: Path, baseline_file: Path, reason: str, command: str) -> None:
+    """Put the rows in the baseline's place, and a line on why, from where and when into `<baseline>.md` beside it.
+
+    Raises ValueError if the rows cannot be read, or if `compare` could not read them as a baseline.
+    """
+    _comparable(results_file, results_file)
+    table = row_table.read(results_file)
+    history = baseline_file.with_suffix(".md")
+    first = table.iloc[0]
+    made = f"sg2bench {first['sg2bench_version']} at {first['git_commit'] or 'no commit'}, {first['device']}"
+    line = f"- {str(first['created_at'])[:10]}: {' '.join(reason.split())} ({len(table)} rows, {made}; `{command}`)\n"
+    with locked(baseline_file):
+        before = history.read_text(encoding="utf-8") if history.is_file() else f"# History of {baseline_file.name}\n\n"
+        row_table.write(table, baseline_file)
+        with atomic_file(history) as temporary:
+            temporary.write_text(before + line, encoding="utf-8")
+
+
+def verdict(table: pd.DataFrame) -> str:
+    """The worst verdict of all lines."""
+    return next((word for word in (REGRESSION, INCONCLUSIVE) if (table["verdict"] == word).any()), PASS)
+
+
+def _comparable(results_file: Path, baseline_file: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The domain rows of both, without those that the baseline does not have."""
+    new, old = (_domain_rows(path) for path in (results_file, baseline_file))
+    keys = [*KEYS, "seed"]
+    for table, path in ((new, results_file), (old, baseline_file)):
+        if (twice := table.duplicated(keys)).any():
+            row = table[twice].iloc[0]
+            raise ValueError(f"{path}: has {' / '.join(str(row[key]) for key in keys)} twice")
+    new = new[new["metric"].isin(old["metric"])]
+    for column in ("data_fingerprint", "protocol_hash"):
+        each = (table[["metric", column]].drop_duplicates().itertuples(index=False, name=None) for table in (new, old))
+        ours, theirs = ({" ".join(pair) for pair in pairs} for pairs in each)
+        if {pair for pair in ours ^ theirs if pair.split()[0] in set(new["metric"])}:
+            raise ValueError(
+                f"{column} differs and such values cannot be compared: {listed(ours)} in {results_file}, "
+                f"{listed(theirs)} in {baseline_file}"
+            )
+    now, then = _counts(new), _counts(old)
+    if missing := [key for key in then if key not in now]:
+        raise ValueError(f"{results_file}: has no row for {' / '.join(missing[0])}, which {baseline_file} has")
+    for key, counts in then.items():
+        if now[key] != counts or len(counts) > 1:
+            raise ValueError(
+                f"{' / '.join(key)}: values of unequal counts (n_real, n_fake) cannot be compared: {listed(now[key])} "
+                f"in {results_file}, {listed(counts)} in {baseline_file}"
+            )
+    return new, old
+
+
+def _domain_rows(path: Path) -> pd.DataFrame:
+    table = last_steps(row_table.read(path))
+    refuse_mixed_configurations(table, path)
+    rows = table[(table["source"] == "*") & ~is_line(table)]
+    if rows.empty:
+        raise ValueError(f"{path}: has no rows of a model's target domains to compare")
+    return rows
+
+
+def _counts(table: pd.DataFrame) -> dict[tuple[str, ...], set[tuple[int, int]]]:
+    counts: dict[tuple[str, ...], set[tuple[int, int]]] = {}
+    for *key, n_real, n_fake in table[[*KEYS, "n_real", "n_fake"]].itertuples(index=False, name=None):
+        counts.setdefault(tuple(key), set()).add((int(n_real), int(n_fake)))
+    return counts
+
+
+def refuse_nan(option: str, share: float) -> None:
+    if not np.isfinite(share):
+        raise ValueError(f"{option} {share}: expected a share, as 0.05")
+
+
+def listed(values: Iterable[object]) -> str:
+    return ", ".join(sorted(map(str, values))) or "none"

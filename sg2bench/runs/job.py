@@ -1,0 +1,88 @@
+"""One run, frozen: what a worker is given, as the file that it finds in the run's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sg2bench import experiments
+from sg2bench.config import Experiment
+from sg2bench.data import sets
+from sg2bench.data.images import ImageSet
+from sg2bench.files import atomic_file
+from sg2bench.hashes import lineage_hash, training_hash
+from sg2bench.layout import CONFIG, run_folder
+from sg2bench.models import checkpoints
+
+_HEAD = {"data_fingerprint": "# data fingerprint: ", "config_hash": "# training hash: ", "lineage": "# lineage hash: "}
+"""First lines of a job's file."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One variant and seed. `experiment` is resolved: it has this variant and seed alone, and names the domains."""
+
+    variant: str
+    seed: int
+    experiment: Experiment
+    folder: Path
+    data_fingerprint: str
+    config_hash: str
+    lineage: str
+    """As `config_hash`, without the number of steps."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.variant}/seed-{self.seed}"
+
+    @property
+    def steps(self) -> int:
+        return self.experiment.train.steps
+
+
+def make(
+    experiment: Experiment, variant: str, seed: int, runs: Path, images: ImageSet, files: Mapping[str, str]
+) -> Job:
+    """The job of a variant and seed; `files` that training begins with, by their SHA-256."""
+    resolved = experiment.resolve(variant)
+    data = resolved.data.model_copy(update={"domains": images.domains})
+    resolved = resolved.model_copy(update={"seeds": (seed,), "data": data})
+    folder = run_folder(runs, experiment.name, variant, seed)
+    hashes = (of(resolved, images.fingerprint, files) for of in (training_hash, lineage_hash))
+    return Job(variant, seed, resolved, folder, images.fingerprint, *hashes)
+
+
+def write(job: Job) -> None:
+    """Write the job into its folder."""
+    head = "".join(f"{mark}{getattr(job, field)}\n" for field, mark in _HEAD.items())
+    with atomic_file(job.folder / CONFIG) as temporary:
+        temporary.write_text(head + experiments.dump(job.experiment), encoding="utf-8")
+
+
+def read(folder: Path) -> Job:
+    """The job that lies in a folder. Raises ValueError if there is none."""
+    path = folder / CONFIG
+    experiment = experiments.load(path)
+    head = path.read_text(encoding="utf-8").splitlines()[: len(_HEAD)]
+    fields = {field: line.removeprefix(mark) for (field, mark), line in zip(_HEAD.items(), head, strict=False)}
+    marked = all(line.startswith(mark) for mark, line in zip(_HEAD.values(), head, strict=False))
+    (variant, *variants), (seed, *seeds) = experiment.variants, experiment.seeds
+    if variants or seeds or not marked or len(fields) < len(_HEAD):
+        raise ValueError(f"{path}: not the configuration of a run; remove the folder and start the run again")
+    return Job(variant, seed, experiment, folder, **fields)
+
+
+def load_images(job: Job) -> ImageSet:
+    """The images of a job. Raises ValueError if they, or the files that training begins with, are not those it was made
+    with.
+    """
+    images = sets.load(job.experiment.data, job.experiment.model.image_size)
+    if images.fingerprint != job.data_fingerprint:
+        raise ValueError(f"{job.folder}: the images have changed since the run was planned; start the command again")
+    if training_hash(job.experiment, images.fingerprint, checkpoints.files_of(job.experiment)) != job.config_hash:
+        raise ValueError(
+            f"{job.folder / CONFIG}: its content does not fit the hash in its second line: it, or a file that training "
+            "begins with, was changed; start the command again"
+        )
+    return images

@@ -1,0 +1,93 @@
+"""Jobs as processes of this machine, as many at the same time as there are cores or GPUs."""
+
+from __future__ import annotations
+
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from sg2bench.layout import RUN_LOG
+from sg2bench.runs.job import Job
+from sg2bench.runs.status import Status
+
+_POLL_SECONDS = 0.5
+_GRACE_SECONDS = 120
+"""For a worker to finish its step and save, before it is killed."""
+
+
+def worker_command(job: Job, device: str) -> list[str]:
+    """What performs a job in a process: see worker.py. `-P` keeps modules of the working folder out."""
+    return [sys.executable, "-P", "-m", "sg2bench.runs.worker", str(job.folder), device]
+
+
+class LocalExecutor:
+    """`devices` has an entry for each job that goes at the same time: `cpu`, or `cuda:N`."""
+
+    def __init__(self, devices: Sequence[str], command: Callable[[Job, str], Sequence[str]] = worker_command) -> None:
+        self._devices, self._command = devices, command
+
+    def perform(self, statuses: Sequence[Status]) -> Generator[None]:
+        free: queue.SimpleQueue[str] = queue.SimpleQueue()
+        for device in self._devices:
+            free.put(device)
+        stop = threading.Event()
+
+        def perform_one(status: Status) -> None:
+            device = free.get()
+            try:
+                self._perform_one(status, device, stop)
+            finally:
+                free.put(device)
+
+        with ThreadPoolExecutor(len(self._devices)) as pool:
+            pending = [pool.submit(perform_one, status) for status in statuses if status.state == "waiting"]
+            try:
+                while not all(future.done() for future in pending):
+                    for status in statuses:
+                        if status.state == "running":
+                            status.look()
+                    yield
+                    time.sleep(_POLL_SECONDS)
+            except BaseException:  # the caller gave up: stop the jobs, too
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+        for future in pending:
+            future.result()
+        yield
+
+    def _perform_one(self, status: Status, device: str, stop: threading.Event) -> None:
+        if stop.is_set():
+            return
+        status.start()
+        environment = os.environ | {
+            "OMP_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONIOENCODING": "utf-8",
+        }
+        with (status.job.folder / RUN_LOG).open("w", encoding="utf-8") as log:
+            process = subprocess.Popen(
+                self._command(status.job, device), stdout=log, stderr=subprocess.STDOUT, env=environment
+            )
+            while process.poll() is None:
+                if stop.wait(0.2):
+                    _end(process)
+                    status.state = "waiting"
+                    return
+        status.end(process.returncode == 0)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask a worker to save and end; kill it if it does not."""
+    process.terminate()
+    try:
+        process.wait(_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,108 @@
+"""Variants × seeds → jobs: which are to do, and which are done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sg2bench import rows
+from sg2bench.config import Data, Experiment
+from sg2bench.data import sets
+from sg2bench.data.images import ImageSet
+from sg2bench.evaluation.protocol import Protocol
+from sg2bench.files import is_intact
+from sg2bench.layout import CHECKPOINT, CONFIG, LOCK, ROWS
+from sg2bench.models import checkpoints
+from sg2bench.runs import job as jobs
+from sg2bench.runs.job import Job
+from sg2bench.runs.status import Status
+
+
+def plan(experiment: Experiment, runs: Path) -> list[Status]:
+    """Every run of an experiment, the seeds of a variant one after the other; finished ones are `skipped`.
+
+    Raises ValueError if a run's folder was made with another configuration or with other images.
+    """
+    planned = []
+    images: dict[tuple[Data, int], ImageSet] = {}
+    for variant in experiment.variants:
+        resolved = experiment.resolve(variant)
+        key = resolved.data, resolved.model.image_size
+        if key not in images:
+            images[key] = sets.load(*key)
+        files = checkpoints.files_of(resolved)
+        for seed in experiment.seeds:
+            job = jobs.make(experiment, variant, seed, runs, images[key], files)
+            refuse_other_configuration(job)
+            status = Status(job)
+            if is_finished(job):
+                status.state, status.step = "skipped", job.steps
+            planned.append(status)
+    return planned
+
+
+def write(statuses: Iterable[Status]) -> None:
+    """Write each job that is to do into its folder, which is all that its worker will read."""
+    for status in statuses:
+        if status.state == "waiting":
+            jobs.write(status.job)
+
+
+@contextmanager
+def exclusively(folder: Path) -> Iterator[None]:
+    """No other process plans and performs the runs of this folder meanwhile. Raises ValueError if one does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            yield
+    except Timeout:
+        raise ValueError(f"{folder}: another process is performing these runs; wait for it, or stop it") from None
+
+
+def is_finished(job: Job) -> bool:
+    """Whether a run's rows are there, for these images, this protocol, these metrics and these modes."""
+    if not is_intact(job.folder, ROWS, config_hash=job.config_hash):
+        return False
+    table, evaluate = rows.read(job.folder / ROWS), job.experiment.evaluate
+    protocol = Protocol(evaluate, job.experiment.model.image_size)
+    wanted = {(metric, mode, protocol.hash(metric)) for metric in evaluate.metrics for mode in evaluate.modes}
+    table = table[(table["data_fingerprint"] == job.data_fingerprint) & (table["config_hash"] == job.config_hash)]
+    return wanted <= set(zip(table["metric"], table["mode"], table["protocol_hash"], strict=True))
+
+
+def refuse_other_configuration(job: Job) -> None:
+    """Raise ValueError if a run's folder holds training of another configuration, with what differs.
+
+    Training of the same lineage with fewer steps is what the job goes on from.
+    """
+    if not (job.folder / CONFIG).is_file() or not _was_trained(job.folder):
+        return
+    stored = jobs.read(job.folder)
+    if stored.config_hash == job.config_hash or (stored.lineage == job.lineage and stored.steps <= job.steps):
+        return
+    longer = stored.steps < job.steps and job.experiment.loss.ds and not job.experiment.loss.ds_steps
+    remedy = f"set loss.ds_steps={stored.steps} to keep the schedule of ds, " if longer else ""
+    raise ValueError(
+        f"{job.folder} was made with another configuration ({_differences(stored, job)}); "
+        f"{remedy}remove the folder, or give another --runs folder or name"
+    )
+
+
+def _differences(stored: Job, job: Job) -> str:
+    old, new = (each.experiment.model_dump(mode="json") for each in (stored, job))
+    changed = [
+        f"{part}.{key} {old[part][key]} → {new[part][key]}"
+        for part in ("model", "loss", "train")
+        for key in new[part]
+        if old[part][key] != new[part][key]
+    ]
+    if stored.data_fingerprint != job.data_fingerprint:
+        changed.append(f"images {stored.data_fingerprint} → {job.data_fingerprint}")
+    return ", ".join(changed) or f"other content of {', '.join(checkpoints.files_of(job.experiment)) or 'its files'}"
+
+
+def _was_trained(folder: Path) -> bool:
+    return (folder / CHECKPOINT).exists() or (folder / ROWS).exists() or any(folder.glob("*_nets_ema.ckpt"))

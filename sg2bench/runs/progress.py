@@ -1,0 +1,73 @@
+"""A live table of runs on a terminal; a plain line for what changed elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from sg2bench.runs.status import Status
+
+_PLAIN_SECONDS = 30
+
+
+class View:
+    """Shows how far runs are, whenever it is told to."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._shown: dict[str, str] = {}
+        self._last = time.monotonic()
+
+    def show(self, statuses: Sequence[Status]) -> None:
+        if self._live is not None:
+            self._live.update(_table(statuses), refresh=True)
+        else:
+            self._print_changes(statuses)
+
+    def _print_changes(self, statuses: Sequence[Status]) -> None:
+        """A line for a run whose state changed, and twice a minute for all that are running."""
+        due = time.monotonic() - self._last > _PLAIN_SECONDS
+        for status in statuses:
+            before = self._shown.get(status.job.name, "waiting")
+            if status.state != before or (due and status.state == "running"):
+                self._shown[status.job.name] = status.state
+                self._console.print("  ".join(_cells(status)), highlight=False, markup=False)
+        if due:
+            self._last = time.monotonic()
+
+
+@contextmanager
+def view(console: Console) -> Iterator[View]:
+    """A view of runs on a console."""
+    shown = View(console)
+    if console.is_terminal:
+        with Live(console=console, auto_refresh=False) as shown._live:
+            yield shown
+    else:
+        yield shown
+
+
+def _table(statuses: Sequence[Status]) -> Table:
+    table = Table("run", "state", "step", "it/s", "ETA", box=None)
+    for status in statuses:
+        style = {"failed": "red", "running": "bold", "done": "green", "skipped": "dim"}.get(status.state, "")
+        table.add_row(*map(escape, _cells(status)), style=style)
+    return table
+
+
+def _cells(status: Status) -> tuple[str, ...]:
+    steps = status.job.steps
+    state = "evaluating" if status.state == "running" and status.step >= steps else status.state
+    rate = f"{status.rate:.2f}" if status.rate and status.state != "skipped" else "–"
+    left = ""
+    if status.state == "running" and status.rate and status.step < steps:
+        left = str(timedelta(seconds=round((steps - status.step) / status.rate)))
+    return f"{status.job.name:24}", f"{state:10}", f"{status.step}/{steps}", f"{rate} it/s", left

@@ -1,0 +1,52 @@
+"""How far a run is."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sg2bench.layout import LOG
+from sg2bench.runs.job import Job
+
+
+@dataclass
+class Status:
+    """State of a job, kept up to date by its executor."""
+
+    job: Job
+    state: Literal["waiting", "running", "done", "skipped", "failed"] = "waiting"
+    started: float = 0.0
+    seconds: float = 0.0
+    started_at_step: int = 0
+    step: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Steps per second of this session; 0 before the first log line."""
+        elapsed = (self.seconds or time.monotonic() - self.started) if self.started else 0
+        return (self.step - self.started_at_step) / elapsed if elapsed else 0.0
+
+    def start(self) -> None:
+        self.started_at_step = self.step = last_step(self.job.folder)
+        self.state, self.started = "running", time.monotonic()
+
+    def end(self, succeeded: bool) -> None:
+        self.seconds = time.monotonic() - self.started
+        self.state = "done" if succeeded else "failed"
+        self.look()
+
+    def look(self) -> None:
+        """Read the step from the training log. A log may have been ahead of its checkpoint, and then was cut back."""
+        self.step = last_step(self.job.folder)
+        self.started_at_step = min(self.started_at_step, self.step)
+
+
+def last_step(folder: Path) -> int:
+    """The step of the training log's last whole line, 0 without one."""
+    try:
+        lines = (folder / LOG).read_text(encoding="utf-8").rpartition("\n")[0].splitlines()
+        return int(lines[-1].split(",")[0]) if len(lines) > 1 else 0
+    except (OSError, ValueError):
+        return 0

@@ -1,0 +1,1 @@
+"""Pictures for people: grids of samples, galleries, animations."""

@@ -1,0 +1,52 @@
+"""The log of a training: loss terms over steps, as CSV."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from sg2bench.files import atomic_file
+
+
+@dataclass
+class Log:
+    """Lines of loss terms, appended as they come; the first line decides the columns."""
+
+    path: Path
+
+    def truncate(self, step: int) -> None:
+        """Forget lines after `step`, whose steps will be trained again, and what a crash left torn."""
+        if not self.path.is_file():
+            return
+        lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        header = lines[0] if lines and lines[0].startswith("step,") and lines[0].endswith("\n") else ""
+        whole = [line for line in lines[1:] if header and _is_whole(line, header)]
+        if len(whole) < sum(line.endswith("\n") for line in lines[1:]):
+            warnings.warn(f"{self.path}: damaged lines were left out; the curves have gaps", stacklevel=2)
+        kept = [line for line in whole if int(line.split(",")[0]) <= step]
+        if kept:
+            with atomic_file(self.path) as temporary:
+                temporary.write_text("".join([header, *kept]), encoding="utf-8")
+        else:
+            self.path.unlink()
+
+    def append(self, line: dict[str, float]) -> None:
+        with self.path.open("a+", encoding="utf-8", newline="") as file:
+            if file.tell() == 0:
+                file.write(",".join(line) + "\n")
+            file.seek(0)
+            columns = file.readline().rstrip("\n").split(",")
+            file.write(",".join(f"{line[c]:.6g}" if c in line else "" for c in columns) + "\n")
+
+
+def _is_whole(line: str, header: str) -> bool:
+    step, *cells = line.rstrip("\n").split(",")
+    return line.endswith("\n") and step.isdecimal() and len(cells) == header.count(",") and all(map(_is_cell, cells))
+
+
+def _is_cell(text: str) -> bool:
+    try:
+        return not text or abs(float(text)) < float("inf")
+    except ValueError:
+        return False

@@ -1,0 +1,113 @@
+"""YAML that people write, read strictly: a key that is there twice is refused, and so is what no experiment needs.
+
+Scalars are those of YAML 1.2: `no`, `007` and `2020-01-01` are words, `1e-4` is a number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+from yaml import MarkedYAMLError, Node
+
+_MOST_BYTES = 1_000_000
+_MOST_NODES = 100_000
+_DEEPEST = 30
+_TAG = "tag:yaml.org,2002:"
+_RESOLVERS = (
+    ("null", r"~|null|Null|NULL|", "~nN\0"),
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?(0|[1-9][0-9]{0,18})", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+."),
+    ("merge", r"<<", "<"),
+)
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain scalars, lists and mappings; no key twice, no repeated entries without bound."""
+
+    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {}  # type: ignore[misc]
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise MarkedYAMLError(problem="nested too deeply", problem_mark=mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def get_single_node(self) -> Any:
+        node = super().get_single_node()
+        if node is not None and _size(node, {}) > _MOST_NODES:
+            raise MarkedYAMLError(problem="too many entries, aliases (*name) counted", problem_mark=node.start_mark)
+        return node
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if not isinstance(key, yaml.ScalarNode):
+                raise MarkedYAMLError(problem="a key is a word", problem_mark=key.start_mark)
+            if key.value in seen:
+                raise MarkedYAMLError(problem=f"`{key.value}` is there twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+            if key.tag != f"{_TAG}merge":
+                key.tag = f"{_TAG}str"
+        return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        kind = node.tag.removeprefix(_TAG)
+        if kind not in ("null", "bool", "int", "float", "str", "seq", "map"):
+            raise MarkedYAMLError(problem=f"values of the kind `{kind}` are not taken", problem_mark=node.start_mark)
+        return super().construct_object(node, deep)
+
+
+for _kind, _pattern, _first in _RESOLVERS:
+    _Loader.add_implicit_resolver(f"{_TAG}{_kind}", re.compile(rf"(?:{_pattern})\Z"), [c.strip("\0") for c in _first])
+
+
+def _size(node: Node, known: dict[int, int]) -> int:
+    """Number of nodes, those behind aliases counted each time."""
+    if id(node) in known:
+        return known[id(node)]
+    known[id(node)] = _MOST_NODES + 1  # for a node that holds itself
+    parts = node.value if isinstance(node, yaml.SequenceNode) else ()
+    if isinstance(node, yaml.MappingNode):
+        parts = [part for pair in node.value for part in pair]
+    known[id(node)] = 1 + sum(_size(part, known) for part in parts)
+    return known[id(node)]
+
+
+def parse(text: str) -> Any:
+    """The value that a text of YAML holds. Raises ValueError with line and column."""
+    if len(text) > _MOST_BYTES:
+        raise ValueError(f"longer than {_MOST_BYTES} characters: not an experiment")
+    try:
+        return yaml.load(text, _Loader)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ValueError(f"{where}{error.problem or error.context or 'not YAML'}") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"not YAML: {' '.join(str(error).split())}") from None
+
+
+def read(path: Path) -> Any:
+    """The value that a file holds. Raises ValueError that names the file, and the line of what is wrong."""
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"larger than {_MOST_BYTES} bytes: not an experiment")
+        return parse(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: cannot be read as YAML: it is not text in UTF-8") from None
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: cannot be read as YAML: {error}") from None

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sg2bench.config import Data, Evaluate, Experiment
+from sg2bench.data import critters
+from sg2bench.data import folder as folder_sets
+from sg2bench.evaluation import fakes
+from sg2bench.evaluation.evaluator import Evaluator
+
+
+def draw(path, seed=0, side=32):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)).save(path)
+
+
+@pytest.fixture
+def real(tmp_path):
+    critters.export(Data(train_per_domain=6, val_per_domain=3, domains=("cat", "dog")), 32, tmp_path / "real")
+    return folder_sets.load_real(tmp_path / "real")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number, (pair, stem, k) in enumerate(
+        (pair, stem, k) for pair in ("cat2dog", "dog2cat") for stem in ("00000", "00001") for k in (1, 2, 10)
+    ):
+        draw(tmp_path / f"fakes/{pair}/{stem}_{k}.png", number)
+    return tmp_path / "fakes"
+
+
+def test_outputs_by_source_in_the_order_of_their_numbers(real, folder):
+    second, first = fakes.read(folder, real)
+    assert (first.source, first.target, second.source) == ("cat", "dog", "dog")
+    assert {stem: [path.name for path in files] for stem, files in first.files.items()} == {
+        stem: [f"{stem}_{k}.png" for k in (1, 2, 10)] for stem in ("00000", "00001")
+    }
+    assert fakes.side_of([first, second]) == 32
+
+
+def test_one_output_needs_no_number_where_sources_are_known_and_no_lpips(real, tmp_path):
+    for stem in ("00000", "00001"):
+        draw(tmp_path / f"fakes/cat2dog/{stem}.png")
+    pairs = fakes.read(tmp_path / "fakes", real)
+    assert list(pairs[0].files) == ["00000", "00001"]
+    fitted = fakes.fit(Experiment(name="x"), pairs, "latent").evaluate
+    assert (fitted.metrics, fitted.outputs_per_source) == (("fd_alexnet",), 1)
+
+
+def test_domains_whose_names_hold_a_2(tmp_path):
+    for domain in ("a", "a2b", "b"):
+        draw(tmp_path / f"real/{domain}/x.png")
+    found = folder_sets.load_real(tmp_path / "real")
+    draw(tmp_path / "fakes/photo2a2b/x_1.png")
+    with pytest.raises(ValueError, match="photo2a2b: name the folder <source>2<target>"):
+        fakes.read(tmp_path / "fakes", found)  # photo → a2b, or photo2a → b
+    (tmp_path / "fakes/photo2a2b").rename(tmp_path / "fakes/photo2a")
+    assert [(pair.source, pair.target) for pair in fakes.read(tmp_path / "fakes", found)] == [("photo", "a")]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: draw(f / "cat2dog/00002_1.png"), r"same number of outputs, found 1 of cat2dog/00002, 3 of"),
+        (lambda f: [draw(f / f"cat2dog/00009_{k}.png") for k in (1, 2, 3)], "val/cat has no image `00009`"),
+        (lambda f: draw(f / "cat2dog/odd.png"), r"odd\.png: name fakes <stem>_<k>"),
+        (lambda f: draw(f / "cat2fox/00000_1.png"), "cat2fox: name the folder"),
+        (lambda f: draw(f / "cat2cat/00000_1.png"), "cat2cat: name the folder"),
+        (lambda f: draw(f / "cat2dog/00000_01.png"), "another file there is output 1 of 00000"),
+        (lambda f: (f / "cat2dog2").mkdir(), "cat2dog2: name the folder"),
+        (lambda f: [draw(f / f"bat2dog/x_{k}.png", side=40) for k in (1, 2, 3)], "is 40 pixels wide, .* is 32"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_named(real, folder, change, message):
+    change(folder)
+    with pytest.raises(ValueError, match=message):
+        fakes.side_of(fakes.read(folder, real))
+
+
+def test_the_first_sources_are_meant(real, folder):
+    for pair in ("cat2dog", "dog2cat"):
+        for k in (1, 2, 10):
+            (folder / f"{pair}/00000_{k}.png").rename(folder / f"{pair}/00002_{k}.png")
+    with pytest.raises(ValueError, match="has outputs of 2 sources, but none of `00000`; the first are measured"):
+        fakes.read(folder, real)
+
+
+def test_names_that_only_look_numbered_are_not_taken_for_outputs(tmp_path):
+    for domain in ("a", "b"):
+        draw(tmp_path / f"real/{domain}/x.png")
+    for number in (43, 51, 77):
+        draw(tmp_path / f"fakes/a2b/flickr_cat_{number:06d}.png")
+    with pytest.raises(ValueError, match="the outputs of `flickr_cat` would have the numbers 43, 51, 77 …, not 1, 2"):
+        fakes.read(tmp_path / "fakes", folder_sets.load_real(tmp_path / "real"))
+
+
+def test_pairs_from_a_domain_need_the_same_sources(tmp_path):
+    for domain in ("a", "b", "c"):
+        draw(tmp_path / f"real/{domain}/x.png")
+    for name in ("a2b/x_1", "a2b/y_1", "a2c/x_1", "a2c/z_1"):
+        draw(tmp_path / f"fakes/{name}.png")
+    with pytest.raises(ValueError, match="a2b and a2c need the same sources, only one of them has y"):
+        fakes.read(tmp_path / "fakes", folder_sets.load_real(tmp_path / "real"))
+
+
+def test_what_files_cannot_give_is_refused(real, folder):
+    pairs = fakes.read(folder, real)
+    with pytest.raises(ValueError, match="raw outputs, which files do not hold"):
+        fakes.fit(Experiment(name="x", evaluate={"protocol": "paper"}), pairs, "latent")
+    with pytest.raises(ValueError, match="dog2cat has outputs of 2 sources, evaluate.sources says 3"):
+        fakes.fit(Experiment(name="x", evaluate={"sources": 3}), pairs, "latent")
+    with pytest.raises(ValueError, match="3 outputs of a source, evaluate.outputs_per_source says 7"):
+        fakes.fit(Experiment(name="x", evaluate={"outputs_per_source": 7}), pairs, "latent")
+
+
+def test_lpips_alone_of_single_outputs_is_refused(real, tmp_path):
+    for stem in ("00000", "00001"):
+        draw(tmp_path / f"fakes/cat2dog/{stem}.png")
+    with pytest.raises(ValueError, match="lpips compares the outputs of a source, and there is one of each"):
+        fakes.fit(Experiment(name="x", evaluate={"metrics": ["lpips"]}), fakes.read(tmp_path / "fakes", real), "latent")
+
+
+def test_black_images_and_broken_ones_are_refused(real, folder):
+    pairs = fakes.read(folder, real)
+    evaluator = Evaluator(Evaluate(outputs_per_source=3, resize=64), real, 32)
+    broken = folder / "dog2cat/00001_2.png"
+    broken.write_bytes(broken.read_bytes()[:200])
+    with pytest.raises(ValueError, match=r"dog2cat/00001_2\.png: not a readable image"):
+        fakes.score(evaluator, pairs, "latent")
+    draw(broken)
+    for path in (folder / "cat2dog").iterdir():
+        Image.new("RGB", (32, 32), (1, 0, 1)).save(path)
+    with pytest.raises(ValueError, match="cat → dog: no 8-bit pixel exceeds 1"):
+        fakes.score(evaluator, pairs, "latent")
+    (folder / "cat2dog/00000_1.png").write_text("text")
+    with pytest.raises(ValueError, match=r"00000_1\.png: not a readable image"):
+        fakes.side_of(pairs)
+    Image.new("RGB", (32, 30)).save(folder / "cat2dog/00000_1.png")
+    with pytest.raises(ValueError, match="is 32 × 30 pixels; fakes are square"):
+        fakes.side_of(pairs)

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+from filelock import FileLock
+
+from sg2bench import experiments, rows
+from sg2bench.config import Experiment
+from sg2bench.data import critters
+from sg2bench.runs import collect, job, plan
+from sg2bench.runs.perform import perform
+
+CPU = torch.device("cpu")
+
+
+def changed(experiment, **parts):
+    """The experiment with keys of its parts replaced."""
+    plain = experiment.model_dump(mode="json")
+    for part, keys in parts.items():
+        plain[part] |= keys
+    return Experiment.model_validate(plain)
+
+
+def states(experiment, runs):
+    return [status.state for status in plan.plan(experiment, runs)]
+
+
+@pytest.fixture
+def performed(tiny, tmp_path):
+    """An experiment whose first run is done, and that run's folder."""
+    status, _ = plan.plan(tiny, tmp_path)
+    plan.write([status])
+    perform(job.read(status.job.folder), CPU)
+    return status.job.folder
+
+
+def test_plan_has_every_variant_and_seed(tiny, tmp_path):
+    experiment = Experiment.model_validate(tiny.model_dump() | {"seeds": (3, 4)})
+    planned = plan.plan(experiment, tmp_path)
+    assert [status.job.name for status in planned] == ["full/seed-3", "full/seed-4", "no_ds/seed-3", "no_ds/seed-4"]
+    assert {status.state for status in planned} == {"waiting"}
+
+
+def test_a_job_survives_its_file_and_names_the_domains(tiny, tmp_path):
+    for status in plan.plan(tiny, tmp_path):
+        plan.write([status])
+        assert job.read(status.job.folder) == status.job
+        assert status.job.experiment.data.domains == ("bunny", "cat", "dog")
+
+
+def test_a_job_whose_file_was_changed_is_refused(tiny, tmp_path):
+    status, _ = plan.plan(tiny, tmp_path)
+    plan.write([status])
+    path = status.job.folder / "config.yaml"
+    path.write_text(path.read_text().replace("learning_rate: 0.0001", "learning_rate: 0.1"))
+    with pytest.raises(ValueError, match="does not fit the hash in its second line"):
+        job.load_images(job.read(status.job.folder))
+
+
+def test_a_run_is_performed_once_and_measured_again_for_another_protocol(tiny, tmp_path, performed):
+    assert {path.name for path in performed.iterdir()} == {
+        *("config.yaml", "train.csv", "rows.csv", "samples", "digests.json", "checkpoint.pt", ".lock"),
+        *("000004_nets_ema.ckpt", "000004_nets.ckpt"),
+    }
+    assert states(tiny, tmp_path) == ["skipped", "waiting"]
+    other = changed(tiny, evaluate={"outputs_per_source": 3})
+    status, _ = plan.plan(other, tmp_path)
+    assert status.state == "waiting"
+    log = (performed / "train.csv").read_bytes()
+    plan.write([status])
+    perform(job.read(performed), CPU)
+    assert states(other, tmp_path)[0] == "skipped"
+    assert (performed / "train.csv").read_bytes() == log
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda text: text.replace("0.", "0.1", 1), lambda text: text[: text.rindex("\ntiny")]]
+)
+def test_rows_that_are_not_as_they_were_written_are_measured_again(tiny, tmp_path, performed, damage):
+    path = performed / "rows.csv"
+    whole = rows.read(path)
+    path.write_text(damage(path.read_text()))
+    assert states(tiny, tmp_path)[0] == "waiting"
+    perform(job.read(performed), CPU)
+    assert rows.read(path)["value"].tolist() == whole["value"].tolist()
+
+
+def test_networks_of_an_unknown_training_are_not_taken_for_those_of_this_one(tiny, tmp_path, performed):
+    """A final checkpoint alone, without what says how it was trained."""
+    folder = tmp_path / "other/tiny/full/seed-0"
+    folder.mkdir(parents=True)
+    shutil.copy(performed / "000004_nets_ema.ckpt", folder)
+    other = changed(tiny, train={"learning_rate": 0.01})
+    status, _ = plan.plan(other, tmp_path / "other")
+    plan.write([status])
+    perform(job.read(folder), CPU)
+    assert (folder / "train.csv").read_bytes() != (performed / "train.csv").read_bytes()
+
+
+def test_a_folder_of_another_configuration_is_refused_with_what_changed(tiny, tmp_path, performed):
+    with pytest.raises(ValueError, match=r"made with another configuration \(train.learning_rate 0.0001 → 0.01\)"):
+        plan.plan(changed(tiny, train={"learning_rate": 0.01}), tmp_path)
+
+
+def test_a_configuration_that_never_trained_gives_way(tiny, tmp_path):
+    """As one with a wrong `start_from` that the next command corrects."""
+    plan.write(plan.plan(tiny, tmp_path))
+    assert states(changed(tiny, train={"learning_rate": 0.01}), tmp_path) == ["waiting", "waiting"]
+
+
+def test_a_longer_training_goes_on_from_a_finished_one(tiny, tmp_path):
+    short = changed(tiny, loss={"ds_steps": 4})
+    for experiment, runs in (
+        (short, "a"),
+        (changed(short, train={"steps": 6}), "a"),
+        (changed(short, train={"steps": 6}), "b"),
+    ):
+        status, _ = plan.plan(experiment, tmp_path / runs)
+        assert status.state == "waiting"
+        plan.write([status])
+        perform(job.read(status.job.folder), CPU)
+    longer, whole = (tmp_path / runs / "tiny/full/seed-0" for runs in "ab")
+    assert rows.read(longer / "rows.csv")["value"].tolist() == rows.read(whole / "rows.csv")["value"].tolist()
+    assert (longer / "train.csv").read_bytes() == (whole / "train.csv").read_bytes()
+    with pytest.raises(ValueError, match="train.steps 6 → 4"):
+        plan.plan(short, tmp_path / "a")
+
+
+def test_a_longer_training_that_would_change_the_schedule_is_refused_with_the_remedy(tiny, tmp_path, performed):
+    with pytest.raises(ValueError, match=r"\(train.steps 4 → 6\); set loss.ds_steps=4 to keep the schedule of ds"):
+        plan.plan(changed(tiny, train={"steps": 6}), tmp_path)
+
+
+def test_other_images_are_another_run(tiny, tmp_path):
+    critters.export(tiny.data, 32, tmp_path / "set")
+    experiment = changed(tiny, data={"source": "folder", "root": str(tmp_path / "set")})
+    status, _ = plan.plan(experiment, tmp_path / "runs")
+    plan.write([status])
+    perform(job.read(status.job.folder), CPU)
+    assert states(experiment, tmp_path / "runs")[0] == "skipped"
+    (tmp_path / "set").rename(tmp_path / "moved")
+    moved = changed(experiment, data={"root": str(tmp_path / "moved")})
+    assert states(moved, tmp_path / "runs")[0] == "skipped"
+    (tmp_path / "moved/train/cat/00000.png").unlink()
+    with pytest.raises(ValueError, match=r"made with another configuration \(.*images \w+ → \w+\)"):
+        plan.plan(moved, tmp_path / "runs")
+    plan.write([status])
+    (tmp_path / "moved").rename(tmp_path / "set")
+    with pytest.raises(ValueError, match="the images have changed since the run was planned"):
+        perform(job.read(status.job.folder), CPU)
+
+
+def test_two_processes_do_not_work_in_one_folder(tiny, tmp_path):
+    status, _ = plan.plan(tiny, tmp_path)
+    plan.write([status])
+    with FileLock(status.job.folder / ".lock"), pytest.raises(ValueError, match="another process is using this folder"):
+        perform(status.job, CPU)
+    assert not (status.job.folder / "train.csv").exists()
+    with (
+        plan.exclusively(tmp_path),
+        pytest.raises(ValueError, match="another process is performing"),
+        plan.exclusively(tmp_path),
+    ):
+        pass
+
+
+def test_collect_keeps_the_metrics_and_modes_asked_for(tiny, tmp_path, performed):
+    planned = plan.plan(tiny, tmp_path)
+    no_lines = rows.read(performed / "rows.csv")[:0]
+    asked = changed(tiny, evaluate={"metrics": ["lpips"], "modes": ["latent"]})
+    table = collect.collect(asked, planned, no_lines, tmp_path / "out", "the command")
+    assert (set(table["metric"]), set(table["mode"])) == ({"lpips"}, {"latent"})
+    assert len(rows.read(tmp_path / "out/results.csv")) == len(table)
+    assert (tmp_path / "out/experiment.yaml").read_text().startswith("# Made by: the command\nname: tiny\n")
+    assert experiments.load(tmp_path / "out/experiment.yaml") == asked
+    assert {path.name for path in (tmp_path / "out/grids").iterdir()} == {"full-latent.png"}

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import sg2bench
+from sg2bench import cli, gate
+from sg2bench.config import Data
+from sg2bench.data import critters
+
+DOCS = Path(__file__).parent.parent / "docs/python.md"
+
+
+def test_the_examples_of_the_docs(tmp_path, monkeypatch):
+    """One after the other, in one session, as in a notebook."""
+    critters.export(Data(train_per_domain=8, val_per_domain=4, domains=("cat", "dog")), 32, tmp_path / "my-images")
+    monkeypatch.chdir(tmp_path)
+    session: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.S):
+        exec(block, session)
+    assert set(session["overall"]["metric"]) == {"fd_alexnet", "lpips"}
+    assert set(session["summary"].columns) >= {"variant", "metric", "mode", "mean", "sd", "n"}
+    assert (tmp_path / "another-report/report.html").is_file()
+    assert all(map(Path.is_file, map(Path, session["images"]["file"])))
+    assert len(session["images"]) == 4 * 2 * 3
+    assert gate.verdict(session["compared"]) == "pass"
+
+
+@pytest.mark.parametrize("job", ["ablate", "evaluate", "score", "translate"])
+def test_a_function_has_the_arguments_of_its_command(job):
+    """But for where the command writes its rows; `--set` is `settings`."""
+    command = inspect.signature(getattr(getattr(cli, job), job)).parameters
+    function = inspect.signature(getattr(sg2bench, job)).parameters
+    named = {"set_": "settings"}
+    missing = (
+        {named.get(name, name) for name in command}
+        - set(function)
+        - ({"out"} if job in ("evaluate", "score") else set())
+    )
+    assert not missing
+
+
+def test_what_the_package_offers():
+    assert set(dir(sg2bench)) >= {"ablate", "evaluate", "score", "translate", "write_report", "check"}
+    with pytest.raises(AttributeError, match="has no `sore`"):
+        sg2bench.sore  # noqa: B018
+
+
+def test_a_score_of_files_has_the_same_config_hash_for_every_seed(tmp_path):
+    """So that the seeds of a user's model are seeds of one entry; another variant is another entry."""
+    critters.export(Data(train_per_domain=4, val_per_domain=4, domains=("cat", "dog")), 32, tmp_path / "real")
+    (tmp_path / "fake").mkdir()
+    (tmp_path / "real/val/cat").rename(tmp_path / "fake/cat2dog")
+    (tmp_path / "real/val/dog").rename(tmp_path / "fake/dog2cat")
+    for folder in ("train/cat", "train/dog"):
+        (tmp_path / "real" / folder).rename(tmp_path / "real" / Path(folder).name)
+    for folder in (tmp_path / "fake").iterdir():
+        for file in folder.iterdir():
+            file.rename(folder / f"{file.stem}_1.png")
+    for empty in ("train", "val"):
+        (tmp_path / "real" / empty).rmdir()
+    settings = {"evaluate.resize": 64}
+    rows = [
+        sg2bench.score(tmp_path / "real", tmp_path / "fake", variant=variant, seed=seed, settings=settings)
+        for variant, seed in (("mine", 0), ("mine", 1), ("other", 0))
+    ]
+    first, second, other = (set(each["config_hash"]) for each in rows)
+    assert first == second != other
+    assert isinstance(rows[0], pd.DataFrame)

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from sg2bench import catalog
+from sg2bench.catalog import METRICS, PROTOCOLS
+from sg2bench.evaluation.extractors import EXTRACTORS
+from sg2bench.evaluation.measures.base import Measure, measure
+
+PACKAGE = Path(catalog.__file__).parent
+WORDS_OF_OTHER_THINGS = {
+    ("hashes.py", "precision"),  # train.precision, bf16 or float32
+    ("bench", "precision"),
+    ("cli/bench.py", "precision"),
+    ("gate/throughput.py", "precision"),
+    ("training", "precision"),
+    ("evaluation/measures/manifold.py", "density"),  # the one share that may exceed 1
+}
+PREFIXES = ("fd_", "fid", "kd_", "kid", "lpips", "_inf", "fd", "kd")
+
+
+def strings(path):
+    """String constants of a module, docstrings and texts of several words apart."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " not in node.value.strip():
+            yield node.value, node.lineno
+
+
+def test_no_other_module_knows_a_metric_by_name_or_by_prefix():
+    known = set(METRICS) | set(PREFIXES)
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        place = path.relative_to(PACKAGE).as_posix()
+        excepted = {word for where, word in WORDS_OF_OTHER_THINGS if place == where or place.startswith(f"{where}/")}
+        if place != "catalog.py":
+            found += [f"{place}:{line}: {word}" for word, line in strings(path) if word in known - excepted]
+    assert not found
+
+
+def test_every_entry_is_whole():
+    for name, metric in METRICS.items():
+        assert metric.name == name
+        assert set(metric.extractor) <= set(PROTOCOLS)
+        assert set(metric.extractor.values()) <= set(EXTRACTORS)
+        assert issubclass(measure(metric.measure), Measure)
+        assert metric.margin > 0
+        assert metric.unit
+        assert metric.reading
+
+
+def test_an_unknown_name_is_an_error():
+    with pytest.raises(ValueError, match="no metric `fdi`"):
+        catalog.metric("fdi")
+    assert catalog.metric("lpips").better == "higher"
+    assert catalog.metrics_of("unknown") == ()
+
+
+def test_what_is_measured_unless_others_are_asked_for():
+    assert catalog.default_metrics("offline") == ("fd_alexnet", "lpips")
+    assert catalog.default_metrics("standard") == catalog.default_metrics("paper") == ("fid", "lpips")
+
+
+def test_direction_and_sign():
+    assert (METRICS["lpips"].sign, METRICS["lpips"].arrow) == (-1, "↑")
+    assert (METRICS["fid"].sign, METRICS["fid"].arrow) == (1, "↓")
+    assert {name for name, metric in METRICS.items() if metric.signed} == {
+        "fd_alexnet_inf",
+        "fid_inf",
+        "kd_alexnet",
+        "kid",
+    }

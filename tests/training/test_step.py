@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import copy
+import re
+
+import pytest
+import torch
+
+from sg2bench import experiments
+from sg2bench.config import Experiment
+from sg2bench.data.batches import Batch
+from sg2bench.models.networks import Generator, StyleEncoder
+from sg2bench.training import losses
+from sg2bench.training.step import State, train_step
+from tools import naive
+
+
+def small_experiment(**loss):
+    return Experiment(
+        name="small",
+        model={
+            "image_size": 32,
+            "first_width": 4,
+            "max_width": 8,
+            "style_dim": 5,
+            "latent_dim": 3,
+            "mapping_width": 8,
+        },
+        loss=loss,
+        train={"batch_size": 2},
+    )
+
+
+def small_batch():
+    torch.manual_seed(1)
+    images = [torch.rand(2, 3, 32, 32) * 2 - 1 for _ in range(3)]
+    latents = [torch.randn(2, 3) for _ in range(2)]
+    labels = [torch.tensor([0, 1]), torch.tensor([1, 1])]
+    return Batch(images[0], labels[0], images[1], images[2], labels[1], *latents, torch.tensor([0.3, 0.8]))
+
+
+def count_calls(monkeypatch):
+    """Counts, from now on, of the loss functions and of the passes that a step makes."""
+    calls = dict.fromkeys(("adversarial", "r1", "l1", "encoder", "render"), 0)
+
+    def counted(name, function):
+        def wrapper(*arguments, **options):
+            calls[name] += 1
+            return function(*arguments, **options)
+
+        return wrapper
+
+    for name in ("adversarial", "r1", "l1"):
+        monkeypatch.setattr(losses, name, counted(name, getattr(losses, name)))
+    monkeypatch.setattr(StyleEncoder, "forward", counted("encoder", StyleEncoder.forward))
+    monkeypatch.setattr(Generator, "render", counted("render", Generator.render))
+    return calls
+
+
+@pytest.mark.parametrize("term", ["adv", "sty", "ds", "cyc", "r1"])
+def test_a_term_of_weight_zero_is_not_computed(term, monkeypatch):
+    torch.manual_seed(0)
+    experiment = small_experiment(**{term: 0})
+    state = State(experiment, 2)
+    before = copy.deepcopy(state.discriminator.state_dict())
+    calls = count_calls(monkeypatch)
+    terms = train_step(state, small_batch(), experiment.loss, experiment.loss.ds)
+    assert not [name for name in terms if name.endswith(f"/{term}")]
+    trained = any((v != before[k]).any() for k, v in state.discriminator.state_dict().items())
+    assert trained == (term != "adv")
+    full = {"adversarial": 6, "r1": 2, "l1": 6, "encoder": 7, "render": 7}
+    less = {
+        "adv": {"adversarial": 6, "r1": 2, "encoder": 1, "render": 1},
+        "sty": {"l1": 2, "encoder": 2},
+        "ds": {"l1": 2, "encoder": 1, "render": 2},
+        "cyc": {"l1": 2, "encoder": 2, "render": 2},
+        "r1": {"r1": 2},
+    }[term]
+    assert calls == {name: full[name] - less.get(name, 0) for name in full}
+
+
+def test_average_starts_as_a_copy_and_follows_slowly():
+    torch.manual_seed(0)
+    experiment = small_experiment()
+    state = State(experiment, 2)
+    start = copy.deepcopy(state.nets.state_dict())
+    assert all((start[key] == value).all() for key, value in state.ema.state_dict().items())
+    train_step(state, small_batch(), experiment.loss, 1.0)
+    for key, value in state.ema.state_dict().items():
+        expected = 0.999 * start[key] + 0.001 * state.nets.state_dict()[key]
+        torch.testing.assert_close(value, expected)
+
+
+def test_reference_guidance_leaves_the_style_encoder_alone():
+    """Without sty and cyc the style encoder has no gradient on latent guidance, so it must not move at all."""
+    torch.manual_seed(0)
+    experiment = small_experiment(sty=0, cyc=0)
+    state = State(experiment, 2)
+    before = copy.deepcopy(state.nets.style_encoder.state_dict())
+    train_step(state, small_batch(), experiment.loss, 1.0)
+    assert all((before[key] == value).all() for key, value in state.nets.style_encoder.state_dict().items())
+
+
+def test_state_survives_a_round_trip():
+    torch.manual_seed(0)
+    experiment = small_experiment()
+    a, b = State(experiment, 2), State(experiment, 2)
+    train_step(a, small_batch(), experiment.loss, 1.0)
+    b.load_state_dict(copy.deepcopy(a.state_dict()))
+    one = train_step(a, small_batch(), experiment.loss, 0.5)
+    other = train_step(b, small_batch(), experiment.loss, 0.5)
+    assert all((one[name] == other[name]).all() for name in one)
+
+
+LADDER = experiments.load("paper_ladder")
+PHASE_TERMS = {
+    "A_stargan": ({"real", "fake", "gp", "cls"}, {"adv", "cls", "cyc"}),
+    "B_multi_task": ({"real", "fake", "gp"}, {"adv", "cyc"}),
+    "C_r1_adain": ({"real", "fake", "r1"}, {"adv", "cyc"}),
+    "D_latent": ({"real", "fake", "r1"}, {"adv", "sty", "cyc"}),
+    "E_style_code": ({"real", "fake", "r1"}, {"adv", "sty", "cyc"}),
+    "F_diversity": ({"real", "fake", "r1"}, {"adv", "sty", "ds", "cyc"}),
+}
+
+
+@pytest.mark.parametrize("rung", LADDER.variants)
+def test_each_rung_of_the_ladder_has_its_terms_and_trains_its_networks(rung):
+    torch.manual_seed(0)
+    resolved = LADDER.resolve(rung)
+    small = {"first_width": 4, "max_width": 8, "latent_dim": 3, "style_dim": 5, "mapping_width": 8}
+    resolved = resolved.model_copy(update={"model": resolved.model.model_copy(update=small)})
+    state = State(resolved, 2)
+    before = copy.deepcopy(state.nets.state_dict())
+    of_d, of_g = PHASE_TERMS[rung]
+    modes = ("latent", "reference") if rung[0] in "EF" else ("latent",)
+    terms = train_step(state, small_batch(), resolved.loss, resolved.loss.ds)
+    assert set(terms) == {f"d_{mode}/{name}" for mode in modes for name in of_d} | {
+        f"g_{mode}/{name}" for mode in modes for name in of_g
+    }
+    assert all(term.isfinite() for term in terms.values())
+    after = state.nets.state_dict()
+    for name in state.nets.trained():
+        assert any((after[key] != value).any() for key, value in before.items() if key.startswith(name)), name
+
+
+def many_domains(sparse, steps=2):
+    """A state of 6 domains, 3 of which the small batch has, after steps in float64; and as it was before."""
+    torch.manual_seed(0)
+    experiment = small_experiment()
+    experiment = experiment.model_copy(update={"train": experiment.train.model_copy(update={"sparse_heads": sparse})})
+    state = State(experiment, 6)
+    for module in (state.nets, state.ema, state.discriminator):
+        module.double()
+    before = copy.deepcopy(state.nets.state_dict())
+    batch = small_batch()
+    batch = batch._replace(source_domain=torch.tensor([4, 0]), target_domain=torch.tensor([1, 4]))
+    for _ in range(steps):
+        train_step(state, batch.to("cpu", torch.float64), experiment.loss, 1.0)
+    return state, before
+
+
+@pytest.mark.parametrize(
+    ("steps", "compared"),
+    [(1, "mapping_network|style_encoder"), (2, r"mapping_network.unshared.[0235]|style_encoder.unshared.[235]")],
+)
+def test_only_the_heads_of_the_batch_are_computed_to_the_same_result(monkeypatch, steps, compared):
+    """Of the second step just the absent heads: where a gradient is 0 but for rounding, as a bias has it before an
+    instance norm, Adam makes a whole step of it, and the generators part.
+    """
+    state, before = many_domains(False, steps)
+    monkeypatch.setattr("sg2bench.models.networks._select", naive.select)
+    expected, _ = many_domains(False, steps)
+    for module in ("nets", "ema"):
+        ours, theirs = (getattr(each, module).state_dict() for each in (state, expected))
+        keys = [key for key in ours if re.match(compared, key)]
+        assert len(keys) > 10
+        for key in keys:
+            torch.testing.assert_close(ours[key], theirs[key], rtol=1e-9, atol=1e-12, msg=key)
+            assert not key.endswith("weight") or (ours[key] != before[key]).any()
+
+
+def test_sparse_heads_rest_where_no_sample_has_their_domain():
+    state, before = many_domains(sparse=True)
+    after, average = state.nets.state_dict(), state.ema.state_dict()
+    moved = {key for key, value in after.items() if (value != before[key]).any()}
+    assert {key for key in average if (average[key] != before[key]).any()} == moved
+    heads = {key.split(".")[2] for key in moved if "mapping_network.unshared" in key}
+    assert heads == {"1", "4"}
+    assert {key.split(".")[2] for key in moved if "style_encoder.unshared" in key} == {"0", "1", "4"}
+    assert {key for key in before if "unshared" not in key and not key.endswith("hpf.filter")} <= moved
+
+
+def terms_of_steps(steps=2, **train):
+    """What each step gives, and the state after the last."""
+    torch.manual_seed(0)
+    settings = small_experiment().model_dump(mode="json")
+    settings["train"] |= train
+    experiment = Experiment.model_validate(settings)
+    state = State(experiment, 3)
+    return [train_step(state, small_batch(), experiment.loss, 1.0) for _ in range(steps)], state
+
+
+def test_bf16_keeps_the_terms_r1_and_the_weights_in_float32():
+    (first, second), state = terms_of_steps(precision="bf16")
+    (expected, then), _ = terms_of_steps()
+    assert {term.dtype for term in first.values()} == {torch.float32}
+    assert {weight.dtype for weight in state.nets.state_dict().values()} == {torch.float32}
+    assert first["d_latent/r1"] == expected["d_latent/r1"]
+    assert first["g_latent/cyc"] != expected["g_latent/cyc"]
+    for ours, theirs in ((first, expected), (second, then)):
+        for name, term in ours.items():
+            torch.testing.assert_close(term, theirs[name], rtol=0.1, atol=0.02, msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("precision", "rtol"), [("float32", 1e-3), ("bf16", 0.05)])
+@pytest.mark.filterwarnings("ignore")  # those of torch.compile about its own insides
+def test_compiled_steps_give_the_same_terms_and_no_graph_is_given_up(precision, rtol):
+    torch.compiler.reset()
+    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+        (first, _), _ = terms_of_steps(compile=True, precision=precision)
+    (expected, _), _ = terms_of_steps(precision=precision)
+    for name, term in first.items():
+        torch.testing.assert_close(term, expected[name], rtol=rtol, atol=1e-2 * rtol, msg=name)

@@ -1,0 +1,122 @@
+"""Plants defects in copies of sg2bench, runs them on critters, and writes what the gate says into docs/gate.md.
+
+`nox -s defects`, under half an hour on 2 cores.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from sg2bench import experiments, gate
+from sg2bench.files import cache_folder
+from sg2bench.layout import EXPERIMENT, RESULTS, ROWS
+from tools.power import STUDY
+from tools.tables import ROOT, markdown, write_table
+
+_SOURCE = b"".join(path.read_bytes() for path in sorted((ROOT / "sg2bench").rglob("*.py")))
+SCRATCH = ROOT / "runs" / "defects" / hashlib.sha256(_SOURCE).hexdigest()[:12]
+"""Of this code alone: runs of other code are not continued."""
+SEEDS = 10
+
+
+@dataclass(frozen=True)
+class Defect:
+    """One edit of one file; `trained` if it shows in training, else in the evaluation of sound networks."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    trained: bool = False
+
+    def plant(self, folder: Path) -> None:
+        """Copy the package into a folder, with this defect."""
+        shutil.rmtree(folder / "sg2bench", ignore_errors=True)
+        shutil.copytree(ROOT / "sg2bench", folder / "sg2bench", ignore=shutil.ignore_patterns("__pycache__"))
+        path = folder / "sg2bench" / self.file
+        text = path.read_text(encoding="utf-8")
+        assert text.count(self.old) == 1, f"{self.name}: `{self.old}` is {text.count(self.old)} times in {self.file}"
+        path.write_text(text.replace(self.old, self.new), encoding="utf-8")
+
+
+DEFECTS = (
+    Defect(
+        "no moving average (EMA off)", "runs/perform.py", "checkpoints.load(nets, job.folder / ema,",
+        'checkpoints.load(nets, job.folder / ema.replace("_ema", ""),',
+    ),
+    Defect("sign of ds flipped", "training/step.py", '{"ds": (-ds_weight,', '{"ds": (ds_weight,', trained=True),
+    Defect("R1 dropped", "training/step.py", "    if loss.r1:\n", "    if False:\n", trained=True),
+    Defect("AdaIN's gamma and beta swapped", "models/blocks.py", "gamma, beta = self.fc", "beta, gamma = self.fc"),
+    Defect(
+        "labels shifted by one", "evaluation/outputs.py", "label = images.domains.index(target)",
+        "label = (images.domains.index(target) + 1) % len(images.domains)",
+    ),
+    Defect(
+        "statistics of another domain", "evaluation/evaluator.py", "self._task(group, target, outputs)",
+        "self._task(group, source, outputs)",
+    ),
+)  # fmt: skip
+
+
+def ablate(package: Path, runs: Path) -> Path:
+    """Train (what is not trained yet) and evaluate the full model with the package in a folder; its rows."""
+    where = ["--runs", str(runs), "--out", str(runs / "report"), "--device", "cpu"]
+    full = ["--set", "variants={full: {}}", "--set", f"seeds={list(range(SEEDS))}"]
+    subprocess.run(
+        [sys.executable, "-m", "sg2bench", "ablate", str(STUDY / EXPERIMENT), *full, *where],
+        check=True,
+        cwd=package,
+        env=os.environ
+        | {"PYTHONPATH": str(package), "SG2BENCH_CACHE": str(SCRATCH / "cache"), "OMP_NUM_THREADS": "1"}
+        | {"SG2BENCH_WEIGHTS": os.environ.get("SG2BENCH_WEIGHTS", str(cache_folder() / "weights"))},
+    )
+    return runs / "report" / RESULTS
+
+
+def rows_with(defect: Defect, sound: Path) -> Path:
+    """Rows of the package with a defect; where it does not train otherwise, of the sound package's networks."""
+    folder = SCRATCH / defect.name.replace(" ", "-")
+    defect.plant(folder)
+    runs = folder / "runs"
+    if not defect.trained:
+        shutil.rmtree(runs, ignore_errors=True)
+        shutil.copytree(sound, runs, ignore=shutil.ignore_patterns(ROWS, "report"))
+    return ablate(folder, runs)
+
+
+def caught_by(compared: pd.DataFrame) -> str:
+    """Name the metrics and modes with a regression, and how much worse their mean over all domains is."""
+    found = []
+    for (metric, mode), lines in compared.groupby(["metric", "mode"], sort=False):
+        bad = (lines["verdict"] == gate.REGRESSION).sum()
+        worse = lines[lines["target"] == "*"]["worse_by"].mean()
+        if bad:
+            found.append(f"{metric} {mode} {worse:+.0%} ({bad} of {len(lines)} lines)")
+    return ", ".join(found) or "–"
+
+
+def main() -> None:
+    sound = SCRATCH / "none" / "runs"
+    baseline = ablate(ROOT, sound)
+    shares = gate.margins(declared=experiments.load("critters").margins)
+    lines = []
+    for defect in DEFECTS:
+        rows = rows_with(defect, sound)
+        compared, exactly = gate.compare(rows, baseline, shares), gate.compare_exactly(rows, baseline, 0.05)
+        shows = "training" if defect.trained else "evaluation"
+        lines.append((defect.name, shows, gate.verdict(compared), caught_by(compared), caught_by(exactly)))
+        print(*lines[-1], sep=" | ", flush=True)
+    heads = ("defect", "shows in", "verdict", "caught by", "caught by `--exact 0.05`")
+    write_table("gate.md", "defects", markdown(heads, lines), "nox -s defects")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,316 @@
+"""How much faster sg2bench is than the naive way (tools/naive.py), as ratios: `nox -s bench -- --ratios`.
+
+Both ways run in turn, several times; a ratio is the median, `low` and `high` the least and the greatest. A ratio of
+times is naive over ours (above 1: ours is faster), of memory ours over naive, of `grid_efficiency` the rate of as many
+workers as cores over that of one, times the cores (1: nothing lost), of `many_domains_…` what its name says. Writes
+reports/performance/.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from sg2bench import devices, provenance
+from sg2bench.bench.machine import ceiling, clock_mhz
+from sg2bench.bench.throughput import log_axes
+from sg2bench.config import Experiment, Model
+from sg2bench.files import cache_folder
+from sg2bench.layout import LOG, run_folder
+from tools import cost, tables
+from tools.tables import ROOT
+from tools.ways import (
+    PAPER,
+    assert_alike,
+    domains_step,
+    evaluation_ways,
+    experiment,
+    frechet_ways,
+    lpips_ways,
+    training_ways,
+)
+
+REPEATS = 5
+COMMAND = "nox -s bench -- --ratios"
+_MEMORY = """
+import sys
+import torch
+from sg2bench.bench.machine import resident_mib
+from tools.ways import PAPER, experiment, training_ways
+
+torch.set_num_threads(1)
+way, device = sys.argv[1:]
+on_gpu = device == "cuda"
+ways, _ = training_ways(PAPER, "cuda", precision="bf16") if on_gpu else training_ways(experiment(64))
+step = ways[way]
+before = torch.cuda.memory_allocated() / 2**20 if on_gpu else resident_mib("VmRSS")
+step()
+step()
+print((torch.cuda.max_memory_allocated() / 2**20 if on_gpu else resident_mib("VmHWM")) - before)
+"""
+
+_DOMAINS = """
+import json
+import sys
+import time
+import torch
+from sg2bench.bench.machine import resident_mib
+from tools.ways import domains_step
+
+torch.set_num_threads(1)
+before = resident_mib("VmRSS")
+step = domains_step(sys.argv[1], int(sys.argv[2]), 256)
+step()
+seconds = []
+for _ in range(8):
+    start = time.perf_counter()
+    step()
+    seconds.append(time.perf_counter() - start)
+grown = resident_mib("VmHWM") - before
+print(json.dumps({"ms": 1e3 * min(seconds), "mib": grown}))
+"""
+
+
+def in_turn(naive_way: Callable[[], object], ours: Callable[[], object]) -> list[float]:
+    """Seconds of the naive way over ours, after one call of each that does not count."""
+    naive_way(), ours()
+    _wait()
+    ratios = []
+    for _ in range(REPEATS):
+        seconds = []
+        for way in (naive_way, ours):
+            start = time.perf_counter()
+            way()
+            _wait()
+            seconds.append(time.perf_counter() - start)
+        ratios.append(seconds[0] / seconds[1])
+    return ratios
+
+
+def _wait() -> None:
+    """For a GPU, if there is one."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def train_step(settings: Experiment, device: str = "cpu", **train: object) -> list[float]:
+    """A training step; asserts first that both ways give the same, unless ours has another precision."""
+    if "precision" not in train:
+        assert_alike(settings, device)
+    steps, _ = training_ways(settings, device, **train)
+    return in_turn(steps["naive"], steps["ours"])
+
+
+def train_memory(device: str) -> list[float]:
+    """Growth by two steps of ours over that by two of the naive way: of the process, or of what a GPU has allocated."""
+
+    def grown(way: str) -> float:
+        command = [sys.executable, "-c", _MEMORY, way, device]
+        return float(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+
+    return [grown("ours") / grown("naive") for _ in range(REPEATS)]
+
+
+@torch.inference_mode()
+def metric(ways: dict[str, Callable[[], object]]) -> list[float]:
+    """A computation without gradients."""
+    return in_turn(ways["naive"], ways["ours"])
+
+
+def evaluation(model: Model, device: str = "cpu") -> list[float]:
+    """A whole evaluation, nothing cached but the weights."""
+    with tempfile.TemporaryDirectory() as scratch, pytest.MonkeyPatch.context() as patch:
+        for name, folder in (("CACHE", cache_folder()), ("WEIGHTS", cache_folder() / "weights")):
+            patch.setenv(f"SG2BENCH_{name}", str(folder))  # both are restored at the end
+        return metric(evaluation_ways(Path(scratch), model, device))
+
+
+def many_domains() -> list[float]:
+    """A step with 200 domains over one with 2, `sparse_heads`, the paper's mapping network."""
+    return in_turn(domains_step("sparse", 200, 512), domains_step("sparse", 2, 512))
+
+
+def domains_curve() -> pd.DataFrame:
+    """Milliseconds of a step (the quickest of 8) and growth of its process in MiB, by way and number of domains."""
+    lines = []
+    for way, number in itertools.product(("naive", "exact", "sparse"), (2, 20, 200, 1000)):
+        command = [sys.executable, "-c", _DOMAINS, way, str(number)]
+        told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        lines.append({"way": way, "domains": number} | json.loads(told))
+        print(lines[-1], flush=True)
+    return pd.DataFrame(lines)
+
+
+def domains_plot(table: pd.DataFrame, path: Path) -> None:
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axis, column, label in zip(
+        figure.subplots(1, 2), ("ms", "mib"), ("a training step (ms)", "memory of networks and step (MiB)"), strict=True
+    ):
+        for way, lines in table.groupby("way", sort=False):
+            axis.plot(lines["domains"], lines[column], marker="o", label=way)
+        axis.set(xlabel="domains", ylabel=label)
+        log_axes(axis)
+        axis.grid(alpha=0.3)
+        axis.legend(frameon=False)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def run_command(runs: Path, steps: int) -> list[str]:
+    """A short run of critters."""
+    settings = ["--set", f"train.steps={steps}", "--set", "train.log_every=1", "--set", "evaluate.sources=4"]
+    which = ["--variant", "full", "--seed", "0", "--device", "cpu", "--runs", str(runs)]
+    return [sys.executable, "-m", "sg2bench", "run", "experiments/critters.yaml", *which, *settings]
+
+
+def grid_efficiency() -> list[float]:
+    """Runs of 20 steps and their evaluation, each a process, from its start: one alone, and one on each core."""
+    cores = os.cpu_count() or 1
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(cores) as workers:
+        folders = (Path(scratch, str(number)) for number in itertools.count())
+
+        def rate(runs: Path) -> float:
+            start = time.perf_counter()
+            subprocess.run(run_command(runs, 20), cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+            return 1 / (time.perf_counter() - start)
+
+        rate(next(folders))
+        ratios = []
+        for _ in range(REPEATS):
+            alone = rate(next(folders))
+            together = sum(workers.map(rate, [next(folders) for _ in range(cores)]))
+            ratios.append(together / (cores * alone))
+        return ratios
+
+
+def seconds_to_first_step() -> list[float]:
+    """From a run's start to the first line of its training log."""
+    taken = []
+    for _ in range(REPEATS):
+        with tempfile.TemporaryDirectory() as scratch:
+            log, start = run_folder(Path(scratch), "critters", "full", 0) / LOG, time.perf_counter()
+            process = subprocess.Popen(run_command(Path(scratch), 2), cwd=ROOT, stdout=subprocess.DEVNULL)
+            while not (log.is_file() and len(log.read_text().splitlines()) > 1):
+                assert process.poll() is None
+                time.sleep(0.02)
+            taken.append(round(time.perf_counter() - start, 2))
+            process.kill()
+            process.wait()
+    return sorted(taken)
+
+
+MEASURED: dict[str, Callable[[], list[float]]] = {
+    "train_step_cpu": lambda: train_step(experiment(64)),
+    "train_step_cpu_32px": lambda: train_step(experiment(32)),
+    "train_step_cpu_compiled": lambda: train_step(experiment(64), compile=True),
+    "train_memory_cpu": lambda: train_memory("cpu"),
+    "lpips": lambda: metric(lpips_ways()),
+    "frechet": lambda: metric(frechet_ways(1000)),
+    "evaluation_cpu": lambda: evaluation(experiment(64).model),
+    "evaluation_cpu_32px": lambda: evaluation(experiment(32).model),
+    "many_domains_k200_over_k2": many_domains,
+    "grid_efficiency": grid_efficiency,
+}
+ON_GPU: dict[str, Callable[[], list[float]]] = {
+    "train_memory_gpu": lambda: train_memory("cuda"),
+    "train_step_gpu": lambda: train_step(PAPER, "cuda", precision="bf16", compile=True),
+    "train_step_gpu_float32": lambda: train_step(PAPER, "cuda"),
+    "evaluation_gpu": lambda: evaluation(PAPER.model, "cuda"),
+}
+"""Where there is a GPU: the paper's model and batch, the plain way in float32, ours in bf16 and compiled for
+`train_step_gpu`, in bf16 for `train_memory_gpu`.
+"""
+
+
+def rows() -> Iterator[dict[str, object]]:
+    """A line for each ratio, as soon as it is measured."""
+    for name, measure in (MEASURED | (ON_GPU if torch.cuda.is_available() else {})).items():
+        device = devices.full_name(torch.device("cuda" if name in ON_GPU else "cpu"))
+        with devices.true_float32():
+            ratios = measure()
+        torch.cuda.empty_cache()
+        print(f"{name}: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})", flush=True)
+        yield {
+            "name": name,
+            "ratio": statistics.median(ratios),
+            "low": min(ratios),
+            "high": max(ratios),
+            "repeats": len(ratios),
+            "device": f"{device}, {os.cpu_count()} cores, torch {torch.__version__}",
+            "command": COMMAND,
+        }
+
+
+def ratios_plot(table: pd.DataFrame, path: Path) -> None:
+    figure = Figure(figsize=(7, 0.4 * len(table) + 1), layout="constrained")
+    axis = figure.subplots()
+    for row in table.to_dict("records"):
+        axis.plot([row["low"], row["high"]], [row["name"]] * 2, color="0.6")
+        axis.plot(row["ratio"], row["name"], "o", color="C0")
+    axis.axvline(1, color="0.3", linewidth=1)
+    axis.set(xscale="log", xlabel="ratio: median, least and greatest (what it is of: see the names)")
+    axis.invert_yaxis()
+    axis.grid(alpha=0.3)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def markdown(table: pd.DataFrame) -> str:
+    lines = [
+        (row["name"], f"{row['ratio']:.2f}", f"{row['low']:.2f} to {row['high']:.2f}", str(row["repeats"]))
+        for row in table.to_dict("records")
+    ]
+    return tables.markdown(("name", "ratio", "of repeats, least to greatest", "repeats"), lines)
+
+
+def machine() -> dict[str, object]:
+    """What the ratios were measured on, and how long a run takes to its first step."""
+    return {
+        "processor": provenance.processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "clock_mhz": clock_mhz("cpu"),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "threads": 1,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "sg2bench_commit": provenance.git_commit(),
+        **{f"ceiling_{name}": value for name, value in ceiling("cpu", "float32")._asdict().items()},
+        "seconds_to_first_step": seconds_to_first_step(),
+    }
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    out = ROOT / "reports/performance"
+    out.mkdir(exist_ok=True)
+    (out / "machine.json").write_text(json.dumps(machine(), indent=1) + "\n")
+    lines = []
+    for row in rows():
+        lines.append(row)
+        table = pd.DataFrame(lines)
+        table.to_csv(out / "ratios.csv", index=False, float_format="%.3f")
+    ratios_plot(table, out / "ratios.png")
+    tables.write_table("performance.md", "ratios", markdown(table), COMMAND)
+    curve = domains_curve()
+    curve.to_csv(out / "many_domains.csv", index=False, float_format="%.4g")
+    domains_plot(curve, out / "many_domains.png")
+    cost.main()
+
+
+if __name__ == "__main__":
+    main()

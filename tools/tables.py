@@ -1,0 +1,38 @@
+"""Tables in the pages of docs/, each between two marks and with the command that wrote it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from sg2bench import provenance
+
+ROOT = Path(__file__).parent.parent
+_LIBRARIES = ("torch-fidelity", "lpips", "prdc", "numpy")
+
+
+def markdown(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *lines))
+
+
+def replace(text: str, mark: str, content: str) -> str:
+    """Replace what stands between the marks of a page. Raises ValueError if they are missing."""
+    before, begin, rest = text.partition(f"<!-- {mark} -->")
+    _, end, after = rest.partition(f"<!-- /{mark} -->")
+    if not begin or not end:
+        raise ValueError(f"the page lacks the marks <!-- {mark} --> and <!-- /{mark} -->")
+    return f"{before}{begin}\n{content}\n{end}{after}"
+
+
+def write_table(page: str, mark: str, table: str, command: str) -> None:
+    """Put a table between the marks of a page of docs/, with the command, the machine and the versions."""
+    path = ROOT / "docs" / page
+    versions = ", ".join([f"torch {torch.__version__}", *(f"{name} {version(name)}" for name in _LIBRARIES)])
+    made = f"Written by `{command}` ({provenance.processor()}, {platform.system()}; {versions})."
+    text = replace(path.read_text(encoding="utf-8"), mark, f"{table}\n\n{made}")
+    path.write_text(text, encoding="utf-8")
