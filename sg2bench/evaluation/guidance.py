@@ -29,8 +29,10 @@ class Guidance:
 
 
 def guide(images: ImageSet, evaluate: Evaluate, mode: Mode, latent_dim: int) -> dict[Pair, Guidance]:
-    """The guidance of every ordered pair (source, target), by target."""
+    """The guidance of every ordered pair (source, target), by target. Raises ValueError for too few references."""
     as_published = evaluate.as_published
+    if mode == "reference":
+        refuse_too_few_references(images, evaluate)
     if as_published and mode == "reference":
         return published(images, evaluate, shuffle=True)
     return {
@@ -41,6 +43,26 @@ def guide(images: ImageSet, evaluate: Evaluate, mode: Mode, latent_dim: int) -> 
     }
 
 
+def refuse_too_few_references(images: ImageSet, evaluate: Evaluate) -> None:
+    """Raise ValueError if a domain has fewer references than a source has outputs, or, as published, than a batch.
+
+    Outputs in the style of one reference resemble each other, which LPIPS would take for a lack of diversity.
+    """
+    for domain in images.domains:
+        count = images.count("val", domain)
+        if evaluate.as_published and count < evaluate.batch_size:
+            raise ValueError(
+                f"protocol paper takes references in full batches of {evaluate.batch_size}, val/{domain} has {count} "
+                "images; add some, or lower evaluate.batch_size (which changes the protocol's hash)"
+            )
+        if not evaluate.as_published and count < evaluate.outputs_per_source:
+            raise ValueError(
+                f"val/{domain} has {count} images, and the {evaluate.outputs_per_source} outputs of a source need as "
+                f"many different references: add some, set evaluate.outputs_per_source to {count} or less, or "
+                "evaluate.modes to [latent]"
+            )
+
+
 def source_count(images: ImageSet, evaluate: Evaluate, domain: str) -> int:
     available = images.count("val", domain)
     return min(available, evaluate.sources or available)
@@ -49,7 +71,7 @@ def source_count(images: ImageSet, evaluate: Evaluate, domain: str) -> int:
 def _each_alike(
     images: ImageSet, evaluate: Evaluate, mode: Mode, source: str, target: str, latent_dim: int, shuffle: bool
 ) -> Guidance:
-    """Latents standard normal; references at random, none twice for a source while there are enough.
+    """Latents standard normal; references at random, none twice for a source.
 
     The same for a pair whatever else is evaluated.
     """
@@ -59,8 +81,7 @@ def _each_alike(
         latents = rng.standard_normal((count * outputs, latent_dim), dtype=np.float32)
         return Guidance(_order(count, rng if shuffle else None), latents=latents.reshape(count, outputs, latent_dim))
     references = images.count("val", target)
-    rounds = -(-outputs // references)
-    chosen = [np.concatenate([rng.permutation(references) for _ in range(rounds)])[:outputs] for _ in range(count)]
+    chosen = [rng.permutation(references)[:outputs] for _ in range(count)]
     return Guidance(np.arange(count), references=np.stack(chosen))
 
 
@@ -69,18 +90,12 @@ def published(images: ImageSet, evaluate: Evaluate, shuffle: bool) -> dict[Pair,
 
     Sources come in batches; each output of a batch takes the next full batch of the target's references, source `i`
     with reference `i`. One run through the references, begun anew at its end (in another order, if shuffled), serves
-    all outputs, batches and source domains of a target; what would be a short batch of references is left out. Raises
-    ValueError if a target has fewer references than a batch.
+    all outputs, batches and source domains of a target; what would be a short batch of references is left out.
     """
     size, outputs = evaluate.batch_size, evaluate.outputs_per_source
     found = {}
     for target in images.domains:
         count = images.count("val", target)
-        if count < size:
-            raise ValueError(
-                f"protocol paper takes references in full batches of {size}, val/{target} has {count} images; "
-                "add some, or lower evaluate.batch_size (which changes the protocol's hash)"
-            )
         rng = np.random.default_rng([evaluate.seed, zlib.crc32(f"paper:{target}".encode())]) if shuffle else None
         batches = _reference_batches(count, size, rng)
         for source in images.domains:

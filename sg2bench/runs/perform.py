@@ -16,6 +16,7 @@ from sg2bench import rows
 from sg2bench.config import Experiment
 from sg2bench.data.images import ImageSet
 from sg2bench.evaluation.evaluator import Evaluator
+from sg2bench.evaluation.guidance import refuse_too_few_references
 from sg2bench.evaluation.values import tabulate
 from sg2bench.files import atomic_file, is_intact, write_digests
 from sg2bench.hashes import training_hash
@@ -68,6 +69,8 @@ def perform(job: Job, device: torch.device, stop: Stop | None = None) -> None:
     if device.type == "cpu":
         torch.set_num_threads(1)  # another number gives another rounding, and training amplifies it
     evaluator = Evaluator(resolved.evaluate, images, resolved.model.image_size, device)
+    if "reference" in resolved.evaluate.modes:
+        refuse_too_few_references(images, resolved.evaluate)
     try:
         with FileLock(job.folder / LOCK, timeout=0):
             _perform(job, images, evaluator, device, stop)
@@ -102,6 +105,8 @@ def _networks(job: Job, images: ImageSet, device: torch.device, stop: Stop | Non
 
 def reference_lines(experiment: Experiment, images: ImageSet, device: torch.device) -> pd.DataFrame:
     """Rows of the reference lines; fills the cache of real features that the runs then read."""
+    if "reference" in experiment.evaluate.modes:
+        refuse_too_few_references(images, experiment.evaluate)
     config_hash = training_hash(experiment, images.fingerprint, {})
     lines = Evaluator(experiment.evaluate, images, experiment.model.image_size, device).reference_lines()
     return pd.concat(

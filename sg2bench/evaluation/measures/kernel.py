@@ -12,6 +12,8 @@ from sg2bench.evaluation.uncertainty import Estimate
 
 Array = NDArray[np.float64]
 
+_ROWS = 1000
+
 
 def distance(real: NDArray[np.floating], fake: NDArray[np.floating]) -> float:
     """Unbiased squared maximum mean discrepancy of features (n, d) and (m, d), float64, kernel `(x·y / d + 1)^3`.
@@ -30,22 +32,30 @@ def influences(real: NDArray[np.floating], fake: NDArray[np.floating]) -> tuple[
     if (fewest := min(len(real), len(fake))) < 2:
         raise ValueError(f"a kernel distance needs at least 2 images on each side, got {fewest}")
     x, y = np.asarray(real, np.float64), np.asarray(fake, np.float64)
-    between = _kernel(x, y)
-    each_x = _means_of_others(_kernel(x, x))
-    each_y = _means_of_others(_kernel(y, y))
-    value = float(each_x.mean() + each_y.mean() - 2 * between.mean())
-    return value, _influence(each_x - between.mean(1)), _influence(each_y - between.mean(0))
+    to_y, to_x = _sums(x, y)
+    each_x, each_y = (_sums(side, side, with_self=False)[0] / (len(side) - 1) for side in (x, y))
+    value = float(each_x.mean() + each_y.mean() - 2 * to_y.mean() / len(y))
+    return value, _influence(each_x - to_y / len(y)), _influence(each_y - to_x / len(x))
+
+
+def _sums(x: Array, y: Array, with_self: bool = True) -> tuple[Array, Array]:
+    """The kernel's sums over y for each row of x, and over x for each row of y; in blocks, as the whole is n × m.
+
+    Of a set with itself, a row's kernel with itself can be left out.
+    """
+    to_y, to_x = np.empty(len(x)), np.zeros(len(y))
+    for start in range(0, len(x), _ROWS):
+        block = _kernel(x[start : start + _ROWS], y)
+        to_y[start : start + _ROWS] = block.sum(1)
+        to_x += block.sum(0)
+        if not with_self:
+            to_y[start : start + _ROWS] -= np.diagonal(block, start)
+    return to_y, to_x
 
 
 def _kernel(x: Array, y: Array) -> Array:
     product: Array = x @ y.T / x.shape[1] + 1
     return product * product * product  # `** 3` takes 20 times as long
-
-
-def _means_of_others(kernel: Array) -> Array:
-    """The mean of each row of a square matrix without its diagonal."""
-    means: Array = (kernel.sum(1) - np.diagonal(kernel)) / (len(kernel) - 1)
-    return means
 
 
 def _influence(each: Array) -> Array:

@@ -54,3 +54,12 @@ def test_rises_with_the_shift():
 def test_too_few_images_are_refused():
     with pytest.raises(ValueError, match="at least 2 images on each side, got 1"):
         kernel.distance(features(1, 3), features(5, 3))
+
+
+def test_blocks_change_nothing(monkeypatch):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((23, 4)), rng.standard_normal((17, 4)) + 0.3
+    whole = kernel.influences(x, y)
+    monkeypatch.setattr(kernel, "_ROWS", 5)
+    for ours, expected in zip(kernel.influences(x, y), whole, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-14)
