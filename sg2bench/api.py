@@ -7,6 +7,7 @@ it, by dotted keys (`{"train.steps": 200}`). Wrong input raises ValueError with 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -106,6 +107,7 @@ def evaluate(
     loaded = _load(experiment, settings, protocol)
     variant = variant or next(iter(loaded.variants))
     resolved = loaded.resolve(variant)
+    _refuse_bad_label(variant, seed)
     where, model = devices.device(device), resolved.model
     images = sets.load(resolved.data, model.image_size)
     nets = Networks(model, len(images.domains))
@@ -133,7 +135,7 @@ def score(
 
     `real` holds {train,val}/<domain>/ or <domain>/, `fake` <source>2<target>/<stem>_<k>.png, made in `mode` (default:
     latent). `translator` is a callable (`evaluation.translators.Translator`) or `module:callable`. `variant` names the
-    model in the rows, `seed` its training. `progress` is told each pair that begins.
+    model in the rows, `seed` its training. `progress` is told the numbers of images, and each pair that begins.
     """
     from sg2bench import devices
     from sg2bench.data import folder
@@ -148,7 +150,10 @@ def score(
         raise ValueError("--mode is for --fake; for a translator: --set evaluate.modes=[latent]")
     if mode not in (None, "latent", "reference"):
         raise ValueError(f"--mode {mode}: expected latent or reference")
+    _refuse_bad_label(variant, seed)
     images, where, loaded = folder.load_real(Path(real)), devices.device(device), _load(experiment, settings, protocol)
+    for line in images.counts():
+        progress(line)
     if fake is not None:
         pairs = fakes.read(Path(fake), images)
         loaded, size = fakes.fit(loaded, pairs, mode or "latent"), fakes.side_of(pairs)
@@ -252,6 +257,20 @@ def check(
         return gate.compare_exactly(Path(results), Path(baseline), exact)
     declared = _load(experiment, None, None).margins if experiment else {}
     return gate.compare(Path(results), Path(baseline), gate.margins(margins, declared))
+
+
+def _refuse_bad_label(variant: str, seed: int) -> None:
+    """Raise ValueError, before the hours of an evaluation, for a variant or seed that no row may have."""
+    from sg2bench import texts
+    from sg2bench.catalog import REFERENCE_LINES
+
+    if variant in REFERENCE_LINES or not re.fullmatch(texts.NAME, variant):
+        raise ValueError(
+            f"--variant {variant!r}: expected up to 60 letters, digits, `_`, `.` and `-`, and none of the names of "
+            f"reference lines, {' and '.join(REFERENCE_LINES)}"
+        )
+    if not 0 <= seed < 2**31:
+        raise ValueError(f"--seed {seed}: expected a whole number from 0 to {2**31 - 1}")
 
 
 def _load(experiment: PathLike | None, settings: Settings | None, protocol: str | None) -> Experiment:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 REFERENCE_LINES = {"real": "real validation images", "sources": "untranslated sources"}
@@ -34,6 +35,8 @@ class Metric:
     better: Literal["lower", "higher"] = "lower"
     signed: bool = False
     """Whether it may be negative, and so is compared as it is, not by its logarithm."""
+    most: float = inf
+    """The largest value it can have."""
     margin: float = 0.10
     """The gate's: the largest relative worsening to tolerate."""
     needs: frozenset[Literal["real", "outputs"]] = frozenset({"real"})
@@ -76,7 +79,8 @@ def _share(name: str) -> Metric:
         "density": ("real images' neighbourhoods that an output lies in, no unit", "the more outputs look real"),
         "coverage": ("share of real images with an output nearby, no unit", "the more of the real variety is reached"),
     }[name]
-    return Metric(name, "manifold", name, _ANY_NETWORK, unit, f"the higher, {reading}", "higher")
+    most = inf if name == "density" else 1.0
+    return Metric(name, "manifold", name, _ANY_NETWORK, unit, f"the higher, {reading}", "higher", most=most)
 
 
 _ALL = (

@@ -10,7 +10,9 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from sg2bench import texts
 from sg2bench.catalog import METRICS, REFERENCE_LINES, default_metrics, metrics_of
+from sg2bench.layout import with_home
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]
 Weight = Annotated[float, Field(ge=0, le=1e9)]
@@ -55,7 +57,7 @@ class _Part(BaseModel):
 class Data(_Part):
     """Where the images come from."""
 
-    source: Literal["critters", "emoji", "folder"] = "critters"
+    source: Literal["critters", "emoji", "folder", "glyphs"] = "critters"
     root: Path | None = Field(None, description="folder: ROOT/{train,val}/<domain>/*")
     domains: tuple[str, ...] | None = Field(None, description="use these domains only")
     train_per_domain: int = Field(500, ge=1, le=1_000_000, description="critters: training images drawn per domain")
@@ -65,15 +67,16 @@ class Data(_Part):
     @field_validator("root", mode="before")
     @classmethod
     def _home(cls, value: Any) -> Any:
-        return Path(value).expanduser() if isinstance(value, str | Path) else value
+        return with_home(value) if isinstance(value, str | Path) else value
 
     @field_validator("domains", mode="before")
     @classmethod
     def _names_are_text(cls, value: Any) -> Any:
         """A domain may be called `0`."""
-        return (
-            [str(name) if type(name) is int else name for name in value] if isinstance(value, list | tuple) else value
-        )
+        if not isinstance(value, list | tuple):
+            return value
+        names = [str(name) if type(name) is int else name for name in value]
+        return [texts.checked_domain(name) if isinstance(name, str) else name for name in names]
 
     @model_validator(mode="after")
     def _folder_needs_root(self) -> Data:
@@ -161,6 +164,7 @@ class Train(_Part):
     precision: Literal["float32", "bf16"] = Field("float32", description="bf16: networks by autocast, R1 in float32")
     compile: bool = Field(False, description="networks by torch.compile, R1 without; worth it for thousands of steps")
     crop_probability: float = Field(0.5, ge=0, le=1)
+    mirror: bool = Field(True, description="flip images half the time")
     log_every: int = Field(10, ge=1, le=10**9, description="steps between lines of the training log")
     save_every: int = Field(1000, ge=1, le=10**9, description="steps between checkpoints to go on from")
     loader_workers: int = Field(0, ge=0, le=256, description="processes that load images; 0 loads in the trainer")

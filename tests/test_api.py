@@ -17,7 +17,7 @@ DOCS = Path(__file__).parent.parent / "docs/python.md"
 
 def test_the_examples_of_the_docs(tmp_path, monkeypatch):
     """One after the other, in one session, as in a notebook."""
-    critters.export(Data(train_per_domain=8, val_per_domain=4, domains=("cat", "dog")), 32, tmp_path / "my-images")
+    critters.export(Data(train_per_domain=8, val_per_domain=10, domains=("cat", "dog")), 32, tmp_path / "my-images")
     monkeypatch.chdir(tmp_path)
     session: dict[str, object] = {}
     for block in re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.S):
@@ -26,7 +26,7 @@ def test_the_examples_of_the_docs(tmp_path, monkeypatch):
     assert set(session["summary"].columns) >= {"variant", "metric", "mode", "mean", "sd", "n"}
     assert (tmp_path / "another-report/report.html").is_file()
     assert all(map(Path.is_file, map(Path, session["images"]["file"])))
-    assert len(session["images"]) == 4 * 2 * 3
+    assert len(session["images"]) == 10 * 2 * 3
     assert gate.verdict(session["compared"]) == "pass"
 
 
@@ -53,6 +53,7 @@ def test_what_the_package_offers():
 def test_a_score_of_files_has_the_same_config_hash_for_every_seed(tmp_path):
     """So that the seeds of a user's model are seeds of one entry; another variant is another entry."""
     critters.export(Data(train_per_domain=4, val_per_domain=4, domains=("cat", "dog")), 32, tmp_path / "real")
+    (tmp_path / "real/factors.csv").unlink()
     (tmp_path / "fake").mkdir()
     (tmp_path / "real/val/cat").rename(tmp_path / "fake/cat2dog")
     (tmp_path / "real/val/dog").rename(tmp_path / "fake/dog2cat")

@@ -131,6 +131,18 @@ def test_hash_changes_with_what_decides_the_weights_and_with_nothing_else(tiny):
     assert len({base, *changed}) == 5
 
 
+def test_keys_that_came_later_leave_hashes_as_they_were_unless_they_are_used(tiny):
+    before = tiny.model_dump(mode="json", include={"model", "loss", "train"}) | {"data": "images", "files": {}}
+    for key in ("log_every", "save_every", "loader_workers", "start_from"):
+        del before["train"][key]
+    del before["model"]["fan_weights"]
+    for key, other in (("mirror", False), ("sparse_heads", True), ("precision", "bf16"), ("compile", True)):
+        changed = config.with_overrides(tiny.model_dump(mode="json"), {f"train.{key}": other})
+        assert training_hash(Experiment.model_validate(changed), "images", {}) != training_hash(tiny, "images", {})
+        del before["train"][key]
+    assert training_hash(tiny, "images", {}) == stable_hash(before)
+
+
 @given(st.recursive(st.none() | st.integers() | st.text(), lambda s: st.lists(s) | st.dictionaries(st.text(), s)))
 def test_stable_hash_ignores_the_order_of_keys(value):
     def reordered(v):

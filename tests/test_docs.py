@@ -39,7 +39,7 @@ RUN_HERE = {
     "leaderboard.md",
 }
 RUN_ELSEWHERE = {"own-model.md"}
-WITHOUT_COMMANDS = {"README.md", "metrics.md", "python.md"}
+WITHOUT_COMMANDS = {"README.md", "metrics.md", "python.md", "reliability.md"}
 
 
 def text(page):
@@ -163,7 +163,7 @@ def refused_by_own_data(page_says, process):
 def test_own_data_refusals(quick_cli, tmp_path):
     def image(name):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (40, 40), (ord(name[-5]), 0, 0)).save(tmp_path / name)
+        Image.linear_gradient("L").rotate(ord(name[-5])).save(tmp_path / name)
 
     def load(*settings):
         folder = ("--set", "data.source=folder", "--set", "data.root=my-images")
@@ -183,6 +183,12 @@ def test_own_data_refusals(quick_cli, tmp_path):
     )
     os.truncate(tmp_path / "my-images/val/dog/d.png", 60)
     refused_by_own_data("not a readable image", load())
+    os.truncate(tmp_path / "my-images/val/cat/b.png", 0)
+    refused_by_own_data("images are not readable", load())
+    (tmp_path / "my-images/val/cat/b.png").rename(tmp_path / "my-images/val/cat/b.gif")
+    refused_by_own_data("holds no image", load())
+    (tmp_path / "my-images/train/dog").rename(tmp_path / "my-images/train/<b>")
+    refused_by_own_data("no domain can be called …", load())
 
 
 def test_reading_the_report(quick_cli, tmp_path):
@@ -244,10 +250,10 @@ def test_protocols(quick_cli, tmp_path, monkeypatch):
     (tmp_path / "experiments").mkdir()
     (tmp_path / "experiments/afhq.yaml").write_text(experiment.replace("image_size: 256", small))
     assert_refused(quick_cli(*command), "data/afhq/train: no such folder")
-    for red, place in enumerate(itertools.product(("train", "val"), ("cat", "dog", "wild"), "ab")):
+    for turn, place in enumerate(itertools.product(("train", "val"), ("cat", "dog", "wild"), "ab")):
         file = tmp_path.joinpath("data/afhq", *place).with_suffix(".png")
         file.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (32, 32), (red, 0, 0)).save(file)
+        Image.linear_gradient("L").rotate(turn).save(file)
     nets = Networks(experiments.load(tmp_path / "experiments/afhq.yaml").model, 3)
     torch.manual_seed(0)
     checkpoints.save_ema(nets, tmp_path, 100_000)

@@ -7,6 +7,7 @@ import pickle
 import time
 
 import pytest
+import torch
 
 from sg2bench import weights
 from sg2bench.weights import ALEXNET_LPIPS, Weights
@@ -84,6 +85,73 @@ def test_inception_is_had_from_its_publisher_under_the_digits_that_its_name_ends
     monkeypatch.setenv("SG2BENCH_OFFLINE", "1")
     with pytest.raises(ValueError, match=f"forbids the download; put .*{file.file} .*SG2BENCH_WEIGHTS to it"):
         weights.fetch(file)
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """A file whose publisher gives eight digits of its SHA-256; nothing is downloaded."""
+    for name in ("CACHE", "WEIGHTS", "OFFLINE"):
+        monkeypatch.setenv(f"SG2BENCH_{name}", str(tmp_path / name.lower()))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    (tmp_path / "weights").mkdir()
+    torch.save({"layer.weight": torch.ones(3)}, tmp_path / "weights/net.pth")
+    digest = hashlib.sha256((tmp_path / "weights/net.pth").read_bytes()).hexdigest()
+    return Weights("net.pth", digest[:8], "BSD", url=(tmp_path / "none").as_uri)
+
+
+def test_the_first_file_decides_where_the_publisher_gives_few_digits(published, tmp_path, monkeypatch):
+    path, note = tmp_path / "weights/net.pth", tmp_path / "cache/weights/net.pth.sha256"
+    digest = weights.sha256(path)
+    assert not note.exists()
+    assert weights.verify(published) == path
+    assert note.read_text() == f"{digest}  net.pth\n"
+    other = digest[:8] + "0" * 56
+    with monkeypatch.context() as patch:
+        patch.setattr(weights, "sha256", lambda _: other)
+        for check in (weights.verify, weights.fetch, weights.state_dict):
+            message = f"net.pth: sha256 is {other}, but .*net.pth.sha256 says .* had {digest}"
+            with pytest.raises(ValueError, match=message):
+                check(published)
+    assert weights.fetch(published) == path
+    for damaged in ("", "text", digest[:8], "\0" * 80):
+        note.write_text(damaged)
+        with pytest.raises(ValueError, match=r"net.pth.sha256 should hold .*; remove that note to trust this one"):
+            weights.fetch(published)
+
+
+def test_no_note_is_made_of_a_file_whose_digest_is_known_or_wrong(published, tmp_path):
+    path = tmp_path / "weights/net.pth"
+    weights.fetch(dataclasses.replace(published, sha256=weights.sha256(path)))
+    with pytest.raises(ValueError, match="expected 00000000"):
+        weights.fetch(dataclasses.replace(published, sha256="0" * 8))
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([1], "holds no state dict"),
+        ({"a": 1}, "holds no state dict"),
+        ({"a": torch.eye(3).to_sparse()}, "`a` is sparse"),
+        ({"a": torch.tensor([1.0, float("nan")])}, "`a` holds NaN or infinity"),
+        ({"a": torch.zeros(1).expand(10**12)}, "save copies of views"),
+    ],
+)
+def test_a_file_of_the_digits_that_holds_something_else_is_refused(published, tmp_path, content, message):
+    torch.save(content, tmp_path / "weights/net.pth")
+    digits = weights.sha256(tmp_path / "weights/net.pth")[:8]
+    with pytest.raises(ValueError, match=f"net.pth: .*{message}"):
+        weights.state_dict(dataclasses.replace(published, sha256=digits))
+
+
+def test_few_digits_are_said_in_list_and_verify(quick_cli, published, tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "ALL", {"net": published})
+    few = "the publisher gives 8 digits of 64; "
+    assert few + "those of the first such file will be kept" in quick_cli("weights", "list").stdout
+    for command in ("verify", "fetch", "list"):
+        process = quick_cli("weights", command)
+        assert few + f"the first such file's are in {tmp_path}/cache/weights/net.pth.sha256" in process.stdout
+        assert process.returncode == 0
 
 
 def test_a_pickle_with_code_is_refused():

@@ -7,7 +7,8 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -94,7 +95,7 @@ def bench(
         f"-c{os.devnull}",
         f"--rootdir={out}",
         "-pno:cacheprovider",
-        "-pno:xdist",
+        "-ppytest_benchmark.plugin",
         "-v",
         "--no-header",
         "--benchmark-only",
@@ -107,7 +108,8 @@ def bench(
     ]
     parameters = _Parameters(model, to_time, time.monotonic() + 60 * minutes)
     try:
-        pytest.main(arguments, plugins=[parameters])
+        with _isolated():
+            pytest.main(arguments, plugins=[parameters])
         timings = json.loads(temporary.read_text())["benchmarks"] if temporary.is_file() else []
         if not timings:
             why = "all lines failed: see above" if parameters.failed else f"--minutes {minutes:g}: too short for a line"
@@ -126,6 +128,18 @@ def bench(
     with atomic_file(out / "roofline.png") as file:
         roofline(table).savefig(file, dpi=110, format="png", metadata={"Software": None})
     return table
+
+
+@contextmanager
+def _isolated() -> Iterator[None]:
+    """Keep pytest from the user's own settings and plugins."""
+    before = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("PYTEST_")}
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"]
+        os.environ.update(before)
 
 
 def _names(report: Path) -> set[str]:

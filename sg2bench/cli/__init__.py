@@ -59,7 +59,7 @@ for command in (
     *(ablate.ablate, run.run, evaluate.evaluate, score.score, translate.translate, report.report, check.check),
     *(experiments.experiments, tensorboard.tensorboard, bench.bench),
 ):
-    app.command()(command)
+    app.command()(options.expands_home(command))
 for group in (data.app, leaderboard.app, weights.app):
     app.add_typer(group)
 
@@ -67,14 +67,14 @@ for group in (data.app, leaderboard.app, weights.app):
 @app.callback(invoke_without_command=True)
 def _version(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
     if version:
-        options.console.print(f"sg2bench {sg2bench.__version__}", highlight=False)
+        options.print_plain(f"sg2bench {sg2bench.__version__}")
         raise typer.Exit
 
 
 def main() -> None:
     """Run the command line. Bad input ends in one clear line and exit code 2, an error of ours in 70."""
     options.never_fail_to_print()
-    warnings.showwarning = lambda message, *_: options.errors.print(f"warning: {message}", style="yellow", markup=False)
+    warnings.showwarning = lambda message, *_: options.print_note(f"warning: {message}", "yellow")
     gc.set_threshold(100_000)  # importing torch makes a million objects and no garbage: a fifth of a run's start-up
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     code = 0

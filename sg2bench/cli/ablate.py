@@ -39,7 +39,8 @@ def ablate(
         def show(now: Sequence[Status]) -> None:
             nonlocal statuses
             if not statuses:
-                options.console.print(_plan(now), highlight=False, markup=False)
+                options.print_counts(now)
+                options.print_plain(_plan(now))
             statuses = now
             view.show(now)
 
@@ -57,7 +58,7 @@ def ablate(
             )
             failed: Sequence[Status] = []
         except KeyboardInterrupt:
-            options.errors.print("interrupted; the same command goes on from here", highlight=False)
+            options.print_note("interrupted; the same command goes on from here")
             raise
         except api.FailedRunsError as error:
             failed = error.failed
@@ -80,5 +81,5 @@ def _print_failure(status: Status) -> None:
 
     log = status.job.folder / RUN_LOG
     options.print_error(f"{status.job.name} failed, its log is {log}; the last lines:")
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
-    options.errors.print("\n".join(lines), markup=False, highlight=False)
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]:
+        options.print_note(line)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from sg2bench import api
 from sg2bench.cli import options
@@ -57,11 +56,12 @@ def check(
         gate.update_baseline(results, baseline, reason, options.command())
         options.print_plain(f"{results} is the baseline now: {baseline}")
         return
+    _refuse_overwriting([results, baseline], [markdown, junit, json])
     compared = api.check(
         results, baseline, margins=_margins(margin or []), experiment=experiment, exact=exact, bench=bench
     )
-    output.publish(compared, markdown, junit, json)
     _print(compared)
+    output.publish(compared, markdown, junit, json)
     verdict = gate.verdict(compared)
     code = {gate.PASS: 0, gate.REGRESSION: 1, gate.INCONCLUSIVE: 0 if inconclusive_ok else 3}[verdict]
     if code:
@@ -79,6 +79,16 @@ def _margins(texts: list[str]) -> dict[str, float]:
     return chosen
 
 
+def _refuse_overwriting(inputs: list[Path], outputs: list[Path | None]) -> None:
+    """Raise ValueError if a file to write is one to read, or to write twice; /dev/null may be."""
+    taken = {file.resolve() for file in inputs}
+    for file in outputs:
+        if file is not None and (file.is_file() or not file.exists()):
+            if file.resolve() in taken:
+                raise ValueError(f"{file}: would be overwritten; name another file")
+            taken.add(file.resolve())
+
+
 def _print(compared: Any) -> None:
     """Print the lines that do not pass, or all if all do, and the verdict."""
     from sg2bench import gate
@@ -90,4 +100,4 @@ def _print(compared: Any) -> None:
     shown = shown.assign(worse_by=shown["worse_by"].map("{:+.1%}".format))
     options.print_table(shown, [*columns, "worse_by", "verdict"])
     colour = {gate.PASS: "green", gate.REGRESSION: "red", gate.INCONCLUSIVE: "yellow"}[verdict]
-    options.console.print(Text(output.sentence(compared), style=colour))
+    options.print_plain(output.sentence(compared), colour)

@@ -13,46 +13,50 @@ app = typer.Typer(name="data", help="Image sets: fetch, draw, fingerprint.", no_
 
 
 @app.command()
+@options.expands_home
 def fetch(
-    name: Annotated[str, typer.Argument(help="emoji")],
+    name: Annotated[str, typer.Argument(help="emoji or glyphs")],
     out: Annotated[Path | None, typer.Option(help="Where to put the images; default: the cache.")] = None,
     tarballs: Annotated[Path | None, typer.Option(help="Folder that holds the npm tarballs already.")] = None,
 ) -> None:
     """Fetch a real image set into {train,val}/<domain> folders, with its licences."""
-    from sg2bench.data import emoji
+    from sg2bench.data import emoji, glyphs
+    from sg2bench.data.tarballs import LICENSES
 
-    if name != "emoji":
-        raise ValueError(f"no image set `{name}` to fetch (known: emoji)")
-    target = out or emoji.default_folder()
-    emoji.fetch(target, tarballs)
-    options.console.print(emoji.licenses(), end="", highlight=False)
-    options.console.print(f"Images, and these licences in LICENSES.txt: {target}", highlight=False)
+    sets = {"emoji": emoji, "glyphs": glyphs}
+    if name not in sets:
+        raise ValueError(f"no image set `{name}` to fetch (known: {', '.join(sets)})")
+    target = out or sets[name].default_folder()
+    sets[name].fetch(target, tarballs)
+    options.print_plain((target / LICENSES).read_text(encoding="utf-8").rstrip("\n"))
+    options.print_plain(f"Images, and these licences in LICENSES.txt: {target}")
 
 
 @app.command()
+@options.expands_home
 def draw(
     out: Annotated[Path, typer.Option(help="Folder to make.")],
     experiment: Annotated[Path | None, typer.Option(help="Experiment that says counts, size and seed.")] = None,
     set_: options.Set = None,
 ) -> None:
-    """Write the critters as PNG in {train,val}/<domain> folders, with factors.csv beside them."""
+    """Write the critters as PNG in {train,val}/<domain> folders, with factors.csv next to them."""
     from sg2bench import experiments
     from sg2bench.data import critters
 
     loaded = experiments.load(experiment, options.settings(set_))
     count = critters.export(loaded.data, loaded.model.image_size, out)
-    options.console.print(f"{count} images and factors.csv: {out}", highlight=False)
+    options.print_plain(f"{count} images and factors.csv: {out}")
 
 
 @app.command()
+@options.expands_home
 def fingerprint(experiment: options.ExperimentFile, set_: options.Set = None) -> None:
     """Print the hash of an experiment's images, which result rows carry, and what they are."""
     from sg2bench import experiments
-    from sg2bench.data import images, sets
+    from sg2bench.data import sets
 
     loaded = experiments.load(experiment, options.settings(set_))
     image_set = sets.load(loaded.data, loaded.model.image_size)
-    options.console.print(image_set.fingerprint, highlight=False)
-    for split in images.SPLITS:
-        counts = ", ".join(f"{domain} {image_set.count(split, domain)}" for domain in image_set.domains)
-        options.errors.print(f"{split}: {counts}", highlight=False)
+    options.print_plain(image_set.fingerprint)
+    for line in image_set.counts():
+        options.print_note(line)

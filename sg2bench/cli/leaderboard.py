@@ -14,6 +14,7 @@ app.callback()(lambda: None)
 
 
 @app.command()
+@options.expands_home
 def add(
     results: Annotated[list[Path], typer.Argument(help="One or more results.csv.")],
     out: Annotated[Path, typer.Option(help="Folder of leaderboard.csv, .md and .html.")] = Path("reports"),

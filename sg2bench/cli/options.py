@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import shlex
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-console = Console()
-errors = Console(stderr=True)
+from sg2bench import texts
+from sg2bench.layout import with_home
+
+if TYPE_CHECKING:
+    from sg2bench.runs.status import Status
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """End as a program does whose reader has enough; rich would exit with 1, which means a regression here."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + 13)
+
+
+console = _Console(markup=False, emoji=False, highlight=False)
+errors = _Console(markup=False, emoji=False, highlight=False, stderr=True)
 
 ExperimentFile = Annotated[Path, typer.Argument(help="Experiment in YAML, or the name of one that ships.")]
 Set = Annotated[
@@ -25,6 +42,22 @@ Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed that the row
 RowsFile = Annotated[Path, typer.Option(help="CSV to write.")]
 
 
+def expands_home(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the home folder for `~` in its paths, which shells leave alone in `--real=~/images`."""
+
+    @functools.wraps(command)
+    def call(**arguments: Any) -> None:
+        return command(**{name: _with_home(value) for name, value in arguments.items()})
+
+    return call
+
+
+def _with_home(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_home(item) for item in value]
+    return with_home(value) if isinstance(value, Path) else value
+
+
 def settings(texts: list[str] | None) -> dict[str, Any]:
     """What `--set` says."""
     from sg2bench.experiments import parse_settings
@@ -33,8 +66,8 @@ def settings(texts: list[str] | None) -> dict[str, Any]:
 
 
 def command() -> str:
-    """The command as it was typed."""
-    return shlex.join(["sg2bench", *sys.argv[1:]])
+    """The command as it was typed, in one line."""
+    return texts.one_line(shlex.join(["sg2bench", *sys.argv[1:]]))
 
 
 def never_fail_to_print() -> None:
@@ -44,13 +77,28 @@ def never_fail_to_print() -> None:
             stream.reconfigure(errors="replace")
 
 
-def print_plain(text: str) -> None:
-    """Print lines as they are, to be copied: neither wrapped nor coloured."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+def print_plain(text: str, style: str = "") -> None:
+    """Print lines as they are, to be copied and not wrapped; characters of control do nothing."""
+    console.print(texts.visible(text), style=style, soft_wrap=True)
+
+
+def print_note(text: str, style: str = "") -> None:
+    """Print a line to standard error."""
+    errors.print(texts.one_line(text), style=style, soft_wrap=True)
 
 
 def print_error(text: str) -> None:
-    errors.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+    print_note(text, "red")
+
+
+def print_counts(statuses: Sequence[Status]) -> None:
+    """Print how many images runs have, by split and domain, to standard error; once where all have the same."""
+    from sg2bench.data import sets
+
+    experiments = {status.job.data_fingerprint: status.job.experiment for status in statuses}
+    for experiment in experiments.values():
+        for line in sets.load(experiment.data, experiment.model.image_size).counts():
+            print_note(line)
 
 
 def print_table(frame: Any, columns: list[str]) -> None:
@@ -69,7 +117,8 @@ def make_place(out: Path) -> None:
     if out.is_dir():
         raise ValueError(f"--out {out}: is a folder; name the CSV")
     try:
-        make_writable(out.parent)
+        if not out.exists() or out.is_file():  # else it is a device or a pipe, such as /dev/stdout
+            make_writable(out.parent)
     except OSError as error:
         raise ValueError(f"--out {out}: {error.strerror}") from None
 

@@ -28,4 +28,5 @@ def run(
     one = loaded.model_copy(update={"variants": {variant: loaded.variants[variant]}, "seeds": (seed,)})
     (status,) = plan.plan(one, runs)
     plan.write([status])
+    options.print_counts([status])
     perform(status.job, devices.device(device), Stop())

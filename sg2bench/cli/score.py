@@ -44,6 +44,6 @@ def score(
         settings=options.settings(set_),
         protocol=protocol,
         device=device,
-        progress=lambda pair: options.errors.print(pair, highlight=False, markup=False),
+        progress=options.print_note,
     )
     options.write_rows(table, out)

@@ -15,13 +15,14 @@ WeightsNames = Annotated[list[str] | None, typer.Argument(help="Names as `weight
 
 @app.command("list")
 def list_weights() -> None:
-    """Each file, its licence, its SHA-256, and where it lies if it is here. Nothing is downloaded."""
+    """Each file, its licence, its SHA-256 as far as it is published, and where it lies. Nothing is downloaded."""
     from sg2bench import weights
 
     for name, file in weights.ALL.items():
         where = weights.given(file.file) or "not here"
-        line = f"{name:22} {file.file}  {file.license}, sha256 {file.sha256[:8]}…  {where}"
-        options.console.print(line, soft_wrap=True, highlight=False)
+        digits = f"{file.sha256[:8]}…" + ("" if file.digest_is_whole else f" ({_few_digits(file)})")
+        line = f"{name:22} {file.file}  {file.license}, sha256 {digits}  {where}"
+        options.print_plain(line)
 
 
 @app.command("fetch")
@@ -30,7 +31,8 @@ def fetch_weights(names: WeightsNames = None) -> None:
     from sg2bench import weights
 
     for file in _named_weights(names):
-        options.console.print(f"{file.file}: {weights.fetch(file)}", highlight=False)
+        path = weights.fetch(file)
+        options.print_plain(f"{file.file}: {path}" + ("" if file.digest_is_whole else f"; {_few_digits(file)}"))
 
 
 @app.command("verify")
@@ -42,9 +44,17 @@ def verify_weights(names: WeightsNames = None) -> None:
         path = weights.verify(file)
         if path is None and names:
             raise ValueError(f"{file.file} is not here; sg2bench weights fetch gets it")
-        options.console.print(
-            f"{file.file}: {'not here' if path is None else f'as published, {path}'}", highlight=False
-        )
+        published = "as published" if file.digest_is_whole else f"as published ({_few_digits(file)})"
+        options.print_plain(f"{file.file}: {'not here' if path is None else f'{published}, {path}'}")
+
+
+def _few_digits(file: Any) -> str:
+    """How far to trust a SHA-256 that its publisher gives in part."""
+    from sg2bench import weights
+
+    note = weights.first_digest(file)
+    kept = f"the first such file's are in {note}" if note.is_file() else "those of the first such file will be kept"
+    return f"the publisher gives {len(file.sha256)} digits of 64; {kept}"
 
 
 def _named_weights(names: list[str] | None) -> list[Any]:

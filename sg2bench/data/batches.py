@@ -35,7 +35,14 @@ class Batches(Dataset[Batch]):
     """Batch `i` is what step `i` trains on, whichever process loads it and whatever came before."""
 
     def __init__(
-        self, images: ImageSet, seed: int, batch_size: int, image_size: int, latent_dim: int, crop_probability: float
+        self,
+        images: ImageSet,
+        seed: int,
+        batch_size: int,
+        image_size: int,
+        latent_dim: int,
+        crop_probability: float,
+        mirror: bool = True,
     ) -> None:
         self.images = images
         self.seed = seed
@@ -43,6 +50,7 @@ class Batches(Dataset[Batch]):
         self.image_size = image_size
         self.latent_dim = latent_dim
         self.crop_probability = crop_probability
+        self.mirror = mirror
 
     def __getitem__(self, step: int) -> Batch:
         rng = np.random.default_rng([self.seed, step])
@@ -69,20 +77,23 @@ class Batches(Dataset[Batch]):
         for label in labels:
             domain = self.images.domains[label]
             image = self.images.image("train", domain, int(rng.integers(self.images.count("train", domain))))
-            arrays.append(augment(image, self.image_size, self.crop_probability, rng))
+            arrays.append(augment(image, self.image_size, self.crop_probability, rng, self.mirror))
         return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous().float().div_(127.5).sub_(1)
 
 
-def augment(image: Image.Image, size: int, crop_probability: float, rng: np.random.Generator) -> np.ndarray:
+def augment(
+    image: Image.Image, size: int, crop_probability: float, rng: np.random.Generator, mirror: bool = True
+) -> np.ndarray:
     """A random resized crop (area 0.8-1, ratio 0.9-1.1) with the given probability, resize, flip half the time.
 
-    Returns uint8 (size, size, 3). Paper, appendix: training details.
+    Returns uint8 (size, size, 3). Paper, appendix: training details. Random numbers are drawn alike without `mirror`.
     """
     box: tuple[float, float, float, float] = (0, 0, image.width, image.height)
     if rng.random() < crop_probability:
         box = _crop(image.width, image.height, rng)
     array = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
-    return array[:, ::-1] if rng.random() < 0.5 else array
+    flip = rng.random() < 0.5
+    return array[:, ::-1] if flip and mirror else array
 
 
 def _crop(width: int, height: int, rng: np.random.Generator) -> tuple[float, float, float, float]:

@@ -115,7 +115,7 @@ def load(data: Data, image_size: int) -> ImageSet:
     """The critters of a configuration, drawn when they are read."""
     domains = choose_domains(DOMAINS, data.domains, "critters")
     counts = {"train": data.train_per_domain, "val": data.val_per_domain}
-    names = {split: {domain: tuple(map(str, range(counts[split]))) for domain in domains} for split in SPLITS}
+    names = {split: dict.fromkeys(domains, tuple(map(str, range(counts[split])))) for split in SPLITS}
     read = partial(_draw, data.seed, image_size)
     first = [hashlib.sha256(read("train", domain, "0").tobytes()).hexdigest() for domain in domains]
     return ImageSet(names, read, stable_hash(["critters", VERSION, image_size, data.seed, domains, counts, first]))

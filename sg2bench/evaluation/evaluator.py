@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
@@ -16,6 +15,7 @@ from sg2bench.catalog import METRICS, REFERENCE_LINES
 from sg2bench.config import Evaluate
 from sg2bench.data.images import ImageSet, Split, prefetch
 from sg2bench.devices import true_float32
+from sg2bench.evaluation import feature_cache
 from sg2bench.evaluation.extractors import EXTRACTORS
 from sg2bench.evaluation.guidance import Guidance, Mode, Pair, guide, source_count
 from sg2bench.evaluation.measures.base import (
@@ -34,7 +34,7 @@ from sg2bench.evaluation.outputs import images_per_batch, style_codes, translate
 from sg2bench.evaluation.protocol import VERSION, Protocol
 from sg2bench.evaluation.uncertainty import Estimate
 from sg2bench.evaluation.values import ANY, Value, means
-from sg2bench.files import atomic_file, cache_folder
+from sg2bench.files import cache_folder
 from sg2bench.hashes import stable_hash
 from sg2bench.models.networks import Networks
 
@@ -179,14 +179,11 @@ class Evaluator:
         resize, digest = self.protocol.resize(extractor), EXTRACTORS[extractor].weights.sha256
         key = stable_hash([VERSION, extractor, self.images.fingerprint, domain, self.image_size, resize, digest])
         path = cache_folder() / "real" / f"{key}.npz"
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                return np.asarray(stored["features"])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            features = self._features(extractor, "train", domain)
-        with atomic_file(path) as temporary:
-            np.savez(temporary, features=features)
-        return features
+        kept = feature_cache.read(path, self.images.count("train", domain), self.extractors[extractor].dim)
+        if kept is None:
+            kept = self._features(extractor, "train", domain)
+            feature_cache.write(path, kept)
+        return kept
 
     @torch.inference_mode()
     @true_float32()
@@ -196,7 +193,10 @@ class Evaluator:
         pooled = []
         for batch in prefetch(lambda part: self.images.batch(split, domain, part, self.image_size), parts):
             pooled.append(self.extractors[extractor](batch.to(self.device)).pooled.cpu().numpy())
-        return np.concatenate(pooled)
+        features = np.concatenate(pooled)
+        if not np.isfinite(features).all():
+            raise ValueError(f"{extractor} gives NaN or infinity for {split} images of {domain}")
+        return features
 
     def _refuse_too_few(self, where: str, real: int, sources: int, outputs: int) -> None:
         for (name, extractor, _), metrics in self._groups.items():

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from sg2bench import texts
 from sg2bench.catalog import METRICS
 from sg2bench.config import Evaluate, Experiment
+from sg2bench.data import listing
+from sg2bench.data.checks import check
 from sg2bench.data.decode import EXTENSIONS, read_image
 from sg2bench.data.images import ImageSet, prefetch
 from sg2bench.evaluation.evaluator import Evaluator, Progress
@@ -36,15 +38,17 @@ def read(folder: Path, images: ImageSet) -> list[Fakes]:
     """The files `<source>2<target>/<stem>_<k>.png` of a folder; `<stem>.png` for a source's only output.
 
     Where validation images of the source domain are known, stems must be theirs, all of them or the first of them in
-    name order. Raises ValueError that names the folder or file that does not fit.
+    name order. Warns of what is left out. Raises ValueError that names the folder or file that does not fit.
     """
     if not folder.is_dir():
         raise ValueError(f"--fake {folder}: no such folder")
-    pairs = [
-        _pair_of_files(path, images)
-        for path in sorted(folder.iterdir())
-        if path.is_dir() and not path.name.startswith(".")
-    ]
+    pairs, left_out = [], listing.LeftOut(folder)
+    for path, kind in listing.entries(folder):
+        if kind == listing.FOLDER:
+            pairs.append(_pair_of_files(path, images, left_out))
+        else:
+            left_out.add(listing.LOOSE if kind == listing.IMAGE else kind, path)
+    left_out.warn()
     if not pairs:
         raise ValueError(f"--fake {folder}: holds no folders <source>2<target>")
     pairs.sort(key=lambda pair: (pair.target, pair.source))
@@ -63,13 +67,13 @@ def read(folder: Path, images: ImageSet) -> list[Fakes]:
     return pairs
 
 
-def _pair_of_files(folder: Path, images: ImageSet) -> Fakes:
+def _pair_of_files(folder: Path, images: ImageSet, left_out: listing.LeftOut) -> Fakes:
     source, target = _domains(folder, images.domains)
-    known = [Path(name).stem for name in images.names["val"].get(source, ())]
+    known = _stems(images, source)
     found: dict[str, dict[int, Path]] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in EXTENSIONS or path.name.startswith("."):
-            continue
+    paths, others = listing.images(folder)
+    left_out.update(others)
+    for path in paths:
         stem, number = path.stem, 1
         if stem not in known:
             match = re.fullmatch(r"(.+)_(\d+)", stem)
@@ -82,7 +86,7 @@ def _pair_of_files(folder: Path, images: ImageSet) -> Fakes:
             raise ValueError(f"{path}: another file there is output {number} of {stem}, too")
         found[stem][number] = path
     if not found:
-        raise ValueError(f"{folder}: holds no images ({', '.join(EXTENSIONS)})")
+        raise ValueError(f"{folder}: holds no images ({', '.join(EXTENSIONS)}){f', but {others}' if others else ''}")
     if known and (missing := [stem for stem in known[: len(found)] if stem not in found]):
         raise ValueError(
             f"{folder}: has outputs of {len(found)} sources, but none of `{missing[0]}`; the first are measured"
@@ -97,11 +101,25 @@ def _pair_of_files(folder: Path, images: ImageSet) -> Fakes:
     return Fakes(source, target, {stem: [of[k] for k in sorted(of)] for stem, of in sorted(found.items())})
 
 
+def _stems(images: ImageSet, source: str) -> list[str]:
+    """Names of the validation images of a domain, without their endings. Raises ValueError if two have the same."""
+    stems: list[str] = []
+    for name in images.names["val"].get(source, ()):
+        if (stem := Path(name).stem) in stems[-1:]:
+            raise ValueError(f"val/{source}: two images are called `{stem}` but for their endings; rename one")
+        stems.append(stem)
+    return stems
+
+
 def _domains(folder: Path, known: Sequence[str]) -> tuple[str, str]:
     """Source and target of `<source>2<target>`; the source may be a domain without real images."""
     name = folder.name
     splits = [(name[:i], name[i + 1 :]) for i, letter in enumerate(name) if letter == "2" and i]
-    splits = [(source, target) for source, target in splits if target in known and source != target]
+    splits = [
+        (source, target)
+        for source, target in splits
+        if target in known and source != target and texts.is_domain(source)
+    ]
     splits = [split for split in splits if split[0] in known] or splits
     if len(splits) != 1:
         raise ValueError(
@@ -142,21 +160,23 @@ def fit(experiment: Experiment, pairs: Sequence[Fakes], mode: Mode) -> Experimen
 
 
 def side_of(pairs: Sequence[Fakes]) -> int:
-    """The side in pixels of all fakes. Raises ValueError that names a file of another size, or that is not square."""
-    first: tuple[Path, tuple[int, int]] | None = None
+    """The side in pixels of all fakes, each of which is decoded.
+
+    Raises ValueError that names all broken files, or one of another size, or that is not square.
+    """
+    folders: dict[Path, list[str]] = {}
     for path in (path for pair in pairs for files in pair.files.values() for path in files):
-        try:
-            with Image.open(path) as image:
-                size = image.size
-        except Exception as error:  # Pillow raises many kinds
-            raise ValueError(f"{path}: not a readable image ({error}); mend or remove it") from None
-        first = first or (path, size)
-        if size[0] != size[1]:
-            raise ValueError(f"{path}: is {size[0]} × {size[1]} pixels; fakes are square")
-        if size != first[1]:
-            raise ValueError(f"{path}: is {size[0]} pixels wide, {first[0]} is {first[1][0]}; give all the same size")
-    assert first is not None
-    return first[1][0]
+        folders.setdefault(path.parent, []).append(path.name)
+    root = next(iter(folders)).parent
+    found = check(root, {folder.relative_to(root): names for folder, names in folders.items()})
+    images = {root / folder / name: image for folder, files in found.items() for name, image in files.items()}
+    first, wanted = next(iter(images.items()))
+    for file, image in images.items():
+        if image.width != image.height:
+            raise ValueError(f"{file}: is {image.width} × {image.height} pixels; fakes are square")
+        if image.width != wanted.width:
+            raise ValueError(f"{file}: is {image.width} pixels wide, {first} is {wanted.width}; give all the same size")
+    return wanted.width
 
 
 def score(evaluator: Evaluator, pairs: Sequence[Fakes], mode: Mode, progress: Progress = lambda _: None) -> list[Value]:

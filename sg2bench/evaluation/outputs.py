@@ -22,6 +22,13 @@ def to_uint8(images: Tensor) -> Tensor:
     return images.add(1).mul_(0.5).clamp_(0, 1).mul_(255).add_(0.5).to(torch.uint8)
 
 
+def finite(outputs: Tensor) -> Tensor:
+    """A generator's output as it is. Raises ValueError if it holds NaN or infinity, which would look like black."""
+    if not outputs.isfinite().all():
+        raise ValueError("the model gave NaN or infinity")
+    return outputs
+
+
 def images_per_batch(device: torch.device, batch_size: int, image_size: int) -> int:
     """How many images go through a network together.
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sg2bench import tensor_files
 from sg2bench.evaluation.evaluator import Evaluator, Progress
 from sg2bench.evaluation.guidance import Guidance, guide
 from sg2bench.evaluation.outputs import to_float
@@ -88,6 +89,8 @@ def _translated(
             made = translator(wanted, target, **given)
         except (Exception, SystemExit) as error:
             raise ValueError(f"translator, {source} → {target}: {_told(error)}") from error
+        if isinstance(made, Tensor) and (odd := tensor_files.oddity(made)):
+            raise ValueError(f"translator, {source} → {target}: what it returned {odd}; return an array of numbers")
         if not isinstance(made, Tensor) or made.shape != wanted.shape:
             found = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
             raise ValueError(
@@ -104,7 +107,7 @@ def checked(batches: Iterable[Tensor], pair: str) -> Iterator[Tensor]:
     low, high, dtype = np.inf, -np.inf, None
     for batch in batches:
         dtype = batch.dtype
-        if dtype != torch.uint8 and not dtype.is_floating_point:
+        if dtype != torch.uint8 and dtype not in tensor_files.FLOATS:
             raise ValueError(f"{pair}: images are {dtype}; give uint8 (0 to 255) or floats (-1 to 1)")
         low, high = min(low, float(batch.min())), max(high, float(batch.max()))
         if dtype != torch.uint8 and max(-low, high) > _LARGEST:

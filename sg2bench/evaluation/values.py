@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import pandas as pd
 import torch
 
-from sg2bench import devices, provenance
+from sg2bench import devices, provenance, texts
 from sg2bench.catalog import REFERENCE_LINES
 from sg2bench.config import Experiment
 from sg2bench.evaluation.extractors import EXTRACTORS
 from sg2bench.evaluation.protocol import Protocol
 from sg2bench.evaluation.uncertainty import Estimate, mean
-from sg2bench.rows import COLUMNS
+from sg2bench.rows import COLUMNS, LARGEST
 from sg2bench.version import __version__
 
 ANY = "*"
@@ -22,7 +22,10 @@ ANY = "*"
 
 @dataclass(frozen=True)
 class Value:
-    """One measured number. `source` or `target` is `*` for a mean over them; counts are those of one pair."""
+    """One measured number. `source` or `target` is `*` for a mean over them.
+
+    Counts are a pair's; of a mean, the smallest of its pairs', as they limit it.
+    """
 
     mode: str
     source: str
@@ -44,7 +47,14 @@ def means(values: Sequence[Value]) -> list[Value]:
         for target in (value.target, ANY):
             groups.setdefault((value.mode, target, value.metric), []).append(value)
     return [
-        replace(group[0], source=ANY, target=target, estimate=mean([value.estimate for value in group]))
+        replace(
+            group[0],
+            source=ANY,
+            target=target,
+            estimate=mean([value.estimate for value in group]),
+            n_real=min(value.n_real for value in group),
+            n_fake=min(value.n_fake for value in group),
+        )
         for (_, target, _), group in groups.items()
     ]
 
@@ -61,8 +71,14 @@ def tabulate(
     image_size: int | None = None,
 ) -> pd.DataFrame:
     """Rows of a resolved experiment's values; `config_hash` tells how the model was made, `image_size` the size of
-    its images where that is not the model's of the experiment.
+    its images where that is not the model's of the experiment. Raises ValueError for a value that is no number.
     """
+    for value in values:
+        if not abs(value.value) <= LARGEST:
+            raise ValueError(
+                f"{value.mode} {value.source} → {value.target}: {value.metric} is {value.value}; the model's outputs "
+                "are too large to measure"
+            )
     protocol = Protocol(experiment.evaluate, image_size or experiment.model.image_size)
     shared = {
         "experiment": experiment.name,
@@ -73,7 +89,7 @@ def tabulate(
         "protocol": protocol.name,
         "data_fingerprint": data_fingerprint,
         "config_hash": config_hash,
-        "device": devices.full_name(device),
+        "device": texts.plain(devices.full_name(device)),
         "dtype": "float32",
         "torch_version": torch.__version__,
         "sg2bench_version": __version__,

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from sg2bench import texts
 from sg2bench.files import atomic_file
 from sg2bench.gate.quality import INCONCLUSIVE, KEYS, PASS, REGRESSION, verdict
 
@@ -31,8 +32,13 @@ def sentence(table: pd.DataFrame) -> str:
 def advice(table: pd.DataFrame) -> str:
     """How many seeds would do."""
     unsure = table[table["verdict"] == INCONCLUSIVE]
-    if (unsure["seeds"] < 2).any():
-        return "one seed tells nothing about chance: give two or more on both sides, or hold a checkpoint with --exact"
+    if (single := unsure["seeds"] < 2).any():
+        row = unsure[single].iloc[0]
+        return (
+            f"one seed tells nothing about chance, and {row['variant']} has {row['results_seeds']} in the results and "
+            f"{row['baseline_seeds']} in the baseline: train two or more for both, or, if no value was to change, "
+            "compare with --exact"
+        )
     if unsure["seeds_needed"].isna().any():
         return (
             "not even 200 seeds would do: the change is too near its margin or beyond it, or the seeds spread too much"
@@ -44,10 +50,10 @@ def markdown(table: pd.DataFrame) -> str:
     """A table of what is not passed, or of all lines, worst first."""
     shown = table[table["verdict"] != PASS] if verdict(table) != PASS else table
     columns = [column for column in (*KEYS, "device", "batch_size", "seed", "baseline", "value") if column in shown]
-    lines = [f"**{sentence(table)}**", "", f"| {' | '.join([*columns, 'worse by', 'verdict'])} |"]
+    lines = [f"**{texts.markdown(sentence(table))}**", "", f"| {' | '.join([*columns, 'worse by', 'verdict'])} |"]
     lines.append("| --- " * (len(columns) + 2) + "|")
     for row in _records(shown.sort_values("worse_by", ascending=False)):
-        cells = [f"{row[c]:.4g}" if isinstance(row[c], float) else str(row[c]).replace("|", "\\|") for c in columns]
+        cells = [f"{row[c]:.4g}" if isinstance(row[c], float) else texts.markdown(str(row[c])) for c in columns]
         lines.append(f"| {' | '.join([*cells, format(row['worse_by'], '+.1%'), row['verdict']])} |")
     return "\n".join([*lines, ""])
 
@@ -88,11 +94,17 @@ def as_json(table: pd.DataFrame) -> str:
 
 
 def publish(table: pd.DataFrame, summary: Path | None, junit_file: Path | None, json_file: Path | None) -> None:
-    """Write what was asked for; on GitHub also the step's summary, unless `summary` names another place, and errors."""
+    """Write what was asked for; on GitHub also the step's summary, unless `summary` names another place, and errors.
+
+    Raises ValueError or OSError that names what cannot be written.
+    """
     step = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary is None and step:
-        with Path(step).open("a", encoding="utf-8") as file:
-            file.write(markdown(table))
+        try:
+            with Path(step).open("a", encoding="utf-8") as file:
+                file.write(markdown(table))
+        except OSError as error:
+            raise ValueError(f"$GITHUB_STEP_SUMMARY, {step}: {error.strerror}") from None
     for path, text in ((summary, markdown(table)), (junit_file, junit(table)), (json_file, as_json(table))):
         if path is not None:
             _write(path, text)
@@ -111,7 +123,7 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _name(row: Mapping[str, object]) -> str:
     keys = [key for key in (*KEYS, "seed", "device", "threads", "image_size", "batch_size") if key in row]
-    return " / ".join(str(row[key]) for key in keys)
+    return texts.one_line(" / ".join(str(row[key]) for key in keys))
 
 
 def _escaped(text: str) -> str:

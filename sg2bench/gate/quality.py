@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sg2bench import rows as row_table
+from sg2bench import texts
 from sg2bench.catalog import METRICS
 from sg2bench.files import atomic_file, locked
 from sg2bench.rows import is_line, last_steps, refuse_mixed_configurations
@@ -19,6 +20,8 @@ from sg2bench.statistics import FAIL_LEVEL, PASS_LEVEL, difference, holm
 PASS, REGRESSION, INCONCLUSIVE = "pass", "regression", "inconclusive"
 Values: TypeAlias = "pd.Series[float]"
 KEYS = ["variant", "mode", "metric", "target"]
+_Pairs: TypeAlias = "frozenset[tuple[str, int, int]]"
+"""Pairs of domains with n_real and n_fake."""
 
 
 def margins(given: Mapping[str, float] | None = None, declared: Mapping[str, float] | None = None) -> dict[str, float]:
@@ -63,7 +66,8 @@ def compare(results_file: Path, baseline_file: Path, shares: dict[str, float]) -
             old_rows[KEYS].iloc[0].to_dict()
             | {"baseline": baseline, "value": value}
             | {"worse_by": worse / before if before else worse, "margin": share * before}
-            | {"seeds": found.seeds, "paired": found.paired, "p_pass": found.p_at_least(room)}
+            | {"seeds": found.seeds, "results_seeds": len(now), "baseline_seeds": len(then)}
+            | {"paired": found.paired, "p_pass": found.p_at_least(room)}
         )
     table = pd.DataFrame(lines)
     table["p_fail"] = holm(np.array([found.p_at_most_none() for found in differences]))
@@ -104,7 +108,7 @@ def compare_exactly(results_file: Path, baseline_file: Path, tolerance: float) -
     """For code that must not change values: each seed's value within a relative tolerance of the baseline's, or it is a
     `regression`. One seed is enough. Raises ValueError as `compare`, and for a seed that is missing.
     """
-    refuse_nan("--exact", tolerance)
+    refuse_bad_share("--exact", tolerance)
     new, old = _comparable(results_file, baseline_file)
     keys = [*KEYS, "seed"]
     table = old.set_index(keys)[["value"]].rename(columns={"value": "baseline"}).join(new.set_index(keys)["value"])
@@ -122,19 +126,25 @@ def compare_exactly(results_file: Path, baseline_file: Path, tolerance: float) -
 def update_baseline(results_file: Path, baseline_file: Path, reason: str, command: str) -> None:
     """Put the rows in the baseline's place, and a line on why, from where and when into `<baseline>.md` beside it.
 
-    Raises ValueError if the rows cannot be read, or if `compare` could not read them as a baseline.
+    Raises ValueError if the rows cannot be read, if `compare` could not read them as a baseline, or if its history
+    would be the same file.
     """
+    history = baseline_file.with_suffix(".md")
+    if history == baseline_file:
+        raise ValueError(f"--baseline {baseline_file}: its history would be a file of that name; name a CSV")
     _comparable(results_file, results_file)
     table = row_table.read(results_file)
-    history = baseline_file.with_suffix(".md")
     first = table.iloc[0]
     made = f"sg2bench {first['sg2bench_version']} at {first['git_commit'] or 'no commit'}, {first['device']}"
-    line = f"- {str(first['created_at'])[:10]}: {' '.join(reason.split())} ({len(table)} rows, {made}; `{command}`)\n"
+    said = f"{texts.markdown(' '.join(reason.split()))} ({len(table)} rows, {texts.markdown(made)}"
+    line = f"- {str(first['created_at'])[:10]}: {said}; {texts.markdown_code(command)})\n"
     with locked(baseline_file):
-        before = history.read_text(encoding="utf-8") if history.is_file() else f"# History of {baseline_file.name}\n\n"
+        before = f"# History of {texts.markdown(baseline_file.name)}\n\n"
+        if history.is_file():
+            before = history.read_text(encoding="utf-8", errors="surrogateescape")
         row_table.write(table, baseline_file)
         with atomic_file(history) as temporary:
-            temporary.write_text(before + line, encoding="utf-8")
+            temporary.write_text(before + line, encoding="utf-8", errors="surrogateescape")
 
 
 def verdict(table: pd.DataFrame) -> str:
@@ -144,12 +154,8 @@ def verdict(table: pd.DataFrame) -> str:
 
 def _comparable(results_file: Path, baseline_file: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The domain rows of both, without those that the baseline does not have."""
-    new, old = (_domain_rows(path) for path in (results_file, baseline_file))
-    keys = [*KEYS, "seed"]
-    for table, path in ((new, results_file), (old, baseline_file)):
-        if (twice := table.duplicated(keys)).any():
-            row = table[twice].iloc[0]
-            raise ValueError(f"{path}: has {' / '.join(str(row[key]) for key in keys)} twice")
+    whole = [_model_rows(path) for path in (results_file, baseline_file)]
+    new, old = (table[table["source"] == "*"] for table in whole)
     new = new[new["metric"].isin(old["metric"])]
     for column in ("data_fingerprint", "protocol_hash"):
         each = (table[["metric", column]].drop_duplicates().itertuples(index=False, name=None) for table in (new, old))
@@ -168,15 +174,29 @@ def _comparable(results_file: Path, baseline_file: Path) -> tuple[pd.DataFrame, 
                 f"{' / '.join(key)}: values of unequal counts (n_real, n_fake) cannot be compared: {listed(now[key])} "
                 f"in {results_file}, {listed(counts)} in {baseline_file}"
             )
+    of_new, of_old = map(_pairs, whole)
+    for key in then:
+        if key in of_new and key in of_old and (of_new[key] != of_old[key] or len(of_old[key]) > 1):
+            raise ValueError(
+                f"{' / '.join(key)}: means over other pairs of domains, or over pairs of unequal counts, cannot be "
+                f"compared: {_differing(of_new[key] | of_old[key])} behind every seed in {results_file} and in "
+                f"{baseline_file}"
+            )
     return new, old
 
 
-def _domain_rows(path: Path) -> pd.DataFrame:
+def _model_rows(path: Path) -> pd.DataFrame:
+    """A file's rows of models, each run's at its last step. Raises ValueError if its means cannot be compared."""
     table = last_steps(row_table.read(path))
     refuse_mixed_configurations(table, path)
-    rows = table[(table["source"] == "*") & ~is_line(table)]
-    if rows.empty:
+    rows = table[~is_line(table)]
+    means = rows[rows["source"] == "*"]
+    if means.empty:
         raise ValueError(f"{path}: has no rows of a model's target domains to compare")
+    keys = [*KEYS, "seed"]
+    if (twice := means.duplicated(keys)).any():
+        row = means[twice].iloc[0]
+        raise ValueError(f"{path}: has {' / '.join(str(row[key]) for key in keys)} twice")
     return rows
 
 
@@ -187,8 +207,25 @@ def _counts(table: pd.DataFrame) -> dict[tuple[str, ...], set[tuple[int, int]]]:
     return counts
 
 
-def refuse_nan(option: str, share: float) -> None:
-    if not np.isfinite(share):
+def _pairs(table: pd.DataFrame) -> dict[tuple[str, ...], set[_Pairs]]:
+    """The pairs of domains that each line is a mean over, where they are there; several sets where seeds differ."""
+    pairs = table[table["source"] != "*"]
+    pairs = pairs.assign(source=pairs["source"] + " → " + pairs["target"])
+    found: dict[tuple[str, ...], set[_Pairs]] = {}
+    for key, rows in pd.concat([pairs, pairs.assign(target="*")]).groupby([*KEYS, "seed"], sort=False):
+        each = rows[["source", "n_real", "n_fake"]].itertuples(index=False, name=None)
+        found.setdefault(tuple(map(str, key[:-1])), set()).add(frozenset(each))
+    return found
+
+
+def _differing(sets: set[_Pairs]) -> str:
+    """One pair that not all of the sets have."""
+    pair, n_real, n_fake = min(frozenset.union(*sets) - frozenset.intersection(*sets))
+    return f"{pair} (n_real {n_real}, n_fake {n_fake}) is not"
+
+
+def refuse_bad_share(option: str, share: float) -> None:
+    if not 0 <= share < np.inf:
         raise ValueError(f"{option} {share}: expected a share, as 0.05")
 
 

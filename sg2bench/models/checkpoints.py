@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sg2bench import weights
+from sg2bench import tensor_files, weights
 from sg2bench.config import Experiment, Model
 from sg2bench.files import atomic_file, sha256
 from sg2bench.models.networks import Networks
@@ -21,6 +21,15 @@ from sg2bench.models.networks import Networks
 StateDict = dict[str, Tensor]
 _OPTIONAL = "hpf.filter"
 """A constant that some published files leave out."""
+_WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
+"""Parts of keys that DataParallel, torch.compile and other wrappers of modules put in, at any depth."""
+_FORMS = {
+    (("generator", "mapping_network", "style_encoder"), "from_rgb"),
+    (("generator", "style_encoder"), "from_rgb"),
+    (("generator",), "from_rgb"),
+    (("generator",), "layers"),
+}
+"""What a model's condition shows in: its networks, and the first module of its generator."""
 
 
 def save_ema(nets: Networks, folder: Path, step: int) -> Path:
@@ -35,16 +44,16 @@ def save(nets: Networks, discriminator: nn.Module, folder: Path, step: int) -> P
 
 def _save(states: Mapping[str, Mapping[str, Any]], path: Path) -> Path:
     with atomic_file(path) as temporary:
-        torch.save(states, temporary, _use_new_zipfile_serialization=False)
+        tensor_files.save(states, temporary, _use_new_zipfile_serialization=False)
     return path
 
 
 def load(nets: Networks, path: Path, discriminator: nn.Module | None = None, fan_weights: Path | None = None) -> None:
     """Fill `nets` (and the discriminator) from such a file, strictly but for the constant high-pass filter.
 
-    Keys may begin with `module.`. Face-alignment weights that the file does not hold come from `fan_weights`, or from
-    where pretrained files lie. Raises ValueError that names the file, the first key that does not fit and, where the
-    file tells, why.
+    Face-alignment weights that the file does not hold come from `fan_weights`, or from where pretrained files lie.
+    Raises ValueError that names the file, the first key that does not fit, as one with NaN, and, where the file tells,
+    why.
     """
     stored = read(path)
     wanted = dict(nets.named_children()) | ({"discriminator": discriminator} if discriminator is not None else {})
@@ -64,12 +73,13 @@ def load_fan(nets: Networks, path: Path | None) -> None:
     Raises ValueError if the file cannot be had or does not fit.
     """
     found = find_fan(path)
-    stored = _torch_load(found)
+    stored = tensor_files.load(found)
     state = stored.get("state_dict") if isinstance(stored, dict) else None
-    if not isinstance(state, dict):
+    if not tensor_files.is_state(state):
         raise ValueError(f"{found}: holds no `state_dict`: not a file of the face-alignment network")
+    tensor_files.refuse_odd(state, found)
     known = nets.fan.state_dict()
-    own = {key: value for key, value in _plain(state).items() if key in known}
+    own = {key: value for key, value in _plain("fan", state, found).items() if key in known}
     nets.fan.load_state_dict(_fit(nets.fan, "fan", {"fan": own}, found, ""), strict=True)
 
 
@@ -100,26 +110,31 @@ def find_fan(path: Path | None) -> Path:
 
 
 def read(path: Path) -> dict[str, StateDict]:
-    """State dicts by network, keys without `module.`. Raises ValueError if the file is not of this form."""
-    stored = _torch_load(path)
+    """State dicts by network, keys without wrappers' parts. Raises ValueError if the file is not of this form."""
+    stored = tensor_files.load(path)
     if not isinstance(stored, dict):
         raise ValueError(f"{path}: not a checkpoint: holds a {type(stored).__name__}, expected networks by name")
     for name, state in stored.items():
-        if not isinstance(state, Mapping) or not all(
-            isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
-        ):
+        if not tensor_files.is_state(state):
             raise ValueError(f"{path}: `{name}` is not a state dict; expected a file like 100000_nets_ema.ckpt")
-    return {str(name): _plain(state) for name, state in stored.items()}
+    tensor_files.refuse_odd({f"{name}.{key}": v for name, state in stored.items() for key, v in state.items()}, path)
+    return {str(name): _plain(str(name), state, path) for name, state in stored.items()}
 
 
 def infer(path: Path) -> tuple[Model, int]:
     """Sizes and number of domains of a StarGAN v2 file, from its shapes. Raises ValueError if it is not one."""
+    stored = read(path)
     try:
-        return _infer(read(path))
+        model, domains = _infer(stored)
+        with torch.device("meta"):  # a few shapes may promise networks beyond all memory
+            nets = Networks(model, domains)
     except _OtherModelError:
         raise ValueError(
             f"{path}: these are not the three networks of StarGAN v2, whose sizes shapes tell; name its experiment"
         ) from None
+    for name, network in nets.trained().items():
+        _refuse_other_shapes(network.state_dict(), stored[name], name, path, "")
+    return model, domains
 
 
 class _OtherModelError(Exception):
@@ -156,20 +171,15 @@ def _count(state: StateDict, key: str, start: int) -> int:
     return number
 
 
-def _torch_load(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise ValueError(f"{path}: {'no such checkpoint' if not path.exists() else error.strerror}") from None
-    except Exception:  # torch raises many kinds for files that are not checkpoints
-        raise ValueError(
-            f"{path}: not a checkpoint that can be loaded safely: it is damaged, cut off, of another kind, "
-            "or holds code (none of it was run)"
-        ) from None
-
-
-def _plain(state: Mapping[str, Tensor]) -> StateDict:
-    return {key.removeprefix("module."): value for key, value in state.items()}
+def _plain(name: str, state: Mapping[str, Tensor], path: Path) -> StateDict:
+    """A network's tensors by their keys without wrappers' parts."""
+    plain: StateDict = {}
+    for key, tensor in state.items():
+        short = ".".join(part for part in key.split(".") if part not in _WRAPPERS)
+        if short in plain:
+            raise ValueError(f"{path}: holds `{name}.{short}` twice, once as `{key}`: which one is meant?")
+        plain[short] = tensor
+    return plain
 
 
 def _fit(network: nn.Module, name: str, stored: Mapping[str, StateDict], path: Path, why: str) -> StateDict:
@@ -181,35 +191,50 @@ def _fit(network: nn.Module, name: str, stored: Mapping[str, StateDict], path: P
             + (hint if name == "discriminator" else why)
         )
     expected, found = network.state_dict(), stored[name]
+    _refuse_other_shapes(expected, found, name, path, why)
+    fitting = {
+        key: tensor_files.as_expected(f"{name}.{key}", found.get(key, tensor), tensor, path)
+        for key, tensor in expected.items()
+    }
+    for key, tensor in fitting.items():
+        if key.endswith(_OPTIONAL) and not torch.allclose(tensor.cpu(), expected[key].cpu()):
+            raise ValueError(f"{path}: `{name}.{key}` is of another strength{why}")
+    return fitting
+
+
+def _refuse_other_shapes(expected: StateDict, found: StateDict, name: str, path: Path, why: str) -> None:
+    """Raise ValueError that names the first tensor of a network that is lacking, surplus or of another shape."""
     for key in [*expected, *found]:
         if key not in found and key.endswith(_OPTIONAL):
-            found = found | {key: expected[key]}
+            continue
         if key not in found or key not in expected:
             whose = "the checkpoint" if key in found else "the configuration"
             raise ValueError(f"{path}: only {whose} has `{name}.{key}`{why}")
         if found[key].shape != expected[key].shape:
             shapes = f"{tuple(found[key].shape)}, the configuration needs {tuple(expected[key].shape)}"
             raise ValueError(f"{path}: `{name}.{key}` is {shapes}{why}")
-        if key.endswith(_OPTIONAL) and not torch.allclose(found[key].double(), expected[key].double()):
-            raise ValueError(f"{path}: `{name}.{key}` is of another strength{why}")
-    return found
 
 
 def _why(stored: Mapping[str, StateDict], nets: Networks) -> str:
     """What the shapes of the file say about it, where they differ from those of `nets`."""
-    same_generator = next(iter(stored.get("generator", {})), None) == next(iter(nets.generator.state_dict()))
     try:
         (file_model, file_domains), (model, domains) = _infer(stored), _infer(_states(nets))
     except _OtherModelError:
-        if set(stored) - {"fan", "discriminator"} != set(nets.trained()) or not same_generator:
-            return ": the file was made with another model.condition"
-        return ""
-    theirs, ours = {"domains": file_domains} | dict(file_model), {"domains": domains} | dict(model)
-    different = [key for key in theirs if theirs[key] != ours[key]]
+        form = _form(stored)
+        return ": the file was made with another model.condition" if form and form != _form(_states(nets)) else ""
+    in_file, needed = {"domains": file_domains} | dict(file_model), {"domains": domains} | dict(model)
+    different = [key for key in in_file if in_file[key] != needed[key]]
     if not different:
         return ""
-    told, needed = (", ".join(f"{key} {side[key]}" for key in different) for side in (theirs, ours))
-    return f": the file was made with {told}, the configuration has {needed}"
+    theirs, ours = (", ".join(f"{key} {side[key]}" for key in different) for side in (in_file, needed))
+    return f": the file was made with {theirs}, the configuration has {ours}"
+
+
+def _form(states: Mapping[str, StateDict]) -> tuple[tuple[str, ...], str] | None:
+    """Which of the known forms networks have."""
+    first = next((key.split(".")[0] for key in states.get("generator", {})), "")
+    form = tuple(sorted(set(states) - {"fan", "discriminator"})), first
+    return form if form in _FORMS else None
 
 
 def _states(nets: Networks) -> dict[str, StateDict]:

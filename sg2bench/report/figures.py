@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from PIL import Image
 from sg2bench.catalog import METRICS
 from sg2bench.layout import grid_file
 from sg2bench.report import html, plots
+from sg2bench.report.variants import span
 from sg2bench.rows import is_line
 from sg2bench.rows import models as models_of
 
@@ -36,8 +39,10 @@ class Picture:
 
     @property
     def is_wide(self) -> bool:
-        with Image.open(self.file) as image:
-            return image.width > _WIDE
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # only the header is read
+            with Image.open(self.file) as image:
+                return image.width > _WIDE
 
 
 def values(table: pd.DataFrame, out: Path) -> list[Picture]:
@@ -104,8 +109,8 @@ def curves(table: pd.DataFrame, out: Path) -> Picture:
     return Picture("Training curves", caption, reading, out / "curves.png")
 
 
-def grids(table: pd.DataFrame, folder: Path) -> list[Picture]:
-    """The sample grids that there are."""
+def grids(table: pd.DataFrame, files: Mapping[Path, Path]) -> list[Picture]:
+    """The sample grids that are among `files`, by their places in the folder."""
     rows = {
         "latent": "one latent code in one target domain, domains in name order",
         "reference": "one reference image (left), whose style every source takes",
@@ -116,17 +121,14 @@ def grids(table: pd.DataFrame, folder: Path) -> list[Picture]:
         Picture(f"{variant}, {mode} guidance", f"{caption} {row}.", reading, file, variant, mode)
         for variant in dict.fromkeys(table["variant"])
         for mode, row in rows.items()
-        if (file := folder / grid_file(variant, mode)).is_file()
+        if (file := files.get(grid_file(variant, mode))) is not None
     ]
 
 
 def counts(table: pd.DataFrame) -> str:
     """How many seeds and images are behind a value of these rows."""
     models = models_of(table)
-    fake, real = (
-        " to ".join(str(int(count)) for count in sorted({models[column].min(), models[column].max()}))
-        for column in ("n_fake", "n_real")
-    )
+    fake, real = (span(models[column]) for column in ("n_fake", "n_real"))
     compared = any("real" in METRICS[metric].needs for metric in set(table["metric"]))
     against = f" against {real} training images of the target" if compared else ""
     seeds = models["seed"].nunique()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,16 +11,34 @@ import numpy as np
 import pandas as pd
 
 from sg2bench import rows as row_table
+from sg2bench import texts
 from sg2bench.catalog import METRICS, REFERENCE_LINES, metrics_of
+from sg2bench.csv_files import Forms
 from sg2bench.files import atomic_file, locked
-from sg2bench.layout import EXPERIMENT, LEADERBOARD, MADE_BY
-from sg2bench.report import html
-from sg2bench.report.variants import hashes, number
-from sg2bench.rows import OF_A_MODEL, ROW_KEY, is_line, last_steps, overall, refuse_mixed_configurations
+from sg2bench.hashes import stable_hash
+from sg2bench.layout import EXPERIMENT, LEADERBOARD
+from sg2bench.report import html, material
+from sg2bench.report.variants import hashes, number, span
+from sg2bench.rows import (
+    COUNT,
+    HASH,
+    OF_A_MODEL,
+    OF_A_VALUE,
+    ROW_KEY,
+    is_line,
+    last_steps,
+    overall,
+    refuse_mixed_configurations,
+)
 from sg2bench.statistics import mean_interval, ranks
 
-COLUMNS = [*row_table.COLUMNS, "command"]
-_LIKE = ["protocol", "data_fingerprint", "n_real", "n_fake"]
+_OF_PAIRS: Forms = dict.fromkeys(("most_real", "most_fake"), COUNT) | {"pairs_hash": HASH}
+"""Columns of a row that it had not among its pairs: their largest counts, and a hash of them with their counts."""
+_COMMAND: Forms = {
+    "command": (f"(?=.){texts.PLAIN}", "a command in one line, which no spreadsheet takes for a formula")
+}
+COLUMNS = [*row_table.COLUMNS, *_OF_PAIRS, *_COMMAND]
+_LIKE = ["protocol", "data_fingerprint", "pairs_hash"]
 """Rows that share these, and the protocol hash of the metric that ranks, are ranked together."""
 PUBLISHED = (
     ("images", "fid latent ↓", "lpips latent ↑", "fid reference ↓", "lpips reference ↑"),
@@ -33,11 +52,11 @@ PUBLISHED_NOTE = (
     "them."
 )
 EXPLAINED = (
-    "Only rows of one protocol, image set and number of images are ranked together. A cell is the mean over seeds ± "
-    "half of its 95 % interval (Student's t), so it tells how another training would turn out; with two seeds that is "
-    "± 9 standard deviations. Ranks are by the first column of values: entries whose intervals overlap are tied, "
-    "and 2–5 says that an entry is anything from second to fifth. One seed † has the interval for the sample of "
-    "images alone and is not ranked. Never compare values of two tables."
+    "Only rows of one protocol, image set, set of pairs and number of images are ranked together. A cell is the mean "
+    "over seeds ± half of its 95 % interval (Student's t), so it tells how another training would turn out; with two "
+    "seeds that is ± 9 standard deviations. Ranks are by the first column of values: entries whose intervals overlap "
+    "are tied, and 2–5 says that an entry is anything from second to fifth. One seed † has the interval for the sample "
+    "of images alone and is not ranked. Never compare values of two tables."
 )
 
 
@@ -73,10 +92,26 @@ def add(files: Sequence[Path], folder: Path, command: str | None) -> tuple[Path,
 def _overall_rows(file: Path, command: str | None) -> pd.DataFrame:
     table = row_table.read(file, need_pairs=True)
     refuse_mixed_configurations(table, file)
-    table = overall(last_steps(table))
-    if is_line(table).all():
+    table = last_steps(table)
+    means = overall(table)
+    if is_line(means).all():
         raise ValueError(f"{file}: has no overall value (source and target `*`) of a model to rank")
-    return table[[*row_table.COLUMNS]].assign(command=_made_by(file, command))
+    means = means.join(_pairs(table), on=OF_A_VALUE)
+    for column in ("most_real", "most_fake"):
+        means[column] = means[column].fillna(means[column.replace("most", "n")]).astype(int)
+    return means.fillna({"pairs_hash": "0" * 16}).assign(command=_made_by(file, command))[COLUMNS]
+
+
+def _pairs(table: pd.DataFrame) -> pd.DataFrame:
+    """What `_OF_PAIRS` says, by model, seed, mode and metric."""
+    pairs = table[(table["source"] != "*") & (table["target"] != "*")]
+
+    def hashed(rows: pd.DataFrame) -> str:
+        each = rows[["source", "target", "n_real", "n_fake"]].astype(str)
+        return stable_hash(sorted(each.itertuples(index=False, name=None)))
+
+    groups = pairs.groupby(OF_A_VALUE)
+    return groups.agg(most_real=("n_real", "max"), most_fake=("n_fake", "max")).assign(pairs_hash=groups.apply(hashed))
 
 
 def _write(table: pd.DataFrame, board: Path) -> None:
@@ -120,9 +155,9 @@ def markdown(rankings: Sequence[Ranking]) -> str:
     parts = ["# Leaderboard", EXPLAINED]
     for ranking in rankings:
         parts += [
-            f"## {ranking.title}",
-            _markdown_table(ranking.header, [[*row[:-1], _code(row[-1])] for row in ranking.rows]),
-            ranking.caption,
+            f"## {texts.markdown(ranking.title)}",
+            _markdown_table(ranking.header, map(_escaped, ranking.rows)),
+            texts.markdown(ranking.caption),
         ]
     parts += ["## Published", PUBLISHED_NOTE, _markdown_table(PUBLISHED[0], PUBLISHED[1:])]
     return "\n\n".join(parts) + "\n"
@@ -153,13 +188,14 @@ def _ranking(models: pd.DataFrame, lines: pd.DataFrame) -> Ranking:
         for metric, mode, hashed in columns
     )
     extractors = models.drop_duplicates("metric").set_index("metric")["extractor"]
+    outputs, real = (span(pd.concat([models[f"n_{of}"], models[f"most_{of}"]])) for of in ("fake", "real"))
     return Ranking(
         title=f"{', '.join(dict.fromkeys(models['experiment']))} · {first['protocol']}",
         caption=(
-            f"Protocol `{first['protocol']}` {hashes(models)}, "
+            f"Protocol {first['protocol']} {hashes(models)}, "
             f"{', '.join(f'{metric} on {extractor}' for metric, extractor in extractors.items())}; data "
-            f"{first['data_fingerprint']}; each pair: {first['n_fake']} outputs against {first['n_real']} "
-            f"training images of the target; {', '.join(dict.fromkeys(models['device']))}."
+            f"{first['data_fingerprint']}; each pair: {outputs} outputs against {real} training images of the target; "
+            f"{', '.join(dict.fromkeys(models['device']))}."
         ),
         header=["rank", "variant", "experiment", *arrows, "seeds", "steps", "date", "commit", "command"],
         rows=rows,
@@ -200,26 +236,30 @@ def _cell(rows: pd.DataFrame) -> str:
     return f"{number(mean)} †" + ("" if np.isnan(low) else f" [{number(low)}, {number(high)}]")
 
 
-def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows))
 
 
-def _code(command: str) -> str:
-    return "`" + command.replace("`", "'").replace("|", "\\|") + "`" if command else ""
+def _escaped(row: Sequence[str]) -> list[str]:
+    """A line of a ranking for Markdown: names and commits as they are, and the command as code."""
+    rank, variant, experiment, *cells, commits, command = row
+    code = texts.markdown_code(command) if command else ""
+    return [rank, texts.markdown(variant), texts.markdown(experiment), *cells, texts.markdown(commits), code]
 
 
 def _stored(board: Path) -> pd.DataFrame:
-    stored = row_table.read(board)
-    if "command" not in stored:
-        raise ValueError(f"{board}: column command is missing; it is no leaderboard")
-    return stored[COLUMNS]
+    stored = row_table.read(board, more=_OF_PAIRS | _COMMAND)
+    return stored.astype({"most_real": int, "most_fake": int})[COLUMNS]
 
 
 def _made_by(file: Path, command: str | None) -> str:
-    experiment = file.parent / EXPERIMENT
-    first = experiment.read_text(encoding="utf-8").partition("\n")[0] if experiment.is_file() else ""
-    if first.startswith(MADE_BY):
-        return first.removeprefix(MADE_BY)
-    if not (command or "").strip():
+    """The command that made a file's rows: what the experiment next to it says, else the one given."""
+    known = material.command(file.parent)
+    made_by = known or " ".join((command or "").split())
+    if not made_by:
         raise ValueError(f"{file}: no {EXPERIMENT} beside it tells what made these rows; give it by --command")
-    return " ".join(str(command).split())
+    form, meaning = _COMMAND["command"]
+    if not re.fullmatch(form, made_by):
+        where = str(file.parent / EXPERIMENT) if known else "--command"
+        raise ValueError(f"{where}: the command is {made_by[:60]!r}, expected {meaning}")
+    return made_by

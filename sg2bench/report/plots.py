@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import LogFormatter
 
 from sg2bench.catalog import METRICS, REFERENCE_LINES
@@ -35,6 +37,8 @@ _STYLE: Any = {
 }
 _LOGARITHMIC_ABOVE = 4
 """Times the median."""
+_LOGARITHMIC_FROM = 1e-30
+"""A smaller value is as good as 0."""
 _DOTS_ACROSS = 40
 """Targets × variants; more get a row for each target."""
 _ANNOTATED_DOMAINS = 6
@@ -204,8 +208,15 @@ def curves_plot(curves: pd.DataFrame) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    with atomic_file(path) as temporary:
+    with atomic_file(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # see `undrawable`
         figure.savefig(temporary, metadata={"Software": None})
+
+
+def undrawable(text: str) -> str:
+    """The characters for which the plots' font has no picture, in order."""
+    known = get_font(findfont(FontProperties())).get_charmap()
+    return "".join(sorted({character for character in text if ord(character) not in known}))
 
 
 def _models_and_lines(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -222,7 +233,7 @@ def _spread(axis: mpl.axes.Axes, place: int, values: pd.Series, colour: str) -> 
 
 def _is_logarithmic(values: pd.Series) -> bool:
     """Whether the largest value would press the others to the ground."""
-    return bool(values.min() > 0 and values.max() > _LOGARITHMIC_ABOVE * values.median())
+    return bool(values.min() > _LOGARITHMIC_FROM and values.max() > _LOGARITHMIC_ABOVE * values.median())
 
 
 def _scale(axis: mpl.axes.Axes, along: Literal["x", "y"], values: pd.Series) -> None:

@@ -6,6 +6,7 @@ from math import inf, nan
 
 import pandas as pd
 
+from sg2bench import texts
 from sg2bench.catalog import METRICS, REFERENCE_LINES
 from sg2bench.rows import is_line, overall, summarize
 from sg2bench.rows import models as models_of
@@ -76,40 +77,43 @@ def markdown(table: pd.DataFrame, command: str) -> str:
     """The leaderboard as Markdown with what the numbers are and the command that made them."""
     header, rows = variants_table(table)
     first = table.iloc[0]
+    titles = {f"*{title}*" for title in REFERENCE_LINES.values()}
+    names = (row[0] if row[0] in titles else texts.markdown(row[0]) for row in rows)
     lines = [
-        f"# {first['experiment']}",
+        f"# {texts.markdown(first['experiment'])}",
         "",
         "| " + " | ".join(header) + " |",
         "|" + " --- |" * len(header),
-        *("| " + " | ".join(row) + " |" for row in rows),
+        *(f"| {' | '.join([name, *row[1:]])} |" for name, row in zip(names, rows, strict=True)),
         "",
-        caption(table),
+        texts.markdown(caption(table)),
         "",
-        f"Made by `{command}`.",
+        f"Made by {texts.markdown_code(command)}.",
         "",
     ]
     return "\n".join(lines)
 
 
 def caption(table: pd.DataFrame) -> str:
-    """What the cells are, with counts, device and versions."""
+    """What the cells are, with counts, device and versions, as plain text."""
     models = models_of(table)
     first = models.iloc[0]
     lines = table[is_line(table)]
-    line_counts = f" The reference lines have {_range(lines['n_fake'])} images." if len(lines) else ""
+    line_counts = f" The reference lines have {span(lines['n_fake'])} images." if len(lines) else ""
     seeds = ", ".join(str(int(seed)) for seed in sorted(models["seed"].unique()))
     return (
-        f"Mean ± standard deviation over seeds ({seeds}); in brackets the difference from `{first['variant']}`, paired "
-        f"by seed. {_range(models['step'])} steps; each pair: {_range(models['n_fake'])} outputs "
-        f"({_range(models['outputs_per_source'])} a source) against {_range(models['n_real'])} training images of the "
+        f"Mean ± standard deviation over seeds ({seeds}); in brackets the difference from {first['variant']}, paired "
+        f"by seed. {span(models['step'])} steps; each pair: {span(models['n_fake'])} outputs "
+        f"({span(models['outputs_per_source'])} a source) against {span(models['n_real'])} training images of the "
         f"target.{line_counts} "
-        f"Protocol `{first['protocol']}` {hashes(table)}, data {first['data_fingerprint']}, "
+        f"Protocol {first['protocol']} {hashes(table)}, data {first['data_fingerprint']}, "
         f"{first['device']}, torch {first['torch_version']}, sg2bench {first['sg2bench_version']} "
         f"at {first['git_commit'] or 'no commit'}, {str(first['created_at'])[:10]}."
     )
 
 
-def _range(counts: pd.Series) -> str:
+def span(counts: pd.Series) -> str:
+    """The one count of all, or the smallest and the largest."""
     low, high = int(counts.min()), int(counts.max())
     return str(low) if low == high else f"{low} to {high}"
 

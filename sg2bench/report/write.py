@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 
-from sg2bench import yaml_files
-from sg2bench.files import atomic_file
-from sg2bench.layout import CURVES, EXPERIMENT, MADE_BY, PAGE, RESULTS, SUMMARY, VARIANTS, grid_file
-from sg2bench.report import figures, page, variants
+from sg2bench.files import make_writable
+from sg2bench.layout import CURVES, EXPERIMENT, GRIDS, PAGE, RESULTS, SUMMARY, VARIANTS
+from sg2bench.report import figures, material, page, plots, variants
 from sg2bench.rows import is_line, last_steps, read, refuse_mixed_configurations, summarize
 from sg2bench.rows import models as models_of
 
@@ -21,71 +25,90 @@ def write(results_file: Path, out: Path, command: str) -> Path:
     `command` is shown as what made them, unless `experiment.yaml` knows better.
 
     Training curves (`curves.csv`), sample grids (`grids/<variant>-<mode>.png`) and the experiment (`experiment.yaml`)
-    are taken from the folder of the rows where they are there. Raises ValueError as `rows.read`, for rows of several
-    experiments, image sets, protocols or configurations, for a folder whose `results.csv` is another file, and, before
-    anything is written, for a YAML or CSV beside the rows that cannot be read.
+    are taken from the folder of the rows where they are there. An earlier report in `out` is replaced when all of this
+    one is written, and stays as it was if something fails. Raises ValueError as `rows.read` and `material.read`, for
+    rows of several experiments, image sets, protocols or configurations, and for a folder whose `results.csv` is
+    another file.
     """
     table = last_steps(read(results_file))
+    if not results_file.is_file():
+        raise ValueError(f"{results_file}: is no regular file, and a report keeps a copy")
     _refuse_mixture(table, results_file)
     source = results_file.parent
     in_place = source.resolve() == out.resolve()
     if in_place and results_file.name != RESULTS:
         raise ValueError(f"{results_file}: give the report another folder with --out; this one is for {RESULTS}")
-    experiment, curves = _experiment(source / EXPERIMENT), _curves(source / CURVES)
-    if experiment.startswith(MADE_BY):
-        command = experiment.partition("\n")[0].removeprefix(MADE_BY)
+    found = material.read(source, dict.fromkeys(table["variant"]), dict.fromkeys(table["mode"]))
+    command = material.command(source) or command
+    files = {Path(RESULTS): results_file} | found.files
     board = variants.markdown(table, command)
-    out.mkdir(parents=True, exist_ok=True)
-    if not in_place:
-        _copy(results_file, out / RESULTS)
-        grids = [grid_file(variant, mode) for variant in set(table["variant"]) for mode in set(table["mode"])]
-        for file in (Path(CURVES), Path(EXPERIMENT), *grids):
-            if (source / file).is_file():
-                _copy(source / file, out / file)
-    with atomic_file(out / SUMMARY) as temporary:
-        summarize(table).to_csv(temporary, index=False, float_format="%.6g")
-    text = page.render(
-        table,
-        grids=figures.grids(table, out),
-        plots=figures.values(table, out),
-        heatmaps=figures.heatmaps(table, out),
-        curves=[] if curves is None else [figures.curves(curves, out)],
-        downloads=[out / name for name in (RESULTS, SUMMARY, CURVES, EXPERIMENT) if (out / name).is_file()],
-        command=command,
-        experiment=experiment,
-    )
-    for name, content in ((VARIANTS, board), (PAGE, text)):
-        with atomic_file(out / name) as temporary:
-            temporary.write_text(content, encoding="utf-8")
+    if odd := plots.undrawable("".join({*table["source"], *table["target"]})):
+        warnings.warn(f"the plots' font has no {' '.join(odd)}: boxes stand for them in the plots", stacklevel=2)
+    with _whole(out, in_place) as new:
+        if not in_place:
+            files = {place: _copied(file, new / place) for place, file in files.items()}
+        files[Path(SUMMARY)] = new / SUMMARY
+        summarize(table).to_csv(new / SUMMARY, index=False, float_format="%.6g")
+        text = page.render(
+            table,
+            grids=figures.grids(table, files),
+            plots=figures.values(table, new),
+            heatmaps=figures.heatmaps(table, new),
+            curves=[] if found.curves is None else [figures.curves(found.curves, new)],
+            downloads=[files[place] for place in map(Path, (RESULTS, SUMMARY, CURVES, EXPERIMENT)) if place in files],
+            command=command,
+            experiment=found.experiment,
+        )
+        for name, content in ((VARIANTS, board), (PAGE, text)):
+            (new / name).write_text(content, encoding="utf-8")
     return out / PAGE
 
 
-def _copy(source: Path, target: Path) -> None:
-    with atomic_file(target) as temporary:
-        shutil.copyfile(source, temporary)
+@contextmanager
+def _whole(out: Path, in_place: bool) -> Iterator[Path]:
+    """A folder to write a report to; at the end its files take their places in `out`, and an earlier report is gone.
 
-
-def _experiment(path: Path) -> str:
-    """The text of an experiment, empty if there is none."""
-    if not path.is_file():
-        return ""
-    plain = yaml_files.read(path)
-    if not isinstance(plain, dict | None):
-        raise ValueError(f"{path}: an experiment is a mapping, got {type(plain).__name__}")
-    return path.read_text(encoding="utf-8-sig")
-
-
-def _curves(path: Path) -> pd.DataFrame | None:
-    """Training curves, None if there are none."""
-    if not path.is_file():
-        return None
+    Raises ValueError, before the report is written, if nothing can be written to `out`, and OSError that names a file
+    of it.
+    """
     try:
-        curves = pd.read_csv(path)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path}: not a CSV of training curves: {error}") from None
-    if missing := {"step", "variant", "seed"} - set(curves.columns):
-        raise ValueError(f"{path}: column {', '.join(sorted(missing))} is missing")
-    return curves
+        make_writable(out)
+    except OSError as error:
+        raise ValueError(f"{out}: {error.strerror}") from None
+    with tempfile.TemporaryDirectory(dir=out, prefix=".tmp-") as folder:
+        try:
+            yield Path(folder)
+            _replace(Path(folder), out, in_place)
+        except OSError as error:
+            name = str(error.filename or out).replace(folder, str(out))
+            raise type(error)(error.errno, error.strerror or str(error), name) from error
+
+
+def _replace(new: Path, out: Path, in_place: bool) -> None:
+    """Move the files of a new report to their places, the page last; what only an earlier one had is removed."""
+    places = sorted((file.relative_to(new) for file in new.rglob("*") if file.is_file()), key=lambda p: p == Path(PAGE))
+    for place in places:
+        if in_place and not (out / place).resolve().is_relative_to(out.resolve()):
+            raise ValueError(
+                f"{out / place}: is a link that leads out of {out}; remove it, or name another --out folder"
+            )
+        with (new / place).open("rb") as file:
+            os.fsync(file.fileno())
+    if not in_place and (out / PAGE).is_file():
+        earlier = [Path(CURVES), Path(EXPERIMENT), *(file.relative_to(out) for file in (out / GRIDS).glob("*.png"))]
+        for place in earlier:
+            if place not in places:
+                (out / place).unlink(missing_ok=True)
+    for place in places:
+        target = Path(os.path.realpath(out / place))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (new / place).replace(target)
+
+
+def _copied(source: Path, target: Path) -> Path:
+    target.parent.mkdir(exist_ok=True)
+    shutil.copyfile(source, target)
+    return target
 
 
 def _refuse_mixture(table: pd.DataFrame, results_file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sg2bench import csv_files, texts
 from sg2bench.catalog import METRICS, PROTOCOLS
 
 COLUMNS = (
@@ -16,29 +17,32 @@ OF_A_VALUE = [*OF_A_MODEL, "seed", "protocol_hash", "mode", "metric"]
 """What the rows of one metric of one model, for all pairs and their means, have in common."""
 ROW_KEY = [*OF_A_VALUE, "source", "target"]
 
-_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}", "a name of letters, digits, `_`, `.` and `-`"
-_NUMBER = r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"
-_WHOLE, _COUNT = (r"[0-9]{1,18}(\.0)?", "a whole number"), (r"[1-9][0-9]{0,17}(\.0)?", "a number of images")
-_HASH = "[0-9a-f]{16}", "16 hex digits"
-_TEXT = r"[^\x00-\x1f`<>|\[\]]*", "plain text on one line, without ` < > | [ ]"
+_NAME = texts.NAME, "a name of letters, digits, `_`, `.` and `-`"
+_WHOLE = csv_files.WHOLE, "a whole number"
+COUNT = r"[1-9][0-9]{0,17}(\.0)?", "a number of images"
+HASH = "[0-9a-f]{16}", "16 hex digits"
+TEXT = texts.PLAIN, "plain text on one line, which no spreadsheet takes for a formula"
 
 NUMBERS = {
     **dict.fromkeys(("seed", "step"), _WHOLE),
-    "value": (_NUMBER, "a number"),
-    **dict.fromkeys(("ci_low", "ci_high"), (f"({_NUMBER}|[-+]?inf)?", "a number, or nothing")),
-    **dict.fromkeys(("n_real", "n_fake"), _COUNT),
-    "outputs_per_source": (rf"({_WHOLE[0]})?", "a whole number, or nothing"),
+    "value": (csv_files.NUMBER, "a number"),
+    "ci_low": (f"({csv_files.NUMBER}|-inf)?", "a number, or nothing"),
+    "ci_high": (rf"({csv_files.NUMBER}|\+?inf)?", "a number, or nothing"),
+    **dict.fromkeys(("n_real", "n_fake"), COUNT),
+    "outputs_per_source": (rf"({csv_files.WHOLE})?", "a whole number, or nothing"),
 }
+LARGEST = 1e30
+"""Of a value, either way."""
 WHOLE = ("seed", "step", "n_real", "n_fake")
 FORMS = NUMBERS | {
     **dict.fromkeys(("experiment", "variant"), _NAME),
     "mode": ("latent|reference|none", "latent, reference or none"),
-    **dict.fromkeys(("source", "target"), (_TEXT[0][:-1] + "+", "a domain, or * for all")),
+    **dict.fromkeys(("source", "target"), (rf"\*|{texts.DOMAIN}", f"a domain ({texts.DOMAIN_MEANING}), or * for all")),
     "metric": ("|".join(METRICS), f"one of {', '.join(METRICS)}"),
     "protocol": ("|".join(PROTOCOLS), f"one of {', '.join(PROTOCOLS)}"),
-    **dict.fromkeys(("protocol_hash", "data_fingerprint", "config_hash"), _HASH),
+    **dict.fromkeys(("protocol_hash", "data_fingerprint", "config_hash"), HASH),
     "weights_sha256": ("[0-9a-f]{8}|[0-9a-f]{64}", "64 hex digits, or the 8 that a publisher gives"),
-    **dict.fromkeys(("extractor", "device", "dtype", "torch_version", "sg2bench_version", "git_commit"), _TEXT),
+    **dict.fromkeys(("extractor", "device", "dtype", "torch_version", "sg2bench_version", "git_commit"), TEXT),
     "created_at": (r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.+Z-]+", "a time such as 2026-01-31T12:00:00+00:00"),
 }
 """What cells look like, by column: a regular expression and what it means."""

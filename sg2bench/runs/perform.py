@@ -58,11 +58,11 @@ class Stop:
             sys.exit(128 + number)
 
 
-def perform(job: Job, device: torch.device, stop: Stop | None = None) -> None:
+def perform(job: Job, device: torch.device, stop: Stop | None = None, patience: float = 0) -> None:
     """Train and evaluate one run into its folder: log, networks, rows, sample grids.
 
     When `stop` says so, training saves after its step and the process exits. Raises ValueError for images that have
-    changed, or if another process is using the folder.
+    changed, or if another process is still using the folder after `patience` seconds.
     """
     images = load_images(job)
     resolved = job.experiment
@@ -72,7 +72,7 @@ def perform(job: Job, device: torch.device, stop: Stop | None = None) -> None:
     if "reference" in resolved.evaluate.modes:
         refuse_too_few_references(images, resolved.evaluate)
     try:
-        with FileLock(job.folder / LOCK, timeout=0):
+        with FileLock(job.folder / LOCK, timeout=patience):
             _perform(job, images, evaluator, device, stop)
     except Timeout:
         raise ValueError(f"{job.folder}: another process is using this folder; wait for it, or stop it") from None

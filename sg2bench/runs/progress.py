@@ -9,8 +9,8 @@ from datetime import timedelta
 
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from sg2bench.runs.status import Status
 
@@ -39,7 +39,7 @@ class View:
             before = self._shown.get(status.job.name, "waiting")
             if status.state != before or (due and status.state == "running"):
                 self._shown[status.job.name] = status.state
-                self._console.print("  ".join(_cells(status)), highlight=False, markup=False)
+                self._console.print(Text("  ".join(_cells(status))))
         if due:
             self._last = time.monotonic()
 
@@ -59,7 +59,7 @@ def _table(statuses: Sequence[Status]) -> Table:
     table = Table("run", "state", "step", "it/s", "ETA", box=None)
     for status in statuses:
         style = {"failed": "red", "running": "bold", "done": "green", "skipped": "dim"}.get(status.state, "")
-        table.add_row(*map(escape, _cells(status)), style=style)
+        table.add_row(*map(Text, _cells(status)), style=style)
     return table
 
 

@@ -16,6 +16,9 @@ import time
 import warnings
 from pathlib import Path
 
+_PATIENCE = 60
+"""Seconds: a worker whose command was killed finishes its step and saves, and may still be at it."""
+
 
 def main() -> None:
     end_with_parent()
@@ -28,7 +31,7 @@ def main() -> None:
     folder, device = Path(sys.argv[1]), sys.argv[2]
     stop = Stop()
     try:
-        perform(job.read(folder), devices.device(device), stop)
+        perform(job.read(folder), devices.device(device), stop, patience=_PATIENCE)
     except (ValueError, OSError) as error:
         print(f"sg2bench: {error}", file=sys.stderr)
         sys.exit(2)

@@ -12,7 +12,7 @@ from PIL import Image
 from rich.progress import track
 from torch import Tensor
 
-from sg2bench.evaluation.outputs import to_float, to_uint8
+from sg2bench.evaluation.outputs import finite, to_float, to_uint8
 from sg2bench.files import atomic_folder
 from sg2bench.models.blocks import Encoded
 from sg2bench.models.networks import Networks
@@ -80,7 +80,7 @@ def _spread(sources: Sequence[Picture]) -> list[Picture]:
 
 def _in_style(nets: Networks, encoded: Encoded, code: Tensor) -> Tensor:
     """The encoded sources in one style, uint8 (n, 3, S, S)."""
-    return to_uint8(nets.decode(encoded, code.expand(len(encoded.features), -1))).cpu()
+    return to_uint8(finite(nets.decode(encoded, code.expand(len(encoded.features), -1)))).cpu()
 
 
 def _sheet(sources: Sequence[Picture], rows: Sequence[Sequence[Tensor | None]]) -> Image.Image:
@@ -98,7 +98,7 @@ def _save(image: Tensor, path: Path) -> None:
 
 
 def _write_styles(domains: Mapping[str, Sequence[Style]], path: Path) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="replace") as file:  # names of files need not be UTF-8
         writer = csv.writer(file)
         writer.writerow(["domain", "number", "style"])
         for domain, styles in domains.items():

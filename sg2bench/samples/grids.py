@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sg2bench.data.images import ImageSet
 from sg2bench.evaluation.guidance import Mode
-from sg2bench.evaluation.outputs import to_float, to_uint8
+from sg2bench.evaluation.outputs import finite, to_float, to_uint8
 from sg2bench.models.networks import Networks
 
 _TILE = 64
@@ -46,7 +46,7 @@ def grid(
         else:
             styles = nets.reference_style(to_float(references.to(device)), labels)
         for style, reference in zip(styles, references, strict=True):
-            outputs = to_uint8(nets.decode(encoded, style.expand(len(sources), -1)))
+            outputs = to_uint8(finite(nets.decode(encoded, style.expand(len(sources), -1))))
             rows.append([reference, *outputs.cpu()])
     return tiles(rows if mode == "reference" else [row[1:] for row in rows])
 

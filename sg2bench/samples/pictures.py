@@ -11,7 +11,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sg2bench.data.decode import EXTENSIONS, read_image
+from sg2bench.data import listing
+from sg2bench.data.checks import all_broken
+from sg2bench.data.decode import EXTENSIONS, decode, read_bytes
+from sg2bench.data.listing import LeftOut
 
 
 @dataclass(frozen=True)
@@ -27,32 +30,41 @@ def read_pictures(place: Path, image_size: int) -> list[Picture]:
     """One image file, or all those of a folder and of the folders in it, at any depth, in name order, each whole and
     resized to a square.
 
-    Raises ValueError if there are none, or if two would get the same name.
+    Warns of what is left out. Raises ValueError if there are none, if two would get the same name, or with the names of
+    all that are broken.
     """
     if not place.exists():
         raise ValueError(f"{place}: no such folder or file")
-    files = list(_files(place)) if place.is_dir() else [place]
+    root, left_out = place if place.is_dir() else place.parent, LeftOut(place)
+    files = list(_files(place, left_out, set())) if place.is_dir() else [place]
+    left_out.warn()
     if not files:
         raise ValueError(f"{place}: holds no images ({', '.join(EXTENSIONS)}), nor do the folders in it")
-    pictures, side = {}, (image_size, image_size)
+    pictures: dict[tuple[str, str], Picture] = {}
+    errors: dict[Path, ValueError] = {}
     for file in files:
-        group = "." if file == place else file.parent.relative_to(place).as_posix()
+        group = file.parent.relative_to(root).as_posix()
         if (group, file.stem) in pictures:
             raise ValueError(f"{file}: another image there has the same name but for its ending; rename one")
-        pixels = np.array(read_image(file).resize(side, Image.Resampling.BILINEAR))
-        pictures[group, file.stem] = Picture(group, file.stem, torch.from_numpy(pixels).permute(2, 0, 1))
+        try:
+            image = decode(read_bytes(file)).resize((image_size, image_size), Image.Resampling.BILINEAR)
+        except ValueError as error:
+            errors[file.relative_to(root)] = error
+            continue
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+        pictures[group, file.stem] = Picture(group, file.stem, pixels)
+    if errors:
+        raise all_broken(root, errors, len(files))
     return list(pictures.values())
 
 
-def _files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """Image files by name, without hidden files and folders; links are followed, but not back to a folder above."""
-    here = folder.resolve()
-    if here in above:
-        return
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
-        if path.is_dir():
-            yield from _files(path, (*above, here))
-        elif path.suffix.lower() in EXTENSIONS:
+def _files(folder: Path, left_out: LeftOut, seen: set[Path]) -> Iterator[Path]:
+    """Image files by name, without hidden files and folders; links are followed, but no folder is read twice."""
+    seen.add(folder.resolve())
+    for path, kind in listing.entries(folder):
+        if kind == listing.IMAGE or (kind == listing.BROKEN_LINK and path.suffix.lower() in EXTENSIONS):
             yield path
+        elif kind != listing.FOLDER:
+            left_out.add(kind, path)
+        elif path.resolve() not in seen:
+            yield from _files(path, left_out, seen)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sg2bench import experiments
+from sg2bench import experiments, texts
 from sg2bench.config import Model
 from sg2bench.data import sets
 from sg2bench.evaluation.outputs import to_float
@@ -56,7 +55,8 @@ def model_and_domains(
     resolved = loaded.resolve(variant or next(iter(loaded.variants)))
     # A run's configuration names its domains; only an experiment may need its images for that.
     names = resolved.data.domains or sets.load(resolved.data, resolved.model.image_size).domains
-    return resolved.model, name_domains(len(names), domains) if domains is not None else tuple(sorted(names))
+    known = sorted(set(names))
+    return resolved.model, name_domains(len(known), known if domains is None else domains)
 
 
 def name_domains(number: int, named: Sequence[str] | None) -> tuple[str, ...]:
@@ -71,8 +71,10 @@ def name_domains(number: int, named: Sequence[str] | None) -> tuple[str, ...]:
         raise ValueError(
             f"--domains {','.join(named)}: name each of the model's {number} domains once, in training's order"
         )
-    if odd := [name for name in names if not re.fullmatch(r"[^./\\][^/\\]*", name)]:
-        raise ValueError(f"--domains {','.join(named)}: `{odd[0]}` cannot name a folder")
+    if odd := [name for name in names if "\\" in name or not texts.is_domain(name)]:
+        raise ValueError(
+            f"--domains {','.join(named)}: `{odd[0]}` cannot name a folder; a domain's name is {texts.DOMAIN_MEANING}"
+        )
     return names
 
 

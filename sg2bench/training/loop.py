@@ -82,7 +82,8 @@ def _batches(
     experiment: Experiment, seed: int, images: ImageSet, device: torch.device, start: int
 ) -> DataLoader[Batch]:
     settings, model = experiment.train, experiment.model
-    batches = Batches(images, seed, settings.batch_size, model.image_size, model.latent_dim, settings.crop_probability)
+    sizes = settings.batch_size, model.image_size, model.latent_dim
+    batches = Batches(images, seed, *sizes, settings.crop_probability, settings.mirror)
     return DataLoader(
         batches,
         batch_size=None,

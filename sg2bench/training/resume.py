@@ -9,48 +9,65 @@ from typing import Any
 
 import torch
 
+from sg2bench import tensor_files
 from sg2bench.files import atomic_file
 from sg2bench.layout import CHECKPOINT, EARLIER_CHECKPOINT
 from sg2bench.training.step import State
 
 
 def save(state: State, folder: Path, step: int, lineage: str) -> None:
-    """Write the checkpoint of a step; the one before it is kept, in case this one is damaged."""
+    """Write the checkpoint of a step; the last sound one before it is kept, in case this one gets damaged."""
     path = folder / CHECKPOINT
     with atomic_file(path) as temporary:
-        torch.save({"step": step, "lineage": lineage, "state": state.state_dict()}, temporary)
-        if path.is_file():
+        tensor_files.save({"step": step, "lineage": lineage, "state": state.state_dict()}, temporary)
+        if path.is_file() and _damage(path) is None:
             path.replace(folder / EARLIER_CHECKPOINT)
 
 
 def resume(state: State, folder: Path, steps: int, lineage: str) -> int:
     """Load the last sound checkpoint that is not beyond `steps`; returns its step, 0 if there is none.
 
-    Warns of a damaged file. Raises ValueError for a checkpoint of another training (`lineage`).
+    Warns of damaged files. Raises ValueError for a checkpoint of another training (`lineage`), and OSError for one
+    that may not be read.
     """
+    damaged, start = [], 0
     for path in (folder / CHECKPOINT, folder / EARLIER_CHECKPOINT):
         if not path.is_file():
             continue
-        try:
-            stored = _read(path)
-            step, found = int(stored["step"]), stored["lineage"]
-        except Exception as error:  # torch and zipfile raise many kinds for files that are cut off or overwritten
-            warnings.warn(f"{path} is damaged ({_first_line(error)}) and left out", stacklevel=2)
+        if (damage := _damage(path)) is not None:
+            damaged.append(f"{path} is damaged ({damage}) and left out")
             continue
-        if found != lineage:
+        stored = _read(path)
+        if stored["lineage"] != lineage:
             raise ValueError(f"{path}: is of another configuration or other images; remove the folder to start again")
-        if step <= steps:
+        if stored["step"] <= steps:
             _load(state, stored["state"], path)
-            return step
-    return 0
+            start = stored["step"]
+            break
+    for message in damaged:
+        warnings.warn(f"{message}; training starts at step {start}", stacklevel=2)
+    return start
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """What `save` wrote. Checks the checksums of the archive, which torch does not."""
-    with zipfile.ZipFile(path) as archive:
-        if (member := archive.testzip()) is not None:
-            raise ValueError(f"the checksum of {member} is wrong")
-    stored: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+def _damage(path: Path) -> str | None:
+    """Why a file is not what `save` wrote, or None. Checks the checksums of the archive, which torch does not."""
+    try:
+        tensor_files.refuse_compressed(path)
+        with zipfile.ZipFile(path) as archive:
+            if (member := archive.testzip()) is not None:
+                return f"the checksum of {member} is wrong"
+        stored = _read(path, mmap=True)
+        if [type(stored[key]) for key in ("step", "lineage", "state")] != [int, str, dict]:
+            return "it is no checkpoint"
+    except (PermissionError, MemoryError):
+        raise
+    except Exception as error:  # torch and zipfile raise many kinds for files that are cut off or overwritten
+        return _first_line(error)
+    return None
+
+
+def _read(path: Path, mmap: bool = False) -> dict[str, Any]:
+    stored: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     return stored
 
 

@@ -84,3 +84,9 @@ def test_a_line_that_fails_leaves_the_others(cli, tmp_path):
 )
 def test_bad_options_are_refused(quick_cli, arguments, message):
     assert_refused(quick_cli("bench", SMOKE, *arguments), message)
+
+
+def test_settings_for_pytest_change_nothing(cli, monkeypatch):
+    plain = ("--execution", "eager", "--memory-format", "contiguous", "--device", "cpu", "--precision", "float32")
+    process = cli("bench", SMOKE, *plain, "--batch", 1, "--max-seconds", 0.1, PYTEST_ADDOPTS="-n 2 --maxfail=1 -k none")
+    assert process.returncode == 0, process.stdout + process.stderr

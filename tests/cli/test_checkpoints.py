@@ -88,6 +88,28 @@ def test_damaged_and_odd_files_are_refused(quick_cli, tmp_path, experiment):
         assert_refused(quick_cli("translate", path, "--sources", ".", "--latent-seeds", 1), str(path))
 
 
+def test_nan_and_tensors_that_are_no_arrays_are_refused_by_every_command(quick_cli, tmp_path, experiment):
+    state = torch.load(saved(tmp_path, experiment), weights_only=True)
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (32, 32)).save(tmp_path / "in/a.png")
+    key, weight = "to_rgb.2.weight", state["generator"]["to_rgb.2.weight"]
+    for value, message in (
+        (weight * float("nan"), "holds NaN or infinity"),
+        (weight.to_sparse(), "is sparse"),
+        (weight.flatten()[:1].as_strided((10**6, 10**6), (0, 0)), "save copies of views"),
+    ):
+        torch.save(state | {"generator": state["generator"] | {key: value}}, tmp_path / "000009_nets_ema.ckpt")
+        begin = ("--set", "train.start_from=000009_nets_ema.ckpt")
+        for command in (
+            ("evaluate", "000009_nets_ema.ckpt", "--experiment", "tiny.yaml"),
+            ("translate", "000009_nets_ema.ckpt", "--sources", "in", "--latent-seeds", 1),
+            ("translate", "000009_nets_ema.ckpt", "--sources", "in", "--latent-seeds", 1, "--experiment", "tiny.yaml"),
+            ("run", "tiny.yaml", "--variant", "full", "--seed", 0, *begin),
+        ):
+            assert_refused(quick_cli(*command), "000009_nets_ema.ckpt: ", f"`generator.{key}`", message)
+    assert not (tmp_path / "translated").exists()
+
+
 def test_another_file_to_begin_with_is_another_run(quick_cli, tmp_path, experiment):
     """By its content, wherever it lies; and a finished run's rows keep the hash of the file it began with."""
     nets, discriminator = Networks(experiment.model, 3), build_discriminator(experiment.model, 3)

@@ -125,7 +125,7 @@ def test_help_names_every_command(cli):
         ),
         (("report", "none.csv"), ("none.csv: no such file",)),
         (("check", "none.csv", "--baseline", "none.csv"), ("none.csv: no such file",)),
-        (("data", "fetch", "afhq"), ("no image set `afhq` to fetch (known: emoji)",)),
+        (("data", "fetch", "afhq"), ("no image set `afhq` to fetch (known: emoji, glyphs)",)),
         (("bench", SMOKE, "--device", "tpu9"), ("--device tpu9",)),
         (("bench", "--set", "model.image_size=65"), ("--set: model.image_size: must be one of 32",)),
         (("run", SMOKE, "--variant", "full", "--seed", "-1"), ("--seed",)),

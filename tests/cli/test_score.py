@@ -96,7 +96,7 @@ def test_the_worked_example_of_the_docs(cli, tmp_path):
 def test_wrong_use_is_refused(quick_cli, tmp_path, arguments, message):
     for name in ("real/cat/a", "real/cat/b", "real/dog/a", "real/dog/b", "fakes/cat2dog/a_1"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (32, 32), "red").save(tmp_path / f"{name}.png")
+        Image.linear_gradient("L").resize((32, 32)).save(tmp_path / f"{name}.png")
     process = quick_cli("score", "--real", "real", *arguments)
     assert_refused(process, message)
     assert not (tmp_path / "rows.csv").exists()

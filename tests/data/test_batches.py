@@ -18,6 +18,10 @@ def batches(seed=0, batch_size=4):
     return Batches(found, seed, batch_size, 32, latent_dim=3, crop_probability=0.5)
 
 
+def uncropped_images(images, domain):
+    return images.batch("train", domain, range(5), 32).float() / 127.5 - 1
+
+
 def test_a_batch_is_a_function_of_seed_and_step():
     a, b = batches(), batches()
     a[3]
@@ -43,11 +47,25 @@ def test_references_are_of_the_target_domain_and_domains_are_balanced():
         batch = plain[step]
         seen += torch.bincount(batch.target_domain, minlength=3)
         for label, image in zip(batch.target_domain, batch.reference, strict=True):
-            known = stream.images.batch("train", stream.images.domains[label], range(5), 32).float() / 127.5 - 1
+            known = uncropped_images(stream.images, stream.images.domains[label])
             assert any(
                 torch.allclose(image, k, atol=1e-6) or torch.allclose(image, k.flip(-1), atol=1e-6) for k in known
             )
     assert seen.min() > 256 / 3 * 0.7
+
+
+def test_without_mirroring_images_are_as_they_are_and_else_the_same():
+    mirrored = Batches(batches().images, 0, 8, 32, 3, crop_probability=0.5)
+    plain = Batches(batches().images, 0, 8, 32, 3, crop_probability=0.5, mirror=False)
+    flips = [(a == b).all().item() for a, b in zip(mirrored[2].source, plain[2].source, strict=True)]
+    assert set(flips) == {True, False}
+    for a, b, same in zip(mirrored[2].source, plain[2].source, flips, strict=True):
+        assert (a == (b if same else b.flip(-1))).all()
+    assert (mirrored[2].mix == plain[2].mix).all()
+    uncropped = Batches(batches().images, 0, 8, 32, 3, crop_probability=0, mirror=False)[0]
+    for label, image in zip(uncropped.source_domain, uncropped.source, strict=True):
+        known = uncropped_images(plain.images, plain.images.domains[label])
+        assert any(torch.allclose(image, each, atol=1e-6) for each in known)
 
 
 def test_loader_processes_give_the_same_batches():

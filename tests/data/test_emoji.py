@@ -44,7 +44,7 @@ def tarballs(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.filterwarnings("ignore:.*of the validation images are training images")
+@pytest.mark.filterwarnings("ignore:.*of the validation images are training images", "ignore:.* use little of the")
 def test_layout(tarballs, tmp_path, monkeypatch):
     monkeypatch.setenv("SG2BENCH_CACHE", str(tmp_path / "cache"))
     target = tmp_path / "emoji"
@@ -60,6 +60,8 @@ def test_layout(tarballs, tmp_path, monkeypatch):
     assert (f"{BASES[0]}.png" in train) == (f"{BASES[0]}-1f3fb.png" in train)
     assert found.image("train", "fluent", 0).size == (64, 64)
     assert np.asarray(found.image("train", "fluent", 0))[32, 32].tolist() == [255, 0, 0]
+    code = found.names["val"]["noto"].index(min(val))
+    assert found.truth("noto", code, "fluent", 0) == found.image("val", "fluent", code)
     licenses = (target / "LICENSES.txt").read_text()
     assert all(vendor.license in licenses and vendor.package in licenses for vendor in emoji.VENDORS)
 

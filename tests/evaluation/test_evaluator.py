@@ -95,7 +95,8 @@ def test_real_features_are_cached_by_content_and_a_damaged_entry_is_replaced(eva
     del evaluator._features
     evaluator._real.clear()
     entry.write_bytes(entry.read_bytes()[:100])
-    assert (evaluator.real("alexnet", "cat").features == fresh).all()
+    with pytest.warns(UserWarning, match=f"{entry.name}: not the features that were kept there"):
+        assert (evaluator.real("alexnet", "cat").features == fresh).all()
     assert entry.stat().st_size > 100
     other = Evaluator(Evaluate(resize=64), sets.load(Data(train_per_domain=6, val_per_domain=5, seed=1), 32), 32)
     assert (other.real("alexnet", "cat").features != fresh).any()
@@ -195,6 +196,13 @@ def test_a_model_that_gives_nan_is_refused(evaluator, nets):
     nets.generator.to_rgb[-1].bias.data[:] = float("nan")
     with pytest.raises(ValueError, match="latent cat → bunny: the model gave NaN or infinity"):
         evaluator.model(nets)
+
+
+def test_a_network_that_gives_nan_for_real_images_is_refused(evaluator, tmp_path):
+    evaluator.extractors["alexnet"].features["10"].bias[:] = float("nan")
+    with pytest.raises(ValueError, match="alexnet gives NaN or infinity for train images of cat"):
+        evaluator.real("alexnet", "cat")
+    assert not list((tmp_path / "cache").rglob("*.npz"))
 
 
 def test_reference_lines(evaluator):

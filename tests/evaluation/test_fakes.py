@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -77,6 +79,60 @@ def test_what_does_not_fit_is_named(real, folder, change, message):
     change(folder)
     with pytest.raises(ValueError, match=message):
         fakes.side_of(fakes.read(folder, real))
+
+
+def test_what_is_left_out_is_counted_with_an_example(real, folder):
+    (folder / "README.md").write_text("x")
+    draw(folder / "loose.png")
+    (folder / "cat2dog/.thumbnails").mkdir()
+    (folder / "cat2dog/00000_3.gif").write_text("x")
+    (folder / "dog2cat/00000_3.png").symlink_to(folder / "nowhere")
+    draw(folder / "dog2cat/more/00002_1.png")
+    os.mkfifo(folder / "dog2cat/00000_4.png")
+    with pytest.warns(
+        UserWarning,
+        match=r"fakes: left out 2 files in another format \(as README\.md\), "
+        r"1 hidden folder \(cat2dog/\.thumbnails\), 1 broken link \(dog2cat/00000_3\.png\), "
+        r"1 device or pipe \(dog2cat/00000_4\.png\), 1 file in folders inside a domain's \(dog2cat/more\), "
+        r"1 image in no domain's folder \(loose\.png\); images are",
+    ):
+        assert [len(pair.files["00000"]) for pair in fakes.read(folder, real)] == [3, 3]
+
+
+def test_a_folder_of_fakes_without_images_says_what_it_holds(real, folder):
+    for path in (folder / "cat2dog").iterdir():
+        path.rename(path.with_suffix(".gif"))
+    with pytest.raises(
+        ValueError, match=r"cat2dog: holds no images .*, but 6 files in another format \(as 00000_1\.gif"
+    ):
+        fakes.read(folder, real)
+
+
+@pytest.mark.parametrize("name", ["<b>", "a|b", "*", "a\nb", "=1", "\x1b[31m"])
+def test_a_source_that_no_row_can_name_is_refused(real, folder, name):
+    draw(folder / f"{name}2dog/00000_1.png")
+    with pytest.raises(ValueError, match="name the folder <source>2<target>"):
+        fakes.read(folder, real)
+
+
+def test_sources_that_differ_in_their_endings_alone_are_refused(tmp_path):
+    for split in ("train", "val"):
+        for number, domain in enumerate(("cat", "dog")):
+            draw(tmp_path / f"real/{split}/{domain}/a.png", number + len(split))
+            draw(tmp_path / f"real/{split}/{domain}/a.webp", number + len(split) + 9)
+    draw(tmp_path / "fakes/cat2dog/a_1.png")
+    with pytest.raises(ValueError, match="val/cat: two images are called `a` but for their endings; rename one"):
+        fakes.read(tmp_path / "fakes", folder_sets.load_real(tmp_path / "real"))
+
+
+def test_all_broken_fakes_are_named_at_once(real, folder):
+    pairs = fakes.read(folder, real)
+    broken = sorted((folder / "cat2dog").iterdir())[:3]
+    for path in broken:
+        path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(ValueError, match="fakes: 3 of 12 images are not readable: cat2dog/") as error:
+        fakes.side_of(pairs)
+    assert all(path.name in str(error.value) for path in broken)
 
 
 def test_the_first_sources_are_meant(real, folder):

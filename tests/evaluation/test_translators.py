@@ -62,8 +62,17 @@ def test_it_is_given_sources_in_range_and_guidance_of_the_mode(evaluator, tiny):
         (lambda x: x[:, :1], r"cat → bunny: given .* must return as many, not \(6, 1, 32, 32\)"),
         (lambda x: x[:1], r"not \(1, 3, 32, 32\)"),
         (lambda x: x.numpy(), "not ndarray"),
+        (lambda x: x.to_sparse(), "cat → bunny: what it returned is sparse or nested; return an array of numbers"),
+        (lambda x: torch.nested.nested_tensor(list(x)), "what it returned is sparse or nested"),
+        (lambda x: torch.quantize_per_tensor(x, 0.1, 0, torch.quint8), "what it returned is quantised"),
+        (lambda x: x.to("meta"), "what it returned is a meta tensor"),
+        (lambda x: x.to(torch.complex64), "images are torch.complex64; give uint8"),
+        (lambda x: x.to(torch.float8_e4m3fn), "images are torch.float8_e4m3fn; give uint8"),
+        (lambda x: x > 0, "images are torch.bool; give uint8"),
+        (lambda x: x * float("inf"), "NaN or infinity|floats reach from"),
     ],
 )
+@pytest.mark.filterwarnings("ignore")  # of torch, about kinds of tensors that are new or going away
 def test_outputs_out_of_contract_are_refused(evaluator, change, message):
     with pytest.raises(ValueError, match=message):
         translators.score(evaluator, lambda sources, *_, **__: change(sources), 3)

@@ -25,6 +25,16 @@ def test_means_of_targets_and_whole():
     assert found == {("*", "b"): 2.0, ("*", "c"): 5.0, ("*", "*"): 3.0}
 
 
+def test_a_mean_has_the_smallest_counts_of_its_pairs():
+    values = [
+        Value("latent", source, target, "lpips", estimate(1.0), n_real, n_fake)
+        for source, target, n_real, n_fake in (("a", "b", 18, 24), ("c", "b", 18, 6), ("a", "c", 7, 24))
+    ]
+    for given in (values, values[::-1]):
+        found = {(v.source, v.target): (v.n_real, v.n_fake) for v in means(given)}
+        assert found == {("*", "b"): (18, 6), ("*", "c"): (7, 24), ("*", "*"): (7, 6)}
+
+
 def test_each_row_names_the_network_and_the_hash_of_its_own_metric(tiny):
     metrics = ("fd_alexnet", "lpips", "fd_efflite0")
     values = [Value("latent", "cat", "dog", metric, estimate(1.0), 6, 4) for metric in metrics]

@@ -4,10 +4,13 @@ import pickle
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sg2bench.config import Model
 from sg2bench.models import checkpoints
 from sg2bench.models.networks import Networks, build_discriminator
+from tests.test_tensor_files import disk_full_after
 
 SIZES = {"image_size": 32, "first_width": 4, "max_width": 8, "style_dim": 5, "latent_dim": 3, "mapping_width": 8}
 
@@ -35,6 +38,125 @@ def test_round_trip_in_the_published_form(tmp_path, w_hpf, names):
     other = networks(w_hpf=w_hpf)
     checkpoints.load(other, path)
     assert_same(nets, other)
+
+
+def changed(tmp_path, change, domains=2):
+    """A file of which `change` gives the generator's weight of style another value, or anything other keys."""
+    states = stored(checkpoints.save_ema(networks(domains), tmp_path, 1))
+    states["generator"]["decode.0.norm1.fc.weight"] = change(states["generator"]["decode.0.norm1.fc.weight"])
+    torch.save(states, tmp_path / "000001_nets_ema.ckpt")
+    return tmp_path / "000001_nets_ema.ckpt"
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_parts_of_keys_that_wrappers_put_in_are_left_out(tmp_path, data):
+    """As `torch.compile`, DataParallel and others do, around a network or a module in it, and around each other."""
+    nets, other = networks(w_hpf=0), networks(w_hpf=0)
+    wrappers = st.sampled_from(["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"])
+    put_in = data.draw(st.dictionaries(st.integers(0, 3), st.lists(wrappers, min_size=1, max_size=3), min_size=1))
+
+    def wrapped(key):
+        parts = key.split(".")
+        return ".".join(part for place in range(len(parts)) for part in [*put_in.get(place, []), parts[place]])
+
+    states = {
+        name: {wrapped(key): value for key, value in net.state_dict().items()} for name, net in nets.named_children()
+    }
+    torch.save(states, tmp_path / "wrapped.ckpt")
+    checkpoints.load(other, tmp_path / "wrapped.ckpt")
+    assert_same(nets, other)
+    assert checkpoints.infer(tmp_path / "wrapped.ckpt") == (Model(**SIZES), 2)
+
+
+def test_a_key_that_is_there_with_a_wrapper_and_without_is_refused(tmp_path):
+    states = stored(checkpoints.save_ema(networks(), tmp_path, 1))
+    for key in ("module.from_rgb.bias", "from_rgb._orig_mod.bias"):
+        twice = states | {"generator": states["generator"] | {key: torch.zeros(4)}}
+        torch.save(twice, tmp_path / "twice.ckpt")
+        with pytest.raises(ValueError, match=f"twice.ckpt: holds `generator.from_rgb.bias` twice, once as `{key}`"):
+            checkpoints.load(networks(), tmp_path / "twice.ckpt")
+
+
+def test_a_compiled_network_s_file_is_loaded(tmp_path):
+    nets, other = networks(), networks()
+    states = {name: torch.compile(net).state_dict() for name, net in nets.named_children()}
+    assert all(key.startswith("_orig_mod.") for key in states["generator"])
+    torch.save(states, tmp_path / "compiled.ckpt")
+    checkpoints.load(other, tmp_path / "compiled.ckpt")
+    assert_same(nets, other)
+
+
+def test_unknown_keys_are_not_put_down_to_the_condition(tmp_path):
+    states = stored(checkpoints.save_ema(networks(), tmp_path, 1))
+    torch.save({name: {f"net.{key}": v for key, v in net.items()} for name, net in states.items()}, tmp_path / "x.ckpt")
+    with pytest.raises(ValueError, match=r"x.ckpt: only the configuration has `generator.from_rgb.weight`$"):
+        checkpoints.load(networks(), tmp_path / "x.ckpt")
+    del states["generator"]["from_rgb.weight"]
+    torch.save(states, tmp_path / "x.ckpt")
+    with pytest.raises(ValueError, match=r"x.ckpt: only the configuration has `generator.from_rgb.weight`$"):
+        checkpoints.load(networks(), tmp_path / "x.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.flatten()[:1].as_strided((10**6, 10**6), (0, 0)), r"tensors have \d+ bytes, and the file \d+"),
+        (lambda t: t.new_zeros(()).expand(10**12, 16, 5), "save copies of views"),
+        (lambda t: torch.zeros(0, 10**17), r"is \(0, 100000000000000000\), the configuration needs \(16, 5\)"),
+        (lambda t: t.to_sparse(), "is sparse or nested; expected an array of numbers"),
+        (lambda t: t.to_sparse_csr(), "is sparse or nested"),
+        (lambda t: t.to_sparse_csc(), "is sparse or nested"),
+        (lambda t: torch.nested.nested_tensor([t, t]), "is sparse or nested"),
+        (lambda t: torch.nested.nested_tensor([t, t], layout=torch.jagged), "is sparse or nested"),
+        (lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8), "is quantised"),
+        (lambda t: t.to("meta"), "is a meta tensor, which has no numbers"),
+        (lambda t: t.to(torch.complex64), "is complex64, expected float32"),
+        (lambda t: t.to(torch.int64), "is int64, expected float32"),
+        (lambda t: t.to(torch.uint8), "is uint8, expected float32"),
+        (lambda t: t > 0, "is bool, expected float32"),
+        (lambda t: t.to(torch.float8_e4m3fn), "is float8_e4m3fn, expected float32"),
+        (lambda t: t * float("nan"), "holds NaN or infinity: the training diverged"),
+        (lambda t: t.index_fill(0, torch.tensor([3]), float("inf")), "holds NaN or infinity"),
+        (lambda t: t.half() * float("-inf"), "holds NaN or infinity"),
+        (lambda t: (t.double() + 1) * 1e300, "holds NaN or infinity"),
+        (lambda t: torch.zeros(0), "is \\(0,\\), the configuration needs"),
+        (lambda t: t.sum(), "is \\(\\), the configuration needs"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")  # of torch, about kinds of tensors that are new or going away
+def test_a_tensor_that_no_such_file_has_is_refused_with_its_name(tmp_path, change, message):
+    path = changed(tmp_path, change)
+    with pytest.raises(ValueError, match=f"000001_nets_ema.ckpt: .*`generator.decode.0.norm1.fc.weight`.*{message}"):
+        checkpoints.load(networks(), path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_floats_of_another_precision_are_converted(tmp_path, dtype):
+    nets, other = networks(), networks()
+    states = {name: {k: v.to(dtype) for k, v in net.items()} for name, net in checkpoints._states(nets).items()}
+    torch.save(states, tmp_path / "x.ckpt")
+    checkpoints.load(other, tmp_path / "x.ckpt")
+    assert other.generator.from_rgb.weight.dtype == torch.float32
+    assert (other.generator.from_rgb.weight == nets.generator.from_rgb.weight.to(dtype).float()).all()
+
+
+def test_transposed_tensors_and_parameters_are_taken_as_they_are(tmp_path):
+    path = changed(tmp_path, lambda t: torch.nn.Parameter(torch.arange(80.0).view(5, 16).t()))
+    nets = networks()
+    checkpoints.load(nets, path)
+    assert nets.generator.decode[0].norm1.fc.weight[1, 2] == 33
+
+
+def test_shapes_that_promise_more_than_the_file_has_are_refused_before_memory_is_taken(tmp_path):
+    """The first layer of a mapping network whose others would take 8192 * 8192 numbers each, for 100 domains."""
+    states = stored(checkpoints.save_ema(networks(), tmp_path, 1))
+    states["mapping_network"]["shared.0.weight"] = torch.zeros(8192, 1)
+    for domain in range(100):
+        states["mapping_network"][f"unshared.{domain}.0.weight"] = torch.zeros(1)
+    torch.save(states, tmp_path / "x.ckpt")
+    with pytest.raises(ValueError, match=r"x.ckpt: `mapping_network.shared.0.bias` is \(8,\), .* needs \(8192,\)"):
+        checkpoints.infer(tmp_path / "x.ckpt")
 
 
 def test_prefix_and_a_missing_high_pass_filter_are_accepted(tmp_path):
@@ -90,6 +212,14 @@ def test_a_file_of_another_condition_is_named_as_such(tmp_path, condition):
         checkpoints.load(networks(condition=condition), path)
 
 
+def test_a_full_disk_is_an_error_that_names_the_file(tmp_path):
+    for save, name in ((checkpoints.save_ema, "000001_nets_ema.ckpt"), (checkpoints.save, "000001_nets.ckpt")):
+        more = () if save is checkpoints.save_ema else (build_discriminator(Model(**SIZES), 2),)
+        with pytest.raises(OSError, match=f"File too large: '.*/{name}'"), disk_full_after(10_000):
+            save(networks(), *more, tmp_path, 1)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_refused_file_changes_nothing(tmp_path):
     """The generator fits, the mapping network does not."""
     path = checkpoints.save_ema(networks(), tmp_path, 1)
@@ -126,9 +256,19 @@ def test_the_face_alignment_network_comes_from_the_file_or_from_wing_ckpt(tmp_pa
     torch.save({"state_dict": {}}, tmp_path / "empty.ckpt")
     with pytest.raises(ValueError, match=r"empty.ckpt: only the configuration has `fan.conv1.conv.weight`"):
         checkpoints.load(other, path, fan_weights=tmp_path / "empty.ckpt")
-    torch.save([1], tmp_path / "list.ckpt")
-    with pytest.raises(ValueError, match="not a file of the face-alignment network"):
-        checkpoints.load_fan(other, tmp_path / "list.ckpt")
+    for content in ([1], {"state_dict": {"conv1.conv.weight": 1}}, {"state_dict": 1}):
+        torch.save(content, tmp_path / "odd.ckpt")
+        with pytest.raises(ValueError, match="not a file of the face-alignment network"):
+            checkpoints.load_fan(other, tmp_path / "odd.ckpt")
+    state = nets.fan.state_dict()
+    for key, value, message in (
+        ("bn1.num_batches_tracked", torch.tensor(1.0), "`fan.bn1.num_batches_tracked` is float32, expected int64"),
+        ("bn1.running_mean", torch.full((64,), float("nan")), "`fan.bn1.running_mean` holds NaN"),
+        ("bn1.running_mean", torch.zeros(1).expand(10**12), "save copies of views"),
+    ):
+        torch.save({"state_dict": state | {key: value}}, tmp_path / "odd.ckpt")
+        with pytest.raises(ValueError, match=message):
+            checkpoints.load_fan(other, tmp_path / "odd.ckpt")
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_the_command_is_that_of_the_experiment_or_must_be_given(rows, add, tmp_p
         add(rows, command=None)
     (tmp_path / "experiment.yaml").write_text("# Made by: sg2bench ablate <x>\n")
     page = add(rows, command=None)
-    assert "`sg2bench ablate <x>`" in of(page)[0]
+    assert "<code>sg2bench ablate &lt;x&gt;</code>" in of(page)[0]
     assert "sg2bench ablate &lt;x&gt;" in page.read_text()
 
 

@@ -75,6 +75,19 @@ def test_rows_of_unknown_origin_are_validated(tiny, tmp_path):
         ("n_fake", "0", "line 4: n_fake is '0', expected a number of images"),
         ("protocol_hash", "abc", "line 4: protocol_hash is 'abc', expected 16 hex digits"),
         ("device", "a\nb", "line 4: device is 'a\\nb', expected plain text"),
+        ("device", "=HYPERLINK(1)", "line 4: device is '=HYPERLINK(1)', expected plain text"),
+        ("git_commit", "@SUM(1)", "line 4: git_commit is '@SUM(1)', expected plain text"),
+        ("extractor", "\x1b[2J", "line 4: extractor is '\\x1b[2J', expected plain text"),
+        ("target", "=1", "line 4: target is '=1', expected a domain"),
+        ("target", "a|b", "line 4: target is 'a|b', expected a domain"),
+        ("target", "", "line 4: target is '', expected a domain"),
+        ("value", "0,25", "line 4: value is '0,25', expected a number; decimals have a point"),
+        ("protocol", "standard", "line 4: its protocol does not have this metric"),
+        ("ci_low", "90", "line 4: no number is between ci_low and ci_high"),
+        ("ci_high", "", "line 4: an interval has two ends, ci_low and ci_high"),
+        ("ci_low", "1e999", "line 4: no number is between ci_low and ci_high"),
+        ("n_real", "7", "line 4: its n_real is not the smallest of its pairs'"),
+        ("n_fake", "3", "line 4: its n_fake is not the smallest of its pairs'"),
         ("created_at", "yesterday", "line 4: created_at is 'yesterday', expected a time"),
         ("value", "51", "line 4: its value is not the mean of its pairs'"),
         ("mode", "reference", "line 4: its value is not the mean of its pairs'"),
@@ -88,6 +101,35 @@ def test_a_bad_row_is_named_by_its_line(tiny, tmp_path, column, value, message):
     made.to_csv(tmp_path / "r.csv", index=False)
     with pytest.raises(ValueError, match=re.escape(f"r.csv: {message}")):
         rows.read(tmp_path / "r.csv", need_pairs=True)
+
+
+def test_a_share_is_not_more_than_1(tiny, tmp_path):
+    made = table(tiny).replace({"metric": {"fd_alexnet": "density", "lpips": "precision"}})
+    rows.write(made.assign(value=1.0), tmp_path / "r.csv")
+    rows.read(tmp_path / "r.csv")
+    rows.write(made.assign(value=1.1), tmp_path / "r.csv")
+    with pytest.raises(ValueError, match="line 5: this metric cannot be more than 1"):
+        rows.read(tmp_path / "r.csv")
+
+
+def test_an_interval_may_be_empty_or_without_an_end(tiny, tmp_path):
+    for low, high in ((None, None), (float("-inf"), float("inf")), (1.0, float("inf"))):
+        rows.write(table(tiny).assign(ci_low=low, ci_high=high), tmp_path / "r.csv")
+        assert rows.read(tmp_path / "r.csv")["ci_high"].iloc[0] == high or low is None
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda made: made.assign(notes="=1"), "column 'notes' is unknown; result rows have experiment"),
+        (lambda made: made.assign(images_per_second=1).drop(columns="metric"), "this is a bench.csv, which .* --bench"),
+        (lambda made: pd.concat([made, made["value"]], axis=1), "column 'value' is there twice"),
+    ],
+)
+def test_other_columns_are_refused(tiny, tmp_path, edit, message):
+    edit(table(tiny)).to_csv(tmp_path / "r.csv", index=False)
+    with pytest.raises(ValueError, match=message):
+        rows.read(tmp_path / "r.csv")
 
 
 def test_a_row_that_is_there_twice_is_named(tiny, tmp_path):

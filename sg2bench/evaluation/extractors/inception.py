@@ -61,7 +61,7 @@ class InceptionCompat(Extractor):
 
         super().__init__(resize)
         path = weights.fetch(weights.INCEPTION_2015)
-        torch.load(path, map_location="cpu", weights_only=True)  # the library would run code that the file holds
+        weights.state_dict(weights.INCEPTION_2015)  # checked, as the library would run code that the file holds
         self.network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=path)
 
     def forward(self, images: Tensor) -> Features:

@@ -1,0 +1,60 @@
+"""The one right image of a translation, looked up by file names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+
+from sg2bench.data.images import ImageSet, Split
+
+Parts = tuple[str, str]
+"""Content and style of an image."""
+
+
+def content_and_style(name: str) -> Parts | None:
+    """The parts of `<content>__<style>.png`, split at the last `__`; None for other names."""
+    content, _, style = Path(name).stem.rpartition("__")
+    return (content, style) if content and style else None
+
+
+def content_alone(name: str) -> Parts:
+    """The parts of `<content>.png`, where all images of a domain have one style."""
+    return Path(name).stem, ""
+
+
+def aligned(images: ImageSet, parts: Callable[[str], Parts | None] = content_and_style) -> ImageSet:
+    """The set with its truth: the target domain's image of the source's content and the reference's style.
+
+    A validation image is preferred to a training image. A set without any such names is returned as it is.
+    """
+    if not any(parts(name) for of_domain in images.names["val"].values() for name in of_domain):
+        return images
+    places: dict[str, dict[Parts, tuple[Split, int]]] = {domain: {} for domain in images.domains}
+    splits: tuple[Split, Split] = ("val", "train")
+    for split in splits:
+        for domain, names in images.names[split].items():
+            for index, name in enumerate(names):
+                if found := parts(name):
+                    places[domain].setdefault(found, (split, index))
+    return replace(images, truth=partial(_look_up, images, parts, places))
+
+
+def _look_up(
+    images: ImageSet,
+    parts: Callable[[str], Parts | None],
+    places: Mapping[str, Mapping[Parts, tuple[Split, int]]],
+    source_domain: str,
+    source_index: int,
+    target_domain: str,
+    reference_index: int,
+) -> Image.Image | None:
+    source = parts(images.names["val"][source_domain][source_index])
+    reference = parts(images.names["val"][target_domain][reference_index])
+    if source is None or reference is None:
+        return None
+    place = places[target_domain].get((source[0], reference[1]))
+    return images.image(place[0], target_domain, place[1]) if place else None

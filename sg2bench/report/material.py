@@ -1,0 +1,98 @@
+"""The files that lie with result rows, perhaps another's: taken only if they are what they are called."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+from sg2bench import csv_files, texts, yaml_files
+from sg2bench.layout import CURVES, EXPERIMENT, MADE_BY, grid_file
+
+_MOST_BYTES = 400_000_000
+"""Of a sample grid; Pillow refuses those of too many pixels."""
+_TERM = r"[A-Za-z][A-Za-z0-9_]{0,29}(/[A-Za-z0-9_]{1,30})?"
+_MOST_TERMS, _LARGEST = 100, 1e39
+
+
+@dataclass(frozen=True)
+class Material:
+    """What lies with result rows. `files` are all of it, by their places in the folder."""
+
+    files: dict[Path, Path]
+    experiment: str
+    """The text of `experiment.yaml`, empty if there is none."""
+    curves: pd.DataFrame | None
+
+
+def read(folder: Path, variants: Iterable[str], modes: Iterable[str]) -> Material:
+    """What lies with rows of these variants and modes. Raises ValueError for a file that is not what it should be."""
+    names = [Path(CURVES), Path(EXPERIMENT), *(grid_file(variant, mode) for variant in variants for mode in modes)]
+    files = {name: file for name in names if (file := _inside(folder, name)) is not None}
+    for name, file in files.items():
+        if name.suffix == ".png":
+            _refuse_bad_grid(file)
+    curves = files.get(Path(CURVES))
+    return Material(files, _experiment(folder), None if curves is None else _curves(curves))
+
+
+def command(folder: Path) -> str:
+    """The command that the folder's `experiment.yaml` says made the rows; empty if it says none."""
+    first = _experiment(folder).partition("\n")[0]
+    return first.removeprefix(MADE_BY).strip() if first.startswith(MADE_BY) else ""
+
+
+def _inside(folder: Path, name: Path) -> Path | None:
+    """A regular file of the folder, None if there is none. Raises ValueError for anything else of that name."""
+    file = folder / name
+    if not file.exists() and not file.is_symlink():
+        return None
+    if not file.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{file}: is a link that leads out of {folder}; put the file itself there, or remove the link")
+    if not file.is_file():
+        raise ValueError(f"{file}: is no regular file; remove it")
+    return file
+
+
+def _experiment(folder: Path) -> str:
+    if (path := _inside(folder, Path(EXPERIMENT))) is None:
+        return ""
+    plain = yaml_files.read(path)
+    if not isinstance(plain, dict | None):
+        raise ValueError(f"{path}: an experiment is a mapping, got {type(plain).__name__}")
+    return path.read_text(encoding="utf-8-sig")
+
+
+def _curves(path: Path) -> pd.DataFrame:
+    whole = csv_files.WHOLE, "a whole number"
+    text = csv_files.read(path, "training curves")
+    if odd := [column for column in text.columns if not re.fullmatch(_TERM, column)]:
+        raise ValueError(f"{path}: column {odd[0][:60]!r} is unknown; a loss term is called as g_latent/adv")
+    forms = {"seed": whole, "step": whole, "variant": (texts.NAME, "the name of a variant")}
+    terms = [column for column in text.columns if column not in forms]
+    csv_files.refuse_columns(path, text, list(forms), terms, "curves are as sg2bench ablate writes them")
+    if len(terms) > _MOST_TERMS:
+        raise ValueError(f"{path}: has {len(terms)} loss terms, the most are {_MOST_TERMS}")
+    csv_files.refuse_cells(path, text, forms | dict.fromkeys(terms, (f"({csv_files.NUMBER})?", "a number, or nothing")))
+    curves = text.astype({"seed": float, "step": float}).astype({"seed": int, "step": int})
+    curves = curves.assign(**{term: pd.to_numeric(text[term]).astype(float) for term in terms})
+    csv_files.refuse(path, curves, (curves[terms].abs() > _LARGEST).any(axis=1), f"a loss is beyond {_LARGEST:g}")
+    return curves
+
+
+def _refuse_bad_grid(file: Path) -> None:
+    """Raise ValueError if a file is no PNG that a page can show; nothing is decoded."""
+    try:
+        if file.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"larger than {_MOST_BYTES} bytes")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(file, formats=("PNG",)) as image:
+                image.verify()
+    except Exception as error:  # Pillow raises many kinds for files that are not what they seem
+        raise ValueError(f"{file}: not a sample grid in PNG ({error}); mend or remove it") from None
