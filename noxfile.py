@@ -104,6 +104,12 @@ def defects(session: nox.Session) -> None:
 
 
 @nox.session
+def attack(session: nox.Session) -> None:
+    """Try thousands of bad inputs and dozens of interruptions, and write docs/reliability.md."""
+    run(session, "python", "-m", "tests.attack", env=ONE_THREAD)
+
+
+@nox.session
 def leaderboard(session: nox.Session) -> None:
     """Merge result rows (default: all committed ones) into reports/leaderboard.csv, .md and .html."""
     named = ["critters_short", "emoji", "paper_ladder"]
