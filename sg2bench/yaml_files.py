@@ -99,6 +99,8 @@ def parse(text: str) -> Any:
 
 def read(path: Path) -> Any:
     """The value that a file holds. Raises ValueError that names the file, and the line of what is wrong."""
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: {'a folder' if path.is_dir() else 'a device or pipe'}, not a file")
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError(f"larger than {_MOST_BYTES} bytes: not an experiment")

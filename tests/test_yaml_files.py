@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -53,6 +54,12 @@ def test_other_files_are_named(tmp_path):
     ):
         with pytest.raises(ValueError, match=f"{name}: .*{message}"):
             yaml_files.read(tmp_path / name)
+
+
+@pytest.mark.parametrize(("place", "kind"), [("/dev/zero", "a device or pipe"), ("/", "a folder")])
+def test_what_is_no_file_is_not_read(place, kind):
+    with pytest.raises(ValueError, match=f"{place}: {kind}, not a file"):
+        yaml_files.read(Path(place))
 
 
 def test_words_and_numbers():

@@ -99,7 +99,7 @@ def _interrupted(
         name, number = f"{outcome.kind.split(',')[0].lower()}-{number}", number + 1
         for _ in range(4):  # of one study
             process = study.start(name)
-            time.sleep(rng.uniform(1, 12))
+            time.sleep(rng.uniform(1, 9))
             if process.poll() is not None:
                 break
             outcome.tries += 1
