@@ -14,6 +14,7 @@ RESULTS, SUMMARY, CURVES, EXPERIMENT = "results.csv", "summary.csv", "curves.csv
 GRIDS, VARIANTS, PAGE = "grids", "leaderboard.md", "report.html"
 MADE_BY = "# Made by: "
 """Begins `experiment.yaml`; the command that made the rows follows."""
+CURVES_PLOT = "curves.png"
 LEADERBOARD = "leaderboard"
 """Stem of the leaderboard's CSV, Markdown and HTML."""
 
@@ -45,6 +46,11 @@ def step_of(checkpoint: Path) -> int:
     """The step that a checkpoint's name begins with, 0 without one."""
     digits = checkpoint.name.split("_")[0]
     return int(digits) if digits.isdigit() else 0
+
+
+def plot_file(metric: str, by: str = "") -> str:
+    """A plot of a metric in a report folder: by variant, by `target`, or by `pair`."""
+    return f"{metric}-by-{by}.png" if by else f"{metric}.png"
 
 
 def sample_file(mode: str) -> Path:

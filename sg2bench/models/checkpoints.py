@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from sg2bench import tensor_files, weights
 from sg2bench.config import Experiment, Model
 from sg2bench.files import atomic_file, sha256
+from sg2bench.layout import ema_file, nets_file
 from sg2bench.models.networks import Networks
 
 StateDict = dict[str, Tensor]
@@ -34,12 +35,12 @@ _FORMS = {
 
 def save_ema(nets: Networks, folder: Path, step: int) -> Path:
     """Write `<step>_nets_ema.ckpt` with the networks that make images."""
-    return _save(_states(nets), folder / f"{step:06d}_nets_ema.ckpt")
+    return _save(_states(nets), folder / ema_file(step))
 
 
 def save(nets: Networks, discriminator: nn.Module, folder: Path, step: int) -> Path:
     """Write `<step>_nets.ckpt`, which another training can begin with."""
-    return _save(_states(nets) | {"discriminator": discriminator.state_dict()}, folder / f"{step:06d}_nets.ckpt")
+    return _save(_states(nets) | {"discriminator": discriminator.state_dict()}, folder / nets_file(step))
 
 
 def _save(states: Mapping[str, Mapping[str, Any]], path: Path) -> Path:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sg2bench.catalog import METRICS
-from sg2bench.layout import grid_file
+from sg2bench.layout import CURVES_PLOT, grid_file, plot_file
 from sg2bench.report import html, plots
 from sg2bench.report.variants import span
 from sg2bench.rows import is_line
@@ -58,12 +58,12 @@ def values(table: pd.DataFrame, out: Path) -> list[Picture]:
                 " Dashed: real validation images of the target, the best to hope for. Dotted: untranslated sources; a "
                 "variant that is worse than this makes worse images of the target than doing nothing."
             )
-        figure, file = plots.variants_plot(table, metric), out / f"{metric}.png"
+        figure, file = plots.variants_plot(table, metric), out / plot_file(metric)
         plots.save(figure, file)
         caption = f"{unit}, mean over all pairs of domains. Dots: seeds; squares: their mean; whiskers: {whiskers}."
         caption += f"{_axis(figure)} {counts(of_metric)}"
         pictures.append(Picture(f"{metric} by variant", caption, f"{reading}.{lines}", file))
-        figure, file = plots.targets_plot(table, metric), out / f"{metric}-by-target.png"
+        figure, file = plots.targets_plot(table, metric), out / plot_file(metric, "target")
         plots.save(figure, file)
         caption = f"{unit}, mean over the sources of each target domain. Marks: mean over seeds; whiskers: {whiskers}."
         caption += f"{_axis(figure)} {counts(of_metric)}"
@@ -79,7 +79,7 @@ def heatmaps(table: pd.DataFrame, out: Path) -> list[Picture]:
     """Draw each metric by ordered pair of domains."""
     pictures = []
     for metric in dict.fromkeys(table["metric"]):
-        file = out / f"{metric}-by-pair.png"
+        file = out / plot_file(metric, "pair")
         plots.save(plots.pairs_plot(table, metric), file)
         unit, reading = METRICS[metric].unit, METRICS[metric].reading
         caption = (
@@ -96,7 +96,7 @@ def heatmaps(table: pd.DataFrame, out: Path) -> list[Picture]:
 
 def curves(table: pd.DataFrame, out: Path) -> Picture:
     """Draw the training curves."""
-    plots.save(plots.curves_plot(table), out / "curves.png")
+    plots.save(plots.curves_plot(table), out / CURVES_PLOT)
     caption = (
         "Each loss term before its weight, no unit, over training steps; mean over seeds "
         f"(n: {table['seed'].nunique()}), smoothed over 5 log lines. A missing line: the variant lacks the term."
@@ -106,7 +106,7 @@ def curves(table: pd.DataFrame, out: Path) -> Picture:
         "level are normal, one that runs to 0 means that one side has won; sty and cyc should fall and stay low. Low "
         "losses do not mean good images."
     )
-    return Picture("Training curves", caption, reading, out / "curves.png")
+    return Picture("Training curves", caption, reading, out / CURVES_PLOT)
 
 
 def grids(table: pd.DataFrame, files: Mapping[Path, Path]) -> list[Picture]:
