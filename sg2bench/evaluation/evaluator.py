@@ -63,6 +63,12 @@ class Evaluator:
             entry, extractor = METRICS[metric], self.protocol.extractor(metric)
             group = entry.measure, extractor, self.protocol.sees_raw_outputs(metric)
             self._groups.setdefault(group, {})[entry.quantity] = metric
+            least = EXTRACTORS[extractor].least_side
+            if self.protocol.resize(extractor) is None and image_size < least:
+                raise ValueError(
+                    f"{metric} needs images of {least} px or more under protocol {self.protocol.name}, these have "
+                    f"{image_size}; make them larger, or leave it out with evaluate.metrics"
+                )
         self.extractors = {
             name: EXTRACTORS[name](self.protocol.resize(name)).to(self.device)
             for name in sorted({extractor for _, extractor, _ in self._groups})

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from PIL import Image
 
 from sg2bench import weights
-from sg2bench.config import Data
+from sg2bench.config import Data, Evaluate
 from sg2bench.data import sets
 from sg2bench.data.decode import read_image
+from sg2bench.evaluation.evaluator import Evaluator
 from sg2bench.evaluation.extractors import AlexNet
 from sg2bench.evaluation.extractors.base import resized
 from sg2bench.evaluation.extractors.efficientnet import EfficientNetLite0
@@ -137,3 +138,18 @@ def test_efficientnet_lite0_is_an_imagenet_network():
         assert features.pooled.shape == (2, EfficientNetLite0.dim)
         assert (network(x).pooled == features.pooled).all()
     assert not network.training
+
+
+def test_the_least_side_is_the_least():
+    network = AlexNet(resize=None)
+    side = AlexNet.least_side
+    assert network(torch.zeros(1, 3, side, side)).pooled.isfinite().all()
+    with pytest.raises(RuntimeError):
+        network(torch.zeros(1, 3, side - 1, side - 1))
+
+
+def test_images_that_are_too_small_are_refused(tiny):
+    images = sets.load(tiny.data, 32)
+    small = Evaluate(protocol="standard", metrics=("lpips",), outputs_per_source=2)
+    with pytest.raises(ValueError, match="lpips needs images of 31 px or more under protocol standard, these have 28"):
+        Evaluator(small, images, 28)

@@ -29,6 +29,7 @@ class AlexNet(Extractor):
 
     weights = weights.ALEXNET_LPIPS
     dim = 256
+    least_side = 31
     mean: Tensor
     std: Tensor
 

@@ -31,6 +31,8 @@ class Extractor(nn.Module, ABC):
     weights: ClassVar[Weights]
     dim: ClassVar[int]
     resizes: ClassVar[bool] = True
+    least_side: ClassVar[int] = 1
+    """The smallest images that the network can see, in pixels."""
 
     def __init__(self, resize: int | None) -> None:
         super().__init__()
