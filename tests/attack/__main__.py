@@ -9,6 +9,7 @@ import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from sg2bench import weights
 from sg2bench.files import cache_folder
@@ -28,9 +29,8 @@ INPUTS: dict[str, tuple[Attack, int]] = {
     "caches": (binaries.caches, 300),
     "command lines": (commands.command_lines, 700),
 }
-SITUATIONS = {
-    "kills": (interruptions.kills, 20),
-    "signals": (interruptions.signals, 10),
+INTERRUPTIONS = {"kills": (interruptions.kills, 20), "signals": (interruptions.signals, 10)}
+OTHERS = {
     "full disks": (interruptions.full_disks, 4),
     "two at once": (interruptions.two_at_once, 3),
     "rows added at once": (interruptions.leaderboards, 2),
@@ -46,14 +46,18 @@ def inputs() -> list[Outcome]:
     return outcomes
 
 
-def situations() -> list[Outcome]:
+def situations(attacks: dict[str, tuple[Any, int]]) -> list[Outcome]:
     outcomes = []
     with tempfile.TemporaryDirectory() as folder:
         study = interruptions.Study(Path(folder))
-        for kind, (attack, tries) in SITUATIONS.items():
+        for kind, (attack, tries) in attacks.items():
             outcomes.append(attack(study, tries, random.Random(f"{kind}:{SEED}")))
             print(kind, outcomes[-1].tries, len(outcomes[-1].failures), flush=True)
     return outcomes
+
+
+def inputs_and_others() -> list[Outcome]:
+    return inputs() + situations(OTHERS)
 
 
 def main() -> None:
@@ -61,7 +65,7 @@ def main() -> None:
     weights.fetch(weights.ALEXNET_LPIPS)
     with tempfile.TemporaryDirectory() as cache, ProcessPoolExecutor(2) as pool:
         os.environ |= {"SG2BENCH_WEIGHTS": str(cache_folder() / "weights"), "SG2BENCH_CACHE": cache}
-        both = pool.submit(inputs), pool.submit(situations)
+        both = pool.submit(inputs_and_others), pool.submit(situations, INTERRUPTIONS)
         outcomes = [outcome for future in both for outcome in future.result()]
     lines = [
         (outcome.kind, str(outcome.tries), str(outcome.refused) if outcome.refused else "–", str(len(outcome.failures)))

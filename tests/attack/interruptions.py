@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
+
 from sg2bench import rows
 from sg2bench.layout import ROWS, ema_file
 from sg2bench.models import checkpoints
@@ -191,7 +193,7 @@ def leaderboards(study: Study, tries: int, rng: random.Random) -> Outcome:
             processes.append(subprocess.Popen([*command, "--command", "x"], stdout=subprocess.DEVNULL))
         outcome.tries += 1
         codes = [process.wait() for process in processes]
-        kept = set(rows.read(out / "leaderboard.csv")["experiment"])
+        kept = set(pd.read_csv(out / "leaderboard.csv")["experiment"])
         if any(codes) or len(kept) != 4:
             outcome.failures.append(f"exit codes {codes}, rows of {len(kept)} of 4 files")
     return outcome
