@@ -57,7 +57,14 @@ def atomic_file(path: Path) -> Iterator[Path]:
                 os.fsync(file.fileno())
             temporary.replace(target)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file's content, whole or not at all. Raises OSError that names what cannot be read or written."""
+    with source.open("rb") as content, atomic_file(target) as temporary, temporary.open("wb") as file:
+        shutil.copyfileobj(content, file)
 
 
 @contextmanager

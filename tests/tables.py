@@ -16,3 +16,9 @@ def table(tiny, variant="full", seed=0, shift=0.0):
         for source, target in (("cat", "dog"), ("*", "dog"), ("*", "*"))
     ]
     return tabulate(values, tiny, variant, seed, 4, "f" * 16, torch.device("cpu"), "c" * 16)
+
+
+LINES = {
+    "real": [Value("none", "*", "*", "fd_alexnet", Estimate(1.5, {"val/cat": np.array([0.5, -0.5])}), 6, 4)],
+    "sources": [Value("none", "*", "*", "fd_alexnet", Estimate(90.0, {"val/cat": np.array([0.5, -0.5])}), 6, 4)],
+}

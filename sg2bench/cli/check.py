@@ -72,6 +72,8 @@ def _margins(texts: list[str]) -> dict[str, float]:
     chosen = {}
     for text in texts:
         metric, _, share = text.partition("=")
+        if metric in chosen:
+            raise ValueError(f"--margin {text}: {metric} has a margin already; give each once")
         try:
             chosen[metric] = float(share)
         except ValueError:

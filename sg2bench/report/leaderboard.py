@@ -35,7 +35,10 @@ from sg2bench.statistics import mean_interval, ranks
 _OF_PAIRS: Forms = dict.fromkeys(("most_real", "most_fake"), COUNT) | {"pairs_hash": HASH}
 """Columns of a row that it had not among its pairs: their largest counts, and a hash of them with their counts."""
 _COMMAND: Forms = {
-    "command": (f"(?=.){texts.PLAIN}", "a command in one line, which no spreadsheet takes for a formula")
+    "command": (
+        f"(?=.){texts.PLAIN}",
+        "a command in one line of visible text, which no spreadsheet takes for a formula",
+    )
 }
 COLUMNS = [*row_table.COLUMNS, *_OF_PAIRS, *_COMMAND]
 _LIKE = ["protocol", "data_fingerprint", "pairs_hash"]
@@ -255,7 +258,7 @@ def _stored(board: Path) -> pd.DataFrame:
 def _made_by(file: Path, command: str | None) -> str:
     """The command that made a file's rows: what the experiment next to it says, else the one given."""
     known = material.command(file.parent)
-    made_by = known or " ".join((command or "").split())
+    made_by = " ".join((known or command or "").split())
     if not made_by:
         raise ValueError(f"{file}: no {EXPERIMENT} beside it tells what made these rows; give it by --command")
     form, meaning = _COMMAND["command"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sg2bench.files import make_writable
+from sg2bench.files import atomic_file, copy, make_writable
 from sg2bench.layout import CURVES, EXPERIMENT, GRIDS, PAGE, RESULTS, SUMMARY, VARIANTS
 from sg2bench.report import figures, material, page, plots, variants
 from sg2bench.rows import is_line, last_steps, read, refuse_mixed_configurations, summarize
@@ -46,9 +45,12 @@ def write(results_file: Path, out: Path, command: str) -> Path:
         warnings.warn(f"the plots' font has no {' '.join(odd)}: boxes stand for them in the plots", stacklevel=2)
     with _whole(out, in_place) as new:
         if not in_place:
-            files = {place: _copied(file, new / place) for place, file in files.items()}
+            for place, file in files.items():
+                copy(file, new / place)
+            files = {place: new / place for place in files}
         files[Path(SUMMARY)] = new / SUMMARY
-        summarize(table).to_csv(new / SUMMARY, index=False, float_format="%.6g")
+        with atomic_file(new / SUMMARY) as temporary:
+            summarize(table).to_csv(temporary, index=False, float_format="%.6g")
         text = page.render(
             table,
             grids=figures.grids(table, files),
@@ -60,7 +62,8 @@ def write(results_file: Path, out: Path, command: str) -> Path:
             experiment=found.experiment,
         )
         for name, content in ((VARIANTS, board), (PAGE, text)):
-            (new / name).write_text(content, encoding="utf-8")
+            with atomic_file(new / name) as temporary:
+                temporary.write_text(content, encoding="utf-8")
     return out / PAGE
 
 
@@ -103,12 +106,6 @@ def _replace(new: Path, out: Path, in_place: bool) -> None:
         target = Path(os.path.realpath(out / place))
         target.parent.mkdir(parents=True, exist_ok=True)
         (new / place).replace(target)
-
-
-def _copied(source: Path, target: Path) -> Path:
-    target.parent.mkdir(exist_ok=True)
-    shutil.copyfile(source, target)
-    return target
 
 
 def _refuse_mixture(table: pd.DataFrame, results_file: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pandas as pd
 
 from sg2bench import experiments, rows
 from sg2bench.config import Experiment
-from sg2bench.files import atomic_file
+from sg2bench.files import atomic_file, copy
 from sg2bench.layout import CURVES, EXPERIMENT, LOG, MADE_BY, RESULTS, ROWS, grid_file, sample_file
 from sg2bench.runs.status import Status
 
@@ -44,6 +43,5 @@ def collect(
     for job in reversed(finished):
         for mode in experiment.evaluate.modes:
             if (sample := job.folder / sample_file(mode)).is_file():
-                with atomic_file(out / grid_file(job.variant, mode)) as temporary:
-                    shutil.copyfile(sample, temporary)
+                copy(sample, out / grid_file(job.variant, mode))
     return table

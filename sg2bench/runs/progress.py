@@ -39,7 +39,7 @@ class View:
             before = self._shown.get(status.job.name, "waiting")
             if status.state != before or (due and status.state == "running"):
                 self._shown[status.job.name] = status.state
-                self._console.print(Text("  ".join(_cells(status))))
+                self._console.print(Text("  ".join(_cells(status))), soft_wrap=True)
         if due:
             self._last = time.monotonic()
 

@@ -8,8 +8,7 @@ import torch
 from sg2bench import rows as row_table
 from sg2bench.evaluation.values import tabulate
 from sg2bench.report import leaderboard
-from tests.report.test_write import LINES
-from tests.tables import table
+from tests.tables import LINES, table
 
 
 @pytest.fixture
