@@ -7,12 +7,14 @@ it, by dotted keys (`{"train.steps": 200}`). Wrong input raises ValueError with 
 from __future__ import annotations
 
 import os
-import re
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
+
+from sg2bench.layout import with_home
 
 if TYPE_CHECKING:
     from sg2bench.config import Experiment
@@ -28,7 +30,7 @@ class FailedRunsError(RuntimeError):
     """Some runs of an experiment failed; the report is of the others, if there are any."""
 
     def __init__(self, failed: Sequence[Status]) -> None:
-        super().__init__(", ".join(f"{status.job.name} failed, its log is in {status.job.folder}" for status in failed))
+        super().__init__(", ".join(status.failure for status in failed))
         self.failed = failed
 
 
@@ -52,32 +54,64 @@ def ablate(
     """
     from sg2bench import devices
     from sg2bench.data import sets
+    from sg2bench.evaluation.needs import with_metrics
     from sg2bench.files import make_writable
-    from sg2bench.layout import RESULTS
-    from sg2bench.report.write import write
-    from sg2bench.runs import collect, perform, plan
+    from sg2bench.runs import perform, plan
     from sg2bench.runs.local import LocalExecutor
 
     loaded = _load(experiment, settings, protocol)
-    slots = devices.slots(device, workers)
-    folder = Path(out) if out is not None else Path("reports") / loaded.name
+    most = len(loaded.variants) * len(loaded.seeds)
+    slots = devices.slots(device, None if workers is None else min(workers, most))
+    folder = with_home(out) if out is not None else Path("reports") / loaded.name
+    _refuse_to_overwrite(folder, experiment)
     images = sets.load(loaded.data, loaded.model.image_size)
-    plan.plan(loaded, Path(runs))  # refuses bad input before anything is written
+    loaded = loaded.model_copy(update={"evaluate": with_metrics(loaded.evaluate, images)})
+    plan.plan(loaded, with_home(runs))  # refuses bad input before anything is written
     make_writable(folder)
-    with plan.exclusively(Path(runs) / loaded.name):
-        statuses = plan.plan(loaded, Path(runs))
+    with plan.exclusively(with_home(runs) / loaded.name):
+        statuses = plan.plan(loaded, with_home(runs))
         plan.write(statuses)
         progress(statuses)
         reference = perform.reference_lines(loaded, images, devices.device(slots[0]))
         for _ in LocalExecutor(slots).perform(statuses):
             progress(statuses)
-    failed = [status for status in statuses if status.state == "failed"]
-    table = pd.DataFrame()
-    if len(failed) < len(statuses):
-        table = collect.collect(loaded, statuses, reference, folder, command)
-        write(folder / RESULTS, folder, command)
+        failed = [status for status in statuses if status.state == "failed"]
+        table = pd.DataFrame()
+        if len(failed) < len(statuses):
+            table = _report(loaded, statuses, reference, folder, command)
     if failed:
         raise FailedRunsError(failed)
+    return table
+
+
+def _refuse_to_overwrite(out: Path, experiment: PathLike) -> None:
+    """Raise ValueError, before anything is trained, if the report would take the place of a file that is not one's."""
+    from sg2bench import experiments
+    from sg2bench.layout import EXPERIMENT
+    from sg2bench.report.whole import refuse_to_overwrite
+
+    if (out / EXPERIMENT).resolve() == experiments.find(with_home(experiment)).resolve():
+        raise ValueError(f"--out {out}: the report's {EXPERIMENT} would overwrite the experiment; name another folder")
+    refuse_to_overwrite(out)
+
+
+def _report(
+    experiment: Experiment, statuses: Sequence[Status], reference: pd.DataFrame, out: Path, command: str
+) -> pd.DataFrame:
+    """Write the report of the runs that are finished; returns its rows. What it is made from is collected elsewhere, so
+    that an earlier report stays whole if this one fails.
+    """
+    from sg2bench.files import TEMPORARY
+    from sg2bench.layout import RESULTS
+    from sg2bench.report.write import write
+    from sg2bench.runs import collect
+
+    with tempfile.TemporaryDirectory(dir=statuses[0].job.folder.parent.parent, prefix=TEMPORARY) as folder:
+        table = collect.collect(experiment, statuses, reference, Path(folder), command)
+        try:
+            write(Path(folder, RESULTS), out, command)
+        except ValueError as error:
+            raise ValueError(str(error).replace(folder, str(out))) from None
     return table
 
 
@@ -86,14 +120,15 @@ def evaluate(
     experiment: PathLike,
     *,
     variant: str | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     settings: Settings | None = None,
     protocol: str | None = None,
     device: str = "auto",
 ) -> pd.DataFrame:
     """Measure a trained model and return its rows: every metric per pair of domains, per target, and overall.
 
-    `variant` of the experiment (default: the first) says which networks the file holds; `seed` stands in the rows.
+    A checkpoint in its run's folder is of the variant and seed that `config.yaml` there says. Of another one, `variant`
+    of the experiment (default: the first) says which networks it holds, and `seed` (default: 0) stands in the rows.
     """
     from sg2bench import devices
     from sg2bench.data import sets
@@ -102,19 +137,27 @@ def evaluate(
     from sg2bench.hashes import training_hash
     from sg2bench.layout import step_of
     from sg2bench.models import checkpoints
-    from sg2bench.models.networks import Networks
+    from sg2bench.rows import refuse_bad_label
+    from sg2bench.runs import job
 
-    loaded = _load(experiment, settings, protocol)
-    variant = variant or next(iter(loaded.variants))
+    loaded, file = _load(experiment, settings, protocol), with_home(checkpoint)
+    of_run = job.of_checkpoint(file)
+    if of_run is not None:
+        job.refuse_other_labels(of_run, loaded, variant, seed)
+        variant, seed = of_run.variant, of_run.seed
+    variant, seed = variant or next(iter(loaded.variants)), seed or 0
     resolved = loaded.resolve(variant)
-    _refuse_bad_label(variant, seed)
+    refuse_bad_label(variant, seed)
     where, model = devices.device(device), resolved.model
     images = sets.load(resolved.data, model.image_size)
-    nets = Networks(model, len(images.domains))
-    checkpoints.load(nets, Path(checkpoint), fan_weights=model.fan_weights)
+    nets = checkpoints.build(model, len(images.domains), file)
     values = Evaluator(resolved.evaluate, images, model.image_size, where).model(nets.to(where))
-    config_hash = training_hash(resolved, images.fingerprint, {})
-    return tabulate(values, resolved, variant, seed, step_of(Path(checkpoint)), images.fingerprint, where, config_hash)
+    if of_run is not None:
+        config_hash = of_run.config_hash
+    else:
+        files = checkpoints.files_of(resolved) if resolved.train.start_from else {}
+        config_hash = training_hash(resolved, images.fingerprint, files)
+    return tabulate(values, resolved, variant, seed, step_of(file), images.fingerprint, where, config_hash)
 
 
 def score(
@@ -134,15 +177,17 @@ def score(
     """Measure any model and return its rows: its images in the folder `fake`, or a function that makes them.
 
     `real` holds {train,val}/<domain>/ or <domain>/, `fake` <source>2<target>/<stem>_<k>.png, made in `mode` (default:
-    latent). `translator` is a callable (`evaluation.translators.Translator`) or `module:callable`. `variant` names the
-    model in the rows, `seed` its training. `progress` is told the numbers of images, and each pair that begins.
+    latent; reference if `fake` has a references.csv, which names the reference of each file). `translator` is a
+    callable (`evaluation.translators.Translator`) or `module:callable`. `variant` names the model in the rows, `seed`
+    its training. `progress` is told the numbers of images, and each pair that begins.
     """
     from sg2bench import devices
     from sg2bench.data import folder
-    from sg2bench.evaluation import fakes, translators
+    from sg2bench.evaluation import fake_references, fakes, translators
     from sg2bench.evaluation.evaluator import Evaluator
     from sg2bench.evaluation.values import tabulate
     from sg2bench.hashes import stable_hash
+    from sg2bench.rows import refuse_bad_label
 
     if (fake is None) == (translator is None):
         raise ValueError("give either --fake DIR or --translator MODULE:CALLABLE")
@@ -150,15 +195,21 @@ def score(
         raise ValueError("--mode is for --fake; for a translator: --set evaluate.modes=[latent]")
     if mode not in (None, "latent", "reference"):
         raise ValueError(f"--mode {mode}: expected latent or reference")
-    _refuse_bad_label(variant, seed)
-    images, where, loaded = folder.load_real(Path(real)), devices.device(device), _load(experiment, settings, protocol)
+    refuse_bad_label(variant, seed)
+    images, where = folder.load_real(with_home(real)), devices.device(device)
+    loaded = _load(experiment, settings, protocol)
     for line in images.counts():
         progress(line)
     if fake is not None:
-        pairs = fakes.read(Path(fake), images)
-        loaded, size = fakes.fit(loaded, pairs, mode or "latent"), fakes.side_of(pairs)
+        pairs = fakes.read(with_home(fake), images)
+        references = fake_references.read(with_home(fake), pairs, images)
+        if references and mode == "latent":
+            raise ValueError(f"--mode latent: {fakes.REFERENCES} in {fake} says that references gave the styles")
+        guided = mode or ("reference" if references else "latent")
+        loaded = fakes.fit(loaded, pairs, guided, images, references is not None)
+        size = fakes.side_of(pairs)
         evaluator = Evaluator(loaded.evaluate, images, size, where)
-        values = fakes.score(evaluator, pairs, mode or "latent", progress)
+        values = fakes.score(evaluator, pairs, guided, progress, references)
     else:
         assert translator is not None
         if not any(images.names["val"].values()):
@@ -193,24 +244,22 @@ def translate(
     """
     from sg2bench import devices
     from sg2bench.models import checkpoints
-    from sg2bench.models.networks import Networks
     from sg2bench.samples import gallery, pictures, styles
 
     if (references is None) == (latent_seeds is None):
         raise ValueError("give either --references DIR or --latent-seeds N")
     if references is not None and psi != 1:
         raise ValueError("--psi is for latents; a reference's style is taken as it is")
-    model, names = styles.model_and_domains(Path(checkpoint), experiment, variant, domains, references is not None)
-    inputs = pictures.read_pictures(Path(sources), model.image_size)
-    nets = Networks(model, len(names))
-    checkpoints.load(nets, Path(checkpoint), fan_weights=model.fan_weights)
-    nets.to(devices.device(device))
+    known_by = None if experiment is None else with_home(experiment)
+    model, names = styles.model_and_domains(with_home(checkpoint), known_by, variant, domains, references is not None)
+    inputs = pictures.read_pictures(with_home(sources), model.image_size)
+    nets = checkpoints.build(model, len(names), with_home(checkpoint)).to(devices.device(device))
     if references is not None:
-        found = pictures.read_pictures(Path(references), model.image_size)
-        chosen = styles.reference_styles(nets, names, found, Path(references))
+        found = pictures.read_pictures(with_home(references), model.image_size)
+        chosen = styles.reference_styles(nets, names, found, with_home(references))
     else:
         chosen = styles.latent_styles(nets, names, latent_seeds or 0, psi)
-    return gallery.write(nets, inputs, chosen, Path(out), frames)
+    return gallery.write(nets, inputs, chosen, with_home(out), frames)
 
 
 def write_report(
@@ -225,8 +274,8 @@ def write_report(
     from sg2bench.report.write import write
     from sg2bench.rows import last_steps, read, summarize
 
-    folder = Path(out) if out is not None else Path(results).parent
-    write(Path(results), folder, command)
+    folder = with_home(out) if out is not None else with_home(results).parent
+    write(with_home(results), folder, command)
     return summarize(last_steps(read(folder / RESULTS)))
 
 
@@ -252,25 +301,11 @@ def check(
     if bench is not None and (margins or experiment):
         raise ValueError("--bench has its own share, without --margin or --experiment")
     if bench is not None:
-        return gate.compare_throughput(Path(results), Path(baseline), bench)
+        return gate.compare_throughput(with_home(results), with_home(baseline), bench)
     if exact is not None:
-        return gate.compare_exactly(Path(results), Path(baseline), exact)
+        return gate.compare_exactly(with_home(results), with_home(baseline), exact)
     declared = _load(experiment, None, None).margins if experiment else {}
-    return gate.compare(Path(results), Path(baseline), gate.margins(margins, declared))
-
-
-def _refuse_bad_label(variant: str, seed: int) -> None:
-    """Raise ValueError, before the hours of an evaluation, for a variant or seed that no row may have."""
-    from sg2bench import texts
-    from sg2bench.catalog import REFERENCE_LINES
-
-    if variant in REFERENCE_LINES or not re.fullmatch(texts.NAME, variant):
-        raise ValueError(
-            f"--variant {variant!r}: expected up to 60 letters, digits, `_`, `.` and `-`, and none of the names of "
-            f"reference lines, {' and '.join(REFERENCE_LINES)}"
-        )
-    if not 0 <= seed < 2**31:
-        raise ValueError(f"--seed {seed}: expected a whole number from 0 to {2**31 - 1}")
+    return gate.compare(with_home(results), with_home(baseline), gate.margins(margins, declared))
 
 
 def _load(experiment: PathLike | None, settings: Settings | None, protocol: str | None) -> Experiment:
@@ -281,4 +316,4 @@ def _load(experiment: PathLike | None, settings: Settings | None, protocol: str 
     if protocol is not None and protocol not in PROTOCOLS:
         raise ValueError(f"--protocol {protocol}: expected {', '.join(PROTOCOLS)}")
     usual: dict[str, Any] = {"evaluate.protocol": protocol, "evaluate.metrics": []} if protocol else {}
-    return experiments.load(None if experiment is None else Path(experiment), usual | dict(settings or {}))
+    return experiments.load(None if experiment is None else with_home(experiment), usual | dict(settings or {}))

@@ -7,12 +7,35 @@ from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
-REFERENCE_LINES = {"real": "real validation images", "sources": "untranslated sources"}
-"""Lines to read values by, with their titles: the best to hope for, and what doing nothing scores."""
+REFERENCE_LINES = {
+    "real": "real validation images",
+    "truth": "the right images",
+    "sources": "untranslated sources",
+    "references": "the references",
+    "means": "the target's mean image",
+}
+"""Lines to read values by, with their titles: what is scored by outputs that are just these images."""
 
 PROTOCOLS = ("offline", "standard", "paper")
 
+Mode = Literal["latent", "reference"]
+Question = Literal["realistic", "reached", "kept", "followed"]
+QUESTIONS: dict[Question, str] = {
+    "realistic": "like the target's images",
+    "reached": "taken for the target domain",
+    "kept": "the source's content still there",
+    "followed": "the reference's style taken, and many styles",
+}
+"""A translation is right when all four hold."""
+Need = Literal["real", "held_out", "outputs", "sources", "references", "truth", "factors"]
+
 _ALEXNET = dict.fromkeys(PROTOCOLS, "alexnet")
+_NOT_PUBLISHED = ("offline", "standard")
+_ALEXNET_OF_OURS = dict.fromkeys(_NOT_PUBLISHED, "alexnet")
+_LAYERS = dict.fromkeys(_NOT_PUBLISHED, "alexnet-layers")
+_EDGES = dict.fromkeys(_NOT_PUBLISHED, "alexnet-edges")
+_LEVELS = "mean absolute difference in 8-bit levels"
+_PROBE = dict.fromkeys(_NOT_PUBLISHED, "critters-probe")
 _INCEPTION = {"standard": "inception-v3-compat", "paper": "inception-v3-torchvision"}
 _ANY_NETWORK = {"offline": "alexnet"} | _INCEPTION
 
@@ -32,15 +55,24 @@ class Metric:
     """By protocol that has this metric: the network whose features it is computed on."""
     unit: str
     reading: str
+    question: Question = "realistic"
     better: Literal["lower", "higher"] = "lower"
     signed: bool = False
     """Whether it may be negative, and so is compared as it is, not by its logarithm."""
     most: float = inf
     """The largest value it can have."""
     margin: float = 0.10
-    """The gate's: the largest relative worsening to tolerate."""
-    needs: frozenset[Literal["real", "outputs"]] = frozenset({"real"})
-    """`real`: training images of the target; `outputs`: two or more outputs of each source."""
+    """The gate's: the largest worsening to tolerate, as a share of the baseline."""
+    absolute: bool = False
+    """Whether the margin is in the metric's own unit instead, as a share of a value near 0 means nothing."""
+    counted: bool = False
+    """Whether it is a share of images, and so moves in steps of one image."""
+    needs: frozenset[Need] = frozenset({"real"})
+    """`real`: training images of the target; `held_out`: its validation images; `outputs`: two or more outputs of each
+    source; `sources`: validation images that were translated; `references`: those that gave the style; `truth`: the one
+    right image of a source and a reference; `factors`: what an image was made from.
+    """
+    modes: tuple[Mode, ...] = ("latent", "reference")
     raw: frozenset[str] = frozenset()
     """Protocols in which it sees what the generator gave, neither clamped nor rounded to 8 bits."""
     default: bool = False
@@ -80,12 +112,106 @@ def _share(name: str) -> Metric:
         "coverage": ("share of real images with an output nearby, no unit", "the more of the real variety is reached"),
     }[name]
     most = inf if name == "density" else 1.0
-    return Metric(name, "manifold", name, _ANY_NETWORK, unit, f"the higher, {reading}", "higher", most=most)
+    reading = f"the higher, {reading}"
+    return Metric(name, "manifold", name, _ANY_NETWORK, unit, reading, better="higher", most=most, counted=True)
+
+
+def _right_image(name: str, quantity: str, extractor: str, unit: str) -> Metric:
+    return Metric(
+        name,
+        measure="truth",
+        quantity=quantity,
+        extractor=dict.fromkeys(_NOT_PUBLISHED, extractor),
+        unit=f"{unit} between output and the one right image",
+        reading="the lower, the nearer to the one right image. A model is of use where it lies below the untranslated "
+        "sources, the references and the target's mean image",
+        question="followed",
+        needs=frozenset({"sources", "references", "truth"}),
+        modes=("reference",),
+        default=True,
+    )
+
+
+def _content(name: str, unit: str, what: str) -> Metric:
+    reading = f"the lower, the better {what} is kept. The right images score what the probe misreads"
+    needs: frozenset[Need] = frozenset({"sources", "factors"})
+    quantity = name.removesuffix("_error")
+    return Metric(
+        name,
+        "factors",
+        quantity,
+        _PROBE,
+        f"{unit}, read by a probe",
+        reading,
+        question="kept",
+        needs=needs,
+        default=True,
+    )
+
+
+def _style(name: str, quantity: str, unit: str, what: str, default: bool = True) -> Metric:
+    reading = f"the lower, the better {what} follow the reference. The right images score what the probe misreads"
+    return Metric(
+        name,
+        measure="factors",
+        quantity=quantity,
+        extractor=_PROBE,
+        unit=f"{unit}, read by a probe",
+        reading=reading,
+        question="followed",
+        needs=frozenset({"references", "factors"}),
+        modes=("reference",),
+        default=default,
+    )
 
 
 _ALL = (
     _frechet("fd_alexnet", {"offline": "alexnet"}, default=True),
     _frechet("fid", _INCEPTION, default=True),
+    Metric(
+        "domain_accuracy",
+        measure="domains",
+        quantity="accuracy",
+        extractor=_LAYERS,
+        unit="share of outputs that a classifier takes for the target domain, no unit",
+        reading="the higher, the more outputs are taken for the target domain. Real validation images score the "
+        "classifier's own accuracy",
+        question="reached",
+        better="higher",
+        most=1.0,
+        margin=0.05,
+        absolute=True,
+        counted=True,
+        default=True,
+    ),
+    Metric(
+        "source_retrieval",
+        measure="sources",
+        quantity="retrieval",
+        extractor=_EDGES,
+        unit="share of outputs whose nearest source is their own, no unit",
+        reading="the higher, the more of the source's content is left to tell it from other sources. Chance is 1 in as "
+        "many as there are sources; doing nothing scores 1",
+        question="kept",
+        better="higher",
+        most=1.0,
+        margin=0.05,
+        absolute=True,
+        counted=True,
+        needs=frozenset({"sources"}),
+        default=True,
+    ),
+    Metric(
+        "lpips_to_source",
+        measure="sources",
+        quantity="perceptual",
+        extractor=_ALEXNET_OF_OURS,
+        unit="LPIPS between output and source, no unit",
+        reading="the lower, the nearer to the source. Doing nothing scores 0: read it together with the domain reached",
+        question="kept",
+        needs=frozenset({"sources"}),
+        default=True,
+    ),
     Metric(
         "lpips",
         measure="lpips",
@@ -94,10 +220,70 @@ _ALL = (
         unit="LPIPS between the outputs of one source, no unit",
         reading="the higher, the more the outputs of a source differ. Noise is diverse, too: read it together with the "
         "distance to real images",
+        question="followed",
         better="higher",
         margin=0.05,
         needs=frozenset({"outputs"}),
         raw=frozenset({"paper"}),
+        default=True,
+    ),
+    _right_image("truth_lpips", "perceptual", "alexnet", "LPIPS"),
+    _right_image("truth_l1", "l1", "pixels", _LEVELS),
+    _content("position_error", "distance in pixels", "the head's position"),
+    _content("angle_error", "degrees", "the head's rotation"),
+    _content("size_error", "per cent of the source's", "the head's size"),
+    _style("colour_error", "colour", _LEVELS, "the colours of fur, eyes and background"),
+    _style("fur_error", "fur", _LEVELS, "the fur's colours", default=False),
+    _style("eyes_error", "eyes", _LEVELS, "the eyes' colours", default=False),
+    _style(
+        "background_error",
+        "background",
+        _LEVELS,
+        "the background's colours",
+        default=False,
+    ),
+    _style("stripe_error", "stripes", "mean absolute difference in number of stripes", "the stripes"),
+    Metric(
+        "style_spread",
+        measure="factors",
+        quantity="spread",
+        extractor=_PROBE,
+        unit="spread of a source's outputs over that of real images, in colours and stripes that a probe reads",
+        reading="1 is as varied as real images, 0 one style for all",
+        question="followed",
+        better="higher",
+        needs=frozenset({"real", "outputs", "factors"}),
+        modes=("latent",),
+        default=True,
+    ),
+    Metric(
+        "style_leak",
+        measure="factors",
+        quantity="leak",
+        extractor=_PROBE,
+        unit="share of the source's colours and stripes that is left in the outputs, read by a probe",
+        reading="0: nothing of the source's style is left, as it should be; 1: all of it. Chance may take it below 0",
+        question="followed",
+        signed=True,
+        margin=0.05,
+        absolute=True,
+        needs=frozenset({"sources", "factors"}),
+        default=True,
+    ),
+    Metric(
+        "nearest_training_gap",
+        measure="copies",
+        quantity="gap",
+        extractor=_LAYERS,
+        unit="share of outputs nearer to training images than real validation images are, less than by chance",
+        reading="0: no nearer to training images than held-out real images; below: copied from them, all at -0.5",
+        better="higher",
+        signed=True,
+        most=0.0,
+        margin=0.05,
+        absolute=True,
+        counted=True,
+        needs=frozenset({"real", "held_out"}),
         default=True,
     ),
     _extrapolated("fd_alexnet_inf", {"offline": "alexnet"}),
@@ -124,5 +310,5 @@ def metrics_of(protocol: str) -> tuple[str, ...]:
 
 
 def default_metrics(protocol: str) -> tuple[str, ...]:
-    """Names of the metrics that are measured unless others are asked for."""
+    """Names of the metrics that are measured, on images that have what they need, unless others are asked for."""
     return tuple(name for name in metrics_of(protocol) if METRICS[name].default)

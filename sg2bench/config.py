@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import copy
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from sg2bench import texts
 from sg2bench.catalog import METRICS, REFERENCE_LINES, default_metrics, metrics_of
-from sg2bench.layout import with_home
+from sg2bench.keys import Part, Train, Weight, suggestion
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]
-Weight = Annotated[float, Field(ge=0, le=1e9)]
 IMAGE_SIZES = (32, 64, 128, 256, 512)
 
 
@@ -40,21 +38,7 @@ CONDITIONS = {
 }
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        """Neither `true` nor a quoted "1e3" is a number, though Python can turn them into one."""
-        assert info.field_name is not None
-        kind = cls.model_fields[info.field_name].annotation
-        if {int, float} & {kind, *get_args(kind)} and isinstance(value, bool | str):
-            raise ValueError(f"expected a number, got {str(value).lower() if isinstance(value, bool) else repr(value)}")
-        return value
-
-
-class Data(_Part):
+class Data(Part):
     """Where the images come from."""
 
     source: Literal["critters", "emoji", "folder", "glyphs"] = "critters"
@@ -63,11 +47,6 @@ class Data(_Part):
     train_per_domain: int = Field(500, ge=1, le=1_000_000, description="critters: training images drawn per domain")
     val_per_domain: int = Field(200, ge=1, le=1_000_000, description="critters: validation images drawn per domain")
     seed: int = Field(0, ge=0, lt=2**31, description="critters: seed of the drawing")
-
-    @field_validator("root", mode="before")
-    @classmethod
-    def _home(cls, value: Any) -> Any:
-        return with_home(value) if isinstance(value, str | Path) else value
 
     @field_validator("domains", mode="before")
     @classmethod
@@ -85,7 +64,7 @@ class Data(_Part):
         return self
 
 
-class Model(_Part):
+class Model(Part):
     """Sizes of the four networks; the defaults are the paper's (section 3 and appendix)."""
 
     image_size: int = 256
@@ -124,7 +103,7 @@ class Model(_Part):
         return self
 
 
-class Loss(_Part):
+class Loss(Part):
     """Weights of the loss terms (paper, equations 1-6); 0 removes a term and its computation."""
 
     adv: Weight = 1.0
@@ -146,35 +125,11 @@ class Loss(_Part):
         return self
 
 
-class Train(_Part):
-    """Optimisation (paper, appendix: training details)."""
-
-    steps: int = Field(100_000, ge=1, le=10**9)
-    batch_size: int = Field(8, ge=1, le=65_536)
-    learning_rate: float = Field(1e-4, gt=0, le=1e30)
-    mapping_learning_rate: float = Field(1e-6, gt=0, le=1e30)
-    beta1: float = Field(0.0, ge=0, lt=1)
-    beta2: float = Field(0.99, ge=0, lt=1)
-    weight_decay: Weight = 1e-4
-    ema_decay: float = Field(0.999, ge=0, lt=1)
-    start_from: Path | None = Field(None, description="NNNNNN_nets.ckpt whose four networks training begins with")
-    sparse_heads: bool = Field(
-        False, description="heads of domains that are not in the batch rest; else they decay, as published"
-    )
-    precision: Literal["float32", "bf16"] = Field("float32", description="bf16: networks by autocast, R1 in float32")
-    compile: bool = Field(False, description="networks by torch.compile, R1 without; worth it for thousands of steps")
-    crop_probability: float = Field(0.5, ge=0, le=1)
-    mirror: bool = Field(True, description="flip images half the time")
-    log_every: int = Field(10, ge=1, le=10**9, description="steps between lines of the training log")
-    save_every: int = Field(1000, ge=1, le=10**9, description="steps between checkpoints to go on from")
-    loader_workers: int = Field(0, ge=0, le=256, description="processes that load images; 0 loads in the trainer")
-
-
-class Evaluate(_Part):
+class Evaluate(Part):
     """What is measured, on how many images; part of the protocol and its hash."""
 
     protocol: Literal["offline", "standard", "paper"] = "offline"
-    metrics: tuple[str, ...] = Field((), description="those of the protocol; its usual two if empty")
+    metrics: tuple[str, ...] = Field((), description="empty: the usual ones of the protocol that the images allow")
     modes: tuple[Literal["latent", "reference"], ...] = ("latent", "reference")
     resize: int = Field(224, ge=32, le=512, description="offline: side in pixels of the images that the network sees")
     sources: int | None = Field(
@@ -184,13 +139,6 @@ class Evaluate(_Part):
     batch_size: int = Field(32, ge=1, le=65_536, description="images at once on a GPU; sources in a batch of `paper`")
     seed: int = Field(0, ge=0, lt=2**31, description="draws latents and references")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _usual_metrics(cls, values: Any) -> Any:
-        if isinstance(values, Mapping) and not values.get("metrics"):
-            values = {**values, "metrics": default_metrics(str(values.get("protocol", "offline"))) or ("?",)}
-        return values
-
     @model_validator(mode="after")
     def _metrics_of_the_protocol(self) -> Evaluate:
         known = metrics_of(self.protocol)
@@ -198,7 +146,13 @@ class Evaluate(_Part):
             raise ValueError(
                 f"metrics: protocol {self.protocol} has no {', '.join(unknown)} (it has {', '.join(known)})"
             )
-        several = [metric for metric in self.metrics if "outputs" in METRICS[metric].needs]
+        if unmeasured := [metric for metric in self.metrics if not self.measures(metric)]:
+            modes = " and ".join(METRICS[unmeasured[0]].modes)
+            raise ValueError(
+                f"metrics: {unmeasured[0]} is measured in mode {modes}, and evaluate.modes leaves that out"
+            )
+        asked = self.metrics or default_metrics(self.protocol)
+        several = [metric for metric in asked if "outputs" in METRICS[metric].needs and self.measures(metric)]
         if several and self.outputs_per_source < 2:
             raise ValueError(f"outputs_per_source: {several[0]} compares the outputs of a source, and needs 2 or more")
         return self
@@ -208,7 +162,23 @@ class Evaluate(_Part):
         """Whether outputs are made and averaged as in the published evaluation, with its habits."""
         return self.protocol == "paper"
 
-    @field_validator("metrics", "modes")
+    @property
+    def measured(self) -> list[tuple[str, str]]:
+        """Every metric with every mode that it is measured in."""
+        return [(metric, mode) for metric in self.metrics for mode in self.modes if mode in METRICS[metric].modes]
+
+    def measures(self, metric: str) -> bool:
+        """Whether a metric is measured in one of the modes at least."""
+        return bool(set(METRICS[metric].modes) & set(self.modes))
+
+    @field_validator("metrics")
+    @classmethod
+    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("needs each entry once")
+        return value
+
+    @field_validator("modes")
     @classmethod
     def _some_and_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value or len(set(value)) != len(value):
@@ -216,7 +186,7 @@ class Evaluate(_Part):
         return value
 
 
-class Experiment(_Part):
+class Experiment(Part):
     """One experiment: a configuration, the variants that change it, the seeds that repeat it."""
 
     name: Name
@@ -229,7 +199,7 @@ class Experiment(_Part):
     variants: dict[Name, dict[str, Any]] = Field({"full": {}}, min_length=1)
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31, strict=True)], ...] = Field((0,), min_length=1)
     margins: dict[str, Annotated[float, Field(gt=0, strict=True)]] = Field(
-        {}, description="gate: by metric, the share of the baseline's mean that is no worsening yet"
+        {}, description="gate: by metric, the worsening to tolerate, in the unit of docs/metrics.md"
     )
 
     @field_validator("margins")
@@ -237,7 +207,7 @@ class Experiment(_Part):
     def _of_known_metrics(cls, value: dict[str, float]) -> dict[str, float]:
         for metric in value:
             if metric not in METRICS:
-                raise ValueError(f"no metric `{metric}`{_suggestion(metric, METRICS)}")
+                raise ValueError(f"no metric `{metric}`{suggestion(metric, METRICS)}")
         return value
 
     @model_validator(mode="after")
@@ -259,6 +229,10 @@ class Experiment(_Part):
                 raise ValueError(f"model.condition {condition} has no style: set loss.sty and loss.ds to 0")
             if "reference" in self.evaluate.modes:
                 raise ValueError(f"model.condition {condition} takes no reference: set evaluate.modes to [latent]")
+        if self.train.encoder_learns == "both" and condition != "style":
+            raise ValueError(
+                f"train.encoder_learns both needs reference guidance, which model.condition {condition} trains without"
+            )
         if bool(self.loss.cls) != (self.model.discriminator == "auxiliary"):
             raise ValueError("loss.cls and model.discriminator auxiliary go together: give both or neither")
         return self
@@ -266,7 +240,7 @@ class Experiment(_Part):
     def resolve(self, variant: str) -> Experiment:
         """The experiment with this variant's overrides applied and no other variant left."""
         if variant not in self.variants:
-            raise ValueError(f"no variant `{variant}`{_suggestion(variant, self.variants)}")
+            raise ValueError(f"no variant `{variant}`{suggestion(variant, self.variants)}")
         overrides = self.variants[variant]
         for key in overrides:
             if key.split(".")[0] not in ("data", "model", "loss", "train"):
@@ -275,9 +249,12 @@ class Experiment(_Part):
                 )
         plain = self.model_dump(mode="json") | {"variants": {variant: {}}}
         try:
-            return Experiment.model_validate(with_overrides(plain, overrides))
+            resolved = Experiment.model_validate(with_overrides(plain, overrides))
         except ValidationError as error:
             raise ValueError(f"variants.{variant}: {describe(error)}") from None
+        if resolved.train.best_by != self.train.best_by:
+            raise ValueError(f"variants.{variant}: `train.best_by` cannot be changed by a variant")
+        return resolved
 
 
 def describe(error: ValidationError) -> str:
@@ -291,14 +268,9 @@ def _describe_one(item: Mapping[str, Any]) -> str:
         fields: Any = Experiment.model_fields
         for part in where[:-1]:
             fields = getattr(fields[part].annotation, "model_fields", {}) if part in fields else {}
-        return f"unknown key `{'.'.join(where)}`{_suggestion(where[-1], fields)}"
+        return f"unknown key `{'.'.join(where)}`{suggestion(where[-1], fields)}"
     message = item["msg"].removeprefix("Value error, ")
     return f"{'.'.join(where)}: {message}" if where else message
-
-
-def _suggestion(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f", did you mean `{close[0]}`?" if close else f" (known: {', '.join(known)})" if known else ""
 
 
 def with_overrides(plain: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

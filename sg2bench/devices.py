@@ -32,6 +32,8 @@ def slots(name: str, workers: int | None) -> list[str]:
 
     Raises ValueError as `device`.
     """
+    if workers is not None and workers < 1:
+        raise ValueError(f"--workers {workers}: expected 1 or more")
     chosen = device(name)
     if chosen.type == "cpu":
         return ["cpu"] * (workers or cores())

@@ -29,13 +29,17 @@ def load(experiment: Path | str | None, settings: Mapping[str, Any] | None = Non
 
 
 def find(experiment: Path | str) -> Path:
-    """The file of an experiment: a path, or a name of `shipped`. Raises ValueError if there is none."""
+    """The file of an experiment: a path, or a name of `shipped`, which no folder hides. Raises ValueError if there is
+    none.
+    """
     path = Path(experiment)
-    if path.exists():
+    if path.exists() and not path.is_dir():
         return path
     known = shipped()
     if str(experiment) in known:
         return known[str(experiment)]
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder; name an experiment's YAML file")
     raise ValueError(f"{path}: no such experiment file, nor one that ships with sg2bench ({', '.join(known)})")
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,12 +18,15 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
-from sg2bench.layout import DIGESTS
+from sg2bench.layout import DIGESTS, with_home
+
+TEMPORARY = ".tmp-"
+"""Begins the names of files and folders that become others."""
 
 
 def cache_folder() -> Path:
     """`$SG2BENCH_CACHE`, or the user's cache folder of the platform."""
-    return Path(os.environ.get("SG2BENCH_CACHE") or platformdirs.user_cache_dir("sg2bench"))
+    return with_home(os.environ.get("SG2BENCH_CACHE") or platformdirs.user_cache_dir("sg2bench"))
 
 
 def offline() -> bool:
@@ -45,7 +50,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
             yield path
         return
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".tmp-{secrets.token_hex(8)}{target.suffix}")
+    temporary = target.with_name(f"{TEMPORARY}{secrets.token_hex(8)}{target.suffix}")
     try:
         with _errors_name(path, temporary):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +87,7 @@ def _errors_name(path: Path, written: Path) -> Iterator[None]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A new folder to fill; it becomes `path` when the block ends well, unless another process was first."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=".tmp-"))
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=TEMPORARY))
     try:
         yield temporary
         temporary.chmod(0o755)
@@ -115,9 +120,37 @@ def locked(path: Path, seconds: float = 60) -> Iterator[None]:
         raise ValueError(f"{path}: another process is using it; wait for it, or stop it") from None
 
 
+def remove_left_overs(folder: Path, prefix: str = TEMPORARY) -> None:
+    """Remove from a folder what killed processes have not: temporary files and folders that are older than this call.
+
+    The caller holds the lock that every process holds while it has such files there.
+    """
+    now, name = time.time(), re.compile(rf"{re.escape(prefix)}([0-9a-f]{{16}}(\..*)?|[a-z0-9_]{{8}})")
+    for path in folder.glob(f"{prefix}*"):
+        with suppress(OSError):
+            if name.fullmatch(path.name) and path.lstat().st_mtime < now:
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
+
+
 def write_digests(folder: Path, names: Iterable[str], **facts: str) -> None:
     """Write what a folder's files hold now into `digests.json`, with some facts about them."""
-    digests = {name: sha256(folder / name) for name in names}
+    _write_digests(folder, {name: sha256(folder / name) for name in names}, facts)
+
+
+def add_digest(folder: Path, name: str, **facts: str) -> None:
+    """Note what one more file of a folder holds now; what is noted of others stays if the facts are the same."""
+    digests = {name: sha256(folder / name)}
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        noted = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
+        if facts.items() <= noted.items():
+            digests = noted["sha256"] | digests
+    _write_digests(folder, digests, facts)
+
+
+def _write_digests(folder: Path, digests: dict[str, str], facts: dict[str, str]) -> None:
     with atomic_file(folder / DIGESTS) as temporary:
         temporary.write_text(json.dumps(facts | {"sha256": digests}, indent=1), encoding="utf-8")
 

@@ -9,6 +9,9 @@ from typing import Any
 
 from sg2bench.config import Experiment
 
+_NOT_DECISIVE = ("log_every", "save_every", "loader_workers", "start_from", "evaluate_at", "evaluate_every", "best_by")
+_USUAL = {"mirror": True, "sparse_heads": False, "encoder_learns": "latent", "precision": "float32", "compile": False}
+
 
 def stable_hash(value: object) -> str:
     """First 16 hex digits of the SHA-256 of `value` as JSON with sorted keys."""
@@ -38,9 +41,9 @@ def lineage_hash(experiment: Experiment, data_fingerprint: str, files: Mapping[s
 
 def _decisive(experiment: Experiment, data_fingerprint: str, files: Mapping[str, str]) -> dict[str, Any]:
     plain = experiment.model_dump(mode="json", include={"model", "loss", "train"}) | {"data": data_fingerprint}
-    for key in ("log_every", "save_every", "loader_workers", "start_from"):
+    for key in _NOT_DECISIVE:
         del plain["train"][key]
-    for key, usual in (("mirror", True), ("sparse_heads", False), ("precision", "float32"), ("compile", False)):
+    for key, usual in _USUAL.items():
         if plain["train"][key] == usual:
             del plain["train"][key]  # the hash is that of before there was the key
     del plain["model"]["fan_weights"]

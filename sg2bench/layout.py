@@ -8,13 +8,19 @@ from pathlib import Path
 CONFIG, LOG, ROWS, RUN_LOG, LOCK = "config.yaml", "train.csv", "rows.csv", "run.log", ".lock"
 CHECKPOINT, EARLIER_CHECKPOINT = "checkpoint.pt", "checkpoint-earlier.pt"
 DIGESTS = "digests.json"
-SAMPLES = "samples"
+SAMPLES, NEIGHBOURS = "samples", "neighbours"
+PICTURES = ("latent", "reference", NEIGHBOURS)
+"""What a run draws: its outputs in each mode, and those nearest to training images."""
+STEPS = "steps"
+"""Of a run's folder: the averaged networks of steps that are measured."""
 
 RESULTS, SUMMARY, CURVES, EXPERIMENT = "results.csv", "summary.csv", "curves.csv", "experiment.yaml"
 GRIDS, VARIANTS, PAGE = "grids", "leaderboard.md", "report.html"
+REPORT_FILES = ".report-files"
+"""Lists the files of a report, one a line: those that the next one in the folder may replace."""
 MADE_BY = "# Made by: "
 """Begins `experiment.yaml`; the command that made the rows follows."""
-CURVES_PLOT = "curves.png"
+CURVES_PLOT, STEPS_PLOT = "curves.png", "steps.png"
 LEADERBOARD = "leaderboard"
 """Stem of the leaderboard's CSV, Markdown and HTML."""
 
@@ -48,16 +54,16 @@ def step_of(checkpoint: Path) -> int:
     return int(digits) if digits.isdigit() else 0
 
 
-def plot_file(metric: str, by: str = "") -> str:
-    """A plot of a metric in a report folder: by variant, by `target`, or by `pair`."""
-    return f"{metric}-by-{by}.png" if by else f"{metric}.png"
+def plot_file(name: str, by: str = "") -> str:
+    """A plot in a report folder: of a question by variant or by `target`, or of a metric by `pair`."""
+    return f"{name}-by-{by}.png" if by else f"{name}.png"
 
 
-def sample_file(mode: str) -> Path:
-    """A run's grid of one mode, in its folder."""
-    return Path(SAMPLES, f"{mode}.png")
+def sample_file(picture: str) -> Path:
+    """One of a run's PICTURES, in its folder."""
+    return Path(SAMPLES, f"{picture}.png")
 
 
-def grid_file(variant: str, mode: str) -> Path:
-    """A variant's grid of one mode, in a report folder."""
-    return Path(GRIDS, f"{variant}-{mode}.png")
+def grid_file(variant: str, picture: str) -> Path:
+    """One of a variant's PICTURES, in a report folder."""
+    return Path(GRIDS, f"{variant}-{picture}.png")

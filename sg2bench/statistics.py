@@ -60,21 +60,42 @@ class Difference:
         return float(stdtr(self.freedom, beyond / self.error))
 
 
-def difference(new: pd.Series[float], old: pd.Series[float]) -> Difference:
+def difference(new: pd.Series[float], old: pd.Series[float], step: float = 0.0) -> Difference:
     """New minus old, each indexed by seed: paired where both have the same seeds, two or more, else Welch's.
 
-    The error is NaN if a side has a single seed.
+    The error is NaN if a side has a single seed. Where no seed differs from another, but the sides do, chance may be
+    hidden in the `step` that values move in (one image of a share, 0 for a continuous value): the error is then that
+    of rounding to such steps, whose variance is step² / 12 a value (Sheppard 1898).
     """
+    fewest = min(len(new), len(old))
+    if fewest >= 2 and (mean := _constant_difference(new, old)) is not None:
+        paired = set(new.index) == set(old.index)
+        rounding = step * np.sqrt((1 / len(new) + 1 / len(old)) / 12) if mean else 0.0
+        return Difference(mean, float(rounding), fewest - 1, fewest, paired)
     if len(new) >= 2 and set(new.index) == set(old.index):
         each = (new - old).to_numpy(float)
         return Difference(each.mean(), each.std(ddof=1) / np.sqrt(len(each)), len(each) - 1, len(each), paired=True)
-    mean, fewest = float(new.mean() - old.mean()), min(len(new), len(old))
+    mean = float(new.mean() - old.mean())
     if fewest < 2:
         return Difference(mean, np.nan, np.nan, fewest, paired=False)
     parts = np.array([side.var(ddof=1) / len(side) for side in (new, old)])
     squares = (parts**2 / (np.array([len(new), len(old)]) - 1)).sum()
     freedom = parts.sum() ** 2 / squares if squares else fewest - 1
     return Difference(mean, float(np.sqrt(parts.sum())), float(freedom), fewest, paired=False)
+
+
+def _constant_difference(new: pd.Series[float], old: pd.Series[float]) -> float | None:
+    """New minus old where that is the same for all seeds, but for rounding, so that its spread says nothing; else None.
+
+    It is 0 where it is no more than rounding itself.
+    """
+    paired = set(new.index) == set(old.index)
+    rounding = 1e-12 * max(new.abs().max(), old.abs().max())
+    spreads = [np.ptp((new - old).to_numpy())] if paired else [np.ptp(new.to_numpy()), np.ptp(old.to_numpy())]
+    if max(spreads) > rounding:
+        return None
+    mean = float(new.mean() - old.mean())
+    return mean if abs(mean) > rounding else 0.0
 
 
 def mean_interval(values: Array) -> tuple[float, float]:

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from sg2bench import tensor_files
 from sg2bench.files import atomic_file, cache_folder, offline, sha256
+from sg2bench.layout import with_home
 from sg2bench.packages import SECONDS, download_archive, extract, write_stream
 
 
@@ -123,7 +124,7 @@ def given(file: str) -> Path | None:
     """Where a file lies already: in `$SG2BENCH_WEIGHTS`, in the cache, or in torch's own cache."""
     folders = [_cached(), Path(torch.hub.get_dir()) / "checkpoints"]
     if own := os.environ.get("SG2BENCH_WEIGHTS"):
-        folders.insert(0, Path(own))
+        folders.insert(0, with_home(own))
     return next((folder / file for folder in folders if (folder / file).is_file()), None)
 
 

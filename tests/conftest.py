@@ -18,12 +18,14 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
-    """A separate cache for the session; pretrained files come from the user's."""
+    """A separate cache for the session; pretrained files and trained probes are the user's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SG2BENCH_WEIGHTS", str(cache_folder() / "weights"))
         for file in (weights.ALEXNET_LPIPS, weights.EFFICIENTNET_LITE0):
             weights.fetch(file)
-        patch.setenv("SG2BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        (probes := cache_folder() / "probes").mkdir(parents=True, exist_ok=True)
+        (cache := tmp_path_factory.mktemp("cache")).joinpath("probes").symlink_to(probes.resolve())
+        patch.setenv("SG2BENCH_CACHE", str(cache))
         yield
 
 
@@ -42,7 +44,7 @@ def tiny():
             "mapping_width": 8,
         },
         train={"steps": 4, "batch_size": 2, "log_every": 1, "save_every": 2},
-        evaluate={"resize": 64, "sources": 3, "outputs_per_source": 2},
+        evaluate={"metrics": ["fd_alexnet", "lpips"], "resize": 64, "sources": 3, "outputs_per_source": 2},
         variants={"full": {}, "no_ds": {"loss.ds": 0}},
     )
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import torch
 
+from sg2bench.catalog import METRICS, REFERENCE_LINES, default_metrics
 from sg2bench.evaluation.uncertainty import Estimate
 from sg2bench.evaluation.values import Value, tabulate
+from sg2bench.rows import COLUMNS
 
 
 def table(tiny, variant="full", seed=0, shift=0.0):
@@ -22,3 +25,48 @@ LINES = {
     "real": [Value("none", "*", "*", "fd_alexnet", Estimate(1.5, {"val/cat": np.array([0.5, -0.5])}), 6, 4)],
     "sources": [Value("none", "*", "*", "fd_alexnet", Estimate(90.0, {"val/cat": np.array([0.5, -0.5])}), 6, 4)],
 }
+
+
+def study(variants=("full", "no_ds", "no_adv"), seeds=(0, 1, 2), domains=("cat", "dog", "bunny"), metrics=None):
+    """Rows of every usual metric of critters, each in its modes, with all reference lines. `full` is better than the
+    others, and reaches, keeps and follows alike with every seed where values have an end.
+    """
+    metrics = metrics or default_metrics("offline")
+    rng = np.random.default_rng(0)
+    pairs = [(source, target) for source in domains for target in domains if source != target]
+    rows = []
+    for place, variant in enumerate((*variants, *REFERENCE_LINES)):
+        is_model = variant in variants
+        for seed in seeds if is_model else seeds[:1]:
+            for metric in metrics:
+                entry = METRICS[metric]
+                for mode in entry.modes if is_model else ["none"]:
+                    if is_model or "outputs" not in entry.needs:
+                        values = _values(entry, place if is_model else 2, len(pairs), rng)
+                        rows += _with_means(pairs, values, variant=variant, seed=seed, mode=mode, metric=metric)
+    constant = {"experiment": "study", "step": 4, "n_real": 50, "n_fake": 40, "protocol": "offline", "device": "cpu"}
+    constant |= dict.fromkeys(("protocol_hash", "data_fingerprint", "config_hash"), "0" * 16)
+    constant |= {"weights_sha256": "0" * 64, "extractor": "alexnet", "dtype": "float32", "torch_version": "2"}
+    constant |= {"sg2bench_version": "1", "git_commit": "abc", "created_at": "2026-01-31T12:00:00+00:00"}
+    table = pd.DataFrame(rows).assign(**constant, outputs_per_source=2)
+    table.loc[table["variant"].isin(REFERENCE_LINES), "outputs_per_source"] = np.nan
+    return table.reindex(columns=COLUMNS)
+
+
+def _values(entry, worse, count, rng):
+    """Values of pairs that are the worse, the larger the number; from 0 to 1 for shares, near 0 for signed metrics."""
+    noise = 0.1 * rng.random(count)
+    if entry.signed:
+        return -0.1 * worse * (1 + noise) if entry.most == 0 else 0.1 * worse + noise - 0.05
+    if entry.better == "lower":
+        return 10 * (worse + 1) * (1 + noise)
+    return np.ones(count) if worse == 0 and entry.counted else (0.9 - noise) / (worse + 1)
+
+
+def _with_means(pairs, values, **shared):
+    """Rows of pairs, with the means over sources and over all."""
+    found = [(source, target, value) for (source, target), value in zip(pairs, values, strict=True)]
+    targets = dict.fromkeys(target for _, target in pairs)
+    found += [("*", target, np.mean([v for _, t, v in found if t == target])) for target in targets]
+    found.append(("*", "*", float(np.mean(values))))
+    return [shared | {"source": source, "target": target, "value": value} for source, target, value in found]

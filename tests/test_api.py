@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 import sg2bench
-from sg2bench import cli, gate
-from sg2bench.config import Data
+from sg2bench import cli, devices, gate
+from sg2bench.catalog import default_metrics
+from sg2bench.config import Data, Experiment
 from sg2bench.data import critters
 
 DOCS = Path(__file__).parent.parent / "docs/python.md"
@@ -22,7 +23,7 @@ def test_the_examples_of_the_docs(tmp_path, monkeypatch):
     session: dict[str, object] = {}
     for block in re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.S):
         exec(block, session)
-    assert set(session["overall"]["metric"]) == {"fd_alexnet", "lpips"}
+    assert set(session["overall"]["metric"]) == set(default_metrics("offline"))
     assert set(session["summary"].columns) >= {"variant", "metric", "mode", "mean", "sd", "n"}
     assert (tmp_path / "another-report/report.html").is_file()
     assert all(map(Path.is_file, map(Path, session["images"]["file"])))
@@ -72,3 +73,44 @@ def test_a_score_of_files_has_the_same_config_hash_for_every_seed(tmp_path):
     first, second, other = (set(each["config_hash"]) for each in rows)
     assert first == second != other
     assert isinstance(rows[0], pd.DataFrame)
+
+
+def test_the_home_folder_is_known_in_every_path(tmp_path, monkeypatch):
+    """As `~`, which Python leaves alone; also in an experiment's keys."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    asked = [
+        lambda: sg2bench.ablate("~/e.yaml"),
+        lambda: sg2bench.evaluate("~/c.ckpt", "~/e.yaml"),
+        lambda: sg2bench.evaluate("~/c.ckpt", "smoke"),
+        lambda: sg2bench.score("~/real", "~/fake"),
+        lambda: sg2bench.translate("~/c.ckpt", "~/s", latent_seeds=1),
+        lambda: sg2bench.translate("~/c.ckpt", "~/s", latent_seeds=1, experiment="~/e.yaml"),
+        lambda: sg2bench.write_report("~/r.csv"),
+        lambda: sg2bench.check("~/r.csv", "~/b.csv"),
+        lambda: sg2bench.check("~/r.csv", "~/b.csv", exact=0),
+    ]
+    for ask in asked:
+        with pytest.raises(ValueError, match=f"{tmp_path}/"):
+            ask()
+    named = {
+        "train": {"start_from": "~/a"},
+        "model": {"fan_weights": "~/b"},
+        "data": {"source": "folder", "root": "~/c"},
+    }
+    known = Experiment(name="x", **named)
+    assert [known.train.start_from, known.model.fan_weights, known.data.root] == [tmp_path / name for name in "abc"]
+
+
+def test_no_more_workers_than_runs(tmp_path, monkeypatch):
+    asked = []
+
+    def slots(device, workers):
+        asked.append(workers)
+        raise ValueError("asked")
+
+    monkeypatch.setattr(devices, "slots", slots)
+    monkeypatch.chdir(tmp_path)
+    for workers in (None, 3, 2_000_000_000):
+        with pytest.raises(ValueError, match="asked"):
+            sg2bench.ablate("smoke", workers=workers)
+    assert asked == [None, 3, 4]

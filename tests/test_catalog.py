@@ -59,8 +59,11 @@ def test_an_unknown_name_is_an_error():
 
 
 def test_what_is_measured_unless_others_are_asked_for():
-    assert catalog.default_metrics("offline") == ("fd_alexnet", "lpips")
-    assert catalog.default_metrics("standard") == catalog.default_metrics("paper") == ("fid", "lpips")
+    assert catalog.default_metrics("paper") == ("fid", "lpips")
+    ours, published = set(catalog.default_metrics("offline")), set(catalog.default_metrics("standard"))
+    assert ours - published == {"fd_alexnet"}
+    assert published - ours == {"fid"}
+    assert {METRICS[metric].question for metric in ours} == set(catalog.QUESTIONS)
 
 
 def test_direction_and_sign():
@@ -71,4 +74,6 @@ def test_direction_and_sign():
         "fid_inf",
         "kd_alexnet",
         "kid",
+        "nearest_training_gap",
+        "style_leak",
     }

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sg2bench import config, experiments
 from sg2bench.config import Experiment
 from sg2bench.experiments import load, parse_settings
-from sg2bench.hashes import stable_hash, training_hash
+from sg2bench.hashes import lineage_hash, stable_hash, training_hash
 
 EXPERIMENTS = sorted(experiments.shipped().values())
 
@@ -54,7 +54,7 @@ def test_defaults_are_the_paper_s():
         ("data: {source: folder}", "needs `root`"),
         (
             "evaluate: {metrics: [fid]}",
-            "metrics: protocol offline has no fid (it has fd_alexnet, lpips, fd_alexnet_inf",
+            "metrics: protocol offline has no fid (it has fd_alexnet, domain_accuracy,",
         ),
         ("evaluate: {protocol: papers}", "evaluate.protocol: Input should be 'offline', 'standard' or 'paper'"),
         ("model: {condition: label}", "model.condition label has no style: set loss.sty and loss.ds to 0"),
@@ -64,6 +64,25 @@ def test_defaults_are_the_paper_s():
         ("loss: {cls: 1}", "loss.cls and model.discriminator auxiliary go together"),
         ("loss: {cls: 1, adv: 0}", "cls needs the discriminator, which adv: 0 switches off"),
         ("loss: {adv: 0, sty: 0, cyc: 0}", "nothing would train the generator"),
+        (
+            "{model: {condition: label}, loss: {sty: 0, ds: 0}, evaluate: {modes: [latent]}, "
+            "train: {encoder_learns: both}}",
+            "train.encoder_learns both needs reference guidance, which model.condition label trains without",
+        ),
+        ("train: {steps: 9, evaluate_at: [3, 10]}", "train: evaluate_at: step 10 is beyond the last, train.steps is 9"),
+        (
+            "train: {steps: 9, evaluate_every: 10}",
+            "train: evaluate_every: step 10 is beyond the last, train.steps is 9",
+        ),
+        ("train: {evaluate_at: [3], evaluate_every: 2}", "give either evaluate_at or evaluate_every"),
+        ("train: {evaluate_at: [3, 3]}", "evaluate_at: each step once"),
+        ("train: {evaluate_at: [0]}", "train.evaluate_at.0: Input should be greater than or equal to 1"),
+        ("train: {best_by: lpips}", "best_by chooses among the steps of evaluate_at or evaluate_every"),
+        ("train: {evaluate_at: [3], best_by: lpip}", "best_by: no metric `lpip`, did you mean `lpips`?"),
+        (
+            "{train: {evaluate_at: [3]}, variants: {a: {train.best_by: lpips}}}",
+            "variants.a: `train.best_by` cannot be changed by a variant",
+        ),
         ("- a\n- b", "an experiment is a mapping"),
         ("a: [", "cannot be read as YAML"),
     ],
@@ -131,12 +150,27 @@ def test_hash_changes_with_what_decides_the_weights_and_with_nothing_else(tiny):
     assert len({base, *changed}) == 5
 
 
+def test_measured_steps_change_no_hash_and_end_with_the_last(tiny):
+    for keys, steps in (
+        ({"evaluate_at": [3, 1]}, [1, 3, 4]),
+        ({"evaluate_every": 2, "best_by": "lpips"}, [2, 4]),
+        ({"evaluate_every": 3}, [3, 4]),
+        ({}, []),
+    ):
+        changed = config.with_overrides(tiny.model_dump(mode="json"), {"train": keys})
+        measured = Experiment.model_validate(changed)
+        assert measured.train.evaluated_steps == steps
+        for of in (training_hash, lineage_hash):
+            assert of(measured, "images", {}) == of(tiny, "images", {})
+
+
 def test_keys_that_came_later_leave_hashes_as_they_were_unless_they_are_used(tiny):
     before = tiny.model_dump(mode="json", include={"model", "loss", "train"}) | {"data": "images", "files": {}}
-    for key in ("log_every", "save_every", "loader_workers", "start_from"):
+    for key in ("log_every", "save_every", "loader_workers", "start_from", "evaluate_at", "evaluate_every", "best_by"):
         del before["train"][key]
     del before["model"]["fan_weights"]
-    for key, other in (("mirror", False), ("sparse_heads", True), ("precision", "bf16"), ("compile", True)):
+    others = {"mirror": False, "sparse_heads": True, "encoder_learns": "both", "precision": "bf16", "compile": True}
+    for key, other in others.items():
         changed = config.with_overrides(tiny.model_dump(mode="json"), {f"train.{key}": other})
         assert training_hash(Experiment.model_validate(changed), "images", {}) != training_hash(tiny, "images", {})
         del before["train"][key]

@@ -59,6 +59,9 @@ def test_runs_share_gpus_in_turn_or_take_a_core_each(gpus, monkeypatch):
     assert devices.slots("cuda:1", 2) == ["cuda:1", "cuda:1"]
     assert devices.slots("cpu", None) == ["cpu"] * 3
     assert devices.slots("cpu", 2) == ["cpu"] * 2
+    for workers in (0, -1):
+        with pytest.raises(ValueError, match=f"--workers {workers}: expected 1 or more"):
+            devices.slots("cpu", workers)
 
 
 def test_there_is_a_core_and_the_processor_has_a_name():

@@ -20,6 +20,7 @@ from scipy.stats import t as students_t
 
 from sg2bench import experiments
 from sg2bench import rows as row_table
+from sg2bench.layout import REPORT_FILES
 from sg2bench.models import checkpoints
 from sg2bench.models.networks import Networks
 from sg2bench.runs import job
@@ -84,7 +85,13 @@ def in_process(quick_cli, monkeypatch):
         yield
 
     monkeypatch.setattr(LocalExecutor, "perform", perform_all)
-    monkeypatch.setattr("sg2bench.report.write.write", lambda *_: None)
+
+    def write(results, out, _):
+        out.mkdir(parents=True, exist_ok=True)
+        shutil.copy(results, out)
+        (out / REPORT_FILES).write_text("results.csv\n")
+
+    monkeypatch.setattr("sg2bench.report.write.write", write)
     monkeypatch.setattr("sg2bench.cli.ablate.print_report", lambda _: None)
     return quick_cli
 

@@ -27,6 +27,16 @@ def test_a_file_goes_before_a_name(tmp_path, monkeypatch):
     assert experiments.load("critters").name == "mine"
 
 
+def test_a_folder_hides_no_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("critters", "mine"):
+        Path(name).mkdir()
+    assert experiments.load("critters") == experiments.load(experiments.shipped()["critters"])
+    for place in ("mine", "./critters", tmp_path):
+        with pytest.raises(ValueError, match="is a folder; name an experiment's YAML file"):
+            experiments.load(place)
+
+
 def test_settings_go_over_the_file():
     assert experiments.load("smoke", {"train.steps": 7, "loss": {"ds": 0}}).train.steps == 7
     assert experiments.load(None, {"model.image_size": 32}).model.image_size == 32

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from sg2bench.catalog import METRICS, PROTOCOLS, Metric
+from typing import get_args
+
+from sg2bench.catalog import METRICS, PROTOCOLS, QUESTIONS, Metric, Need
 from tools.tables import ROOT, markdown, replace
 
 PAGE = ROOT / "docs" / "metrics.md"
 
 
 def table() -> str:
-    """All that the catalogue says of each metric."""
-    heads = ("metric", "better", "unit", "how to read it", "margin", *PROTOCOLS)
-    return markdown(heads, map(_cells, METRICS.values()))
+    """All that the catalogue says of each metric, a table a question."""
+    heads = ("metric", "better", "unit", "how to read it", "needs", "modes", "margin", *PROTOCOLS)
+    parts = []
+    for question, meaning in QUESTIONS.items():
+        metrics = [metric for metric in METRICS.values() if metric.question == question]
+        parts += [f"**{question.capitalize()}:** {meaning}.", markdown(heads, map(_cells, metrics))]
+    return "\n\n".join(parts)
 
 
 def _cells(metric: Metric) -> tuple[str, ...]:
     name = f"**`{metric.name}`**" if metric.default else f"`{metric.name}`"
+    needs = ", ".join(need for need in get_args(Need) if need in metric.needs)
+    margin = f"{metric.margin:g}" if metric.absolute else f"{metric.margin:.0%}"
     networks = (metric.extractor.get(protocol, "–") for protocol in PROTOCOLS)
-    return name, metric.better, metric.unit, metric.reading, f"{metric.margin:.0%}", *networks
+    return name, metric.better, metric.unit, metric.reading, needs, ", ".join(metric.modes), margin, *networks
 
 
 def main() -> None:

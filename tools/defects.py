@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from sg2bench import experiments, gate
+from sg2bench.catalog import METRICS
 from sg2bench.files import cache_folder
 from sg2bench.layout import EXPERIMENT, RESULTS, ROWS
 from tools.power import STUDY
@@ -49,8 +50,8 @@ class Defect:
 
 DEFECTS = (
     Defect(
-        "no moving average (EMA off)", "runs/perform.py", "checkpoints.load(nets, job.folder / ema,",
-        'checkpoints.load(nets, job.folder / ema.replace("_ema", ""),',
+        "no moving average (EMA off)", "runs/perform.py", "_load(job, images, job.folder / ema,",
+        '_load(job, images, job.folder / ema.replace("_ema", ""),',
     ),
     Defect("sign of ds flipped", "training/step.py", '{"ds": (-ds_weight,', '{"ds": (ds_weight,', trained=True),
     Defect("R1 dropped", "training/step.py", "    if loss.r1:\n", "    if False:\n", trained=True),
@@ -60,8 +61,8 @@ DEFECTS = (
         "label = (images.domains.index(target) + 1) % len(images.domains)",
     ),
     Defect(
-        "statistics of another domain", "evaluation/evaluator.py", "self._task(group, target, outputs)",
-        "self._task(group, source, outputs)",
+        "statistics of another domain", "evaluation/evaluator.py", "[extractor][originals.target]",
+        "[extractor][originals.source]",
     ),
 )  # fmt: skip
 
@@ -98,8 +99,9 @@ def caught_by(compared: pd.DataFrame) -> str:
     for (metric, mode), lines in compared.groupby(["metric", "mode"], sort=False):
         bad = (lines["verdict"] == gate.REGRESSION).sum()
         worse = lines[lines["target"] == "*"]["worse_by"].mean()
+        by = f"{worse:+.2g} absolute" if METRICS[str(metric)].absolute else f"{worse:+.0%}"
         if bad:
-            found.append(f"{metric} {mode} {worse:+.0%} ({bad} of {len(lines)} lines)")
+            found.append(f"{metric} {mode} {by} ({bad} of {len(lines)} lines)")
     return ", ".join(found) or "–"
 
 

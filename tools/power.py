@@ -9,8 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sg2bench import experiments, gate, rows
-from sg2bench.catalog import METRICS
-from sg2bench.gate.quality import judge
+from sg2bench.gate.quality import judge, scale_sides
 from sg2bench.layout import RESULTS
 from sg2bench.statistics import difference, holm
 from tools.tables import ROOT, markdown
@@ -52,22 +51,24 @@ def table() -> str:
     """Verdicts of 1,000 simulated gates with the spread that the seeds of the study's full model have, in Markdown."""
     measured = rows.read(STUDY / RESULTS)
     measured = measured[(measured["variant"] == "full") & (measured["source"] == "*")]
-    by_seed = np.log(measured.pivot(index="seed", columns=["metric", "mode", "target"], values="value"))
-    deviations = (by_seed - by_seed.mean()).to_numpy()
-    declared = experiments.load("critters").margins
+    by_seed = measured.pivot(index="seed", columns=["metric", "mode", "target"], values="value")
     metrics = by_seed.columns.get_level_values("metric")
+    declared = experiments.load("critters").margins
+    margins = gate.margins(declared=declared)
 
-    def scale(shares: Mapping[str, float]) -> Array:
-        """On the gate's scale, what each line loses whose metric gets worse by its share."""
-        lost = {metric: METRICS[metric].sign * np.log1p(METRICS[metric].sign * shares[metric]) for metric in shares}
-        return np.array([lost[metric] for metric in metrics])
+    def scale(shares: Mapping[str, float]) -> tuple[Array, Array]:
+        """On the gate's scale, each line's values by seed, and what it loses when its metric gets worse by a share."""
+        sides = [scale_sides(key[0], by_seed[key], by_seed[key], shares[key[0]]) for key in by_seed]
+        return np.stack([values for values, _, _ in sides], 1), np.array([lost for _, _, lost in sides])
 
-    beyond = {metric: share + _BEYOND_MARGIN for metric, share in declared.items()}
+    values, margin = scale(margins)
+    deviations = values - values.mean(0)
+    beyond = {metric: share + _BEYOND_MARGIN for metric, share in margins.items()}
     lines = []
     for seeds in (3, 5, 8, 12, 20):
         for worse in (None, *declared):
-            effect = (metrics == worse) * scale(beyond)
-            found = simulate(deviations, scale(declared), effect, seeds, paired=True, trials=1000)
+            effect = (metrics == worse) * scale(beyond)[1]
+            found = simulate(deviations, margin, effect, seeds, paired=True, trials=1000)
             by = f"{worse} {beyond[worse]:.0%}" if worse else "nothing"
             lines.append((str(seeds), by, *(f"{found[word]:.1%}" for word in _VERDICTS)))
     return markdown(("seeds", "worse by", *_VERDICTS), lines)

@@ -8,7 +8,6 @@ import signal
 import sys
 import tempfile
 import traceback
-import warnings
 from typing import Annotated, Any
 
 import typer
@@ -74,7 +73,7 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 def main() -> None:
     """Run the command line. Bad input ends in one clear line and exit code 2, an error of ours in 70."""
     options.never_fail_to_print()
-    warnings.showwarning = lambda message, *_: options.print_note(f"warning: {message}", "yellow")
+    options.show_each_warning_once()
     gc.set_threshold(100_000)  # importing torch makes a million objects and no garbage: a fifth of a run's start-up
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     code = 0

@@ -79,6 +79,9 @@ def _plan(statuses: Sequence[Status]) -> str:
 def _print_failure(status: Status) -> None:
     from sg2bench.layout import RUN_LOG
 
+    if status.reason:
+        options.print_error(status.failure)
+        return
     log = status.job.folder / RUN_LOG
     options.print_error(f"{status.job.name} failed, its log is {log}; the last lines:")
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]:

@@ -16,7 +16,7 @@ def check(
     baseline: Annotated[Path, typer.Option(help="CSV to compare with.")],
     margin: Annotated[
         list[str] | None,
-        typer.Option(metavar="METRIC=SHARE", help="Largest relative worsening to tolerate; default: docs/metrics.md."),
+        typer.Option(metavar="METRIC=MARGIN", help="Largest worsening to tolerate; units, default: docs/metrics.md."),
     ] = None,
     experiment: Annotated[Path | None, typer.Option(help="Experiment whose `margins` count.")] = None,
     exact: Annotated[
@@ -77,7 +77,7 @@ def _margins(texts: list[str]) -> dict[str, float]:
         try:
             chosen[metric] = float(share)
         except ValueError:
-            raise ValueError(f"--margin {text}: expected metric=share, as in --margin fd_alexnet=0.1") from None
+            raise ValueError(f"--margin {text}: expected metric=margin, as in --margin fd_alexnet=0.1") from None
     return chosen
 
 
@@ -99,7 +99,7 @@ def _print(compared: Any) -> None:
     verdict = gate.verdict(compared)
     shown = compared[compared["verdict"] != gate.PASS] if verdict != gate.PASS else compared
     columns = [c for c in (*gate.KEYS, "device", "batch_size", "seed", "baseline", "value") if c in compared]
-    shown = shown.assign(worse_by=shown["worse_by"].map("{:+.1%}".format))
+    shown = shown.assign(worse_by=[output.worse_by(row) for row in shown.to_dict("records")])
     options.print_table(shown, [*columns, "worse_by", "verdict"])
     colour = {gate.PASS: "green", gate.REGRESSION: "red", gate.INCONCLUSIVE: "yellow"}[verdict]
     options.print_plain(output.sentence(compared), colour)

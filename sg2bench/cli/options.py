@@ -6,6 +6,7 @@ import functools
 import os
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -91,6 +92,18 @@ def print_error(text: str) -> None:
     print_note(text, "red")
 
 
+def show_each_warning_once() -> None:
+    """Print warnings as notes. Python's own filter forgets what it has shown whenever some code suspends it."""
+    shown: set[str] = set()
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        if str(message) not in shown:
+            shown.add(str(message))
+            print_note(f"warning: {message}", "yellow")
+
+    warnings.showwarning = show
+
+
 def print_counts(statuses: Sequence[Status]) -> None:
     """Print how many images runs have, by split and domain, to standard error; once where all have the same."""
     from sg2bench.data import sets
@@ -110,10 +123,14 @@ def print_table(frame: Any, columns: list[str]) -> None:
     print_plain("\n".join(line.rstrip() for line in aligned))
 
 
-def make_place(out: Path) -> None:
-    """Make sure, before hours of work, that a file can be written. Raises ValueError if not."""
+def make_place(out: Path, *inputs: Path | None) -> None:
+    """Make sure, before hours of work, that a file can be written and is none of those to read. Raises ValueError if
+    not.
+    """
     from sg2bench.files import make_writable
 
+    if out.is_file() and any(out.resolve() == file.resolve() for file in inputs if file is not None):
+        raise ValueError(f"--out {out}: would be overwritten; name another file")
     if out.is_dir():
         raise ValueError(f"--out {out}: is a folder; name the CSV")
     try:

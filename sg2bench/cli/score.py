@@ -32,7 +32,7 @@ def score(
 ) -> None:
     """Measure any model's images, or any model: every metric per pair of domains, per target domain, and overall."""
     guided: Any = mode  # `api.score` says which modes there are
-    options.make_place(out)
+    options.make_place(out, experiment)
     table = api.score(
         real,
         fake,

@@ -15,7 +15,9 @@ def translate(
     checkpoint: Annotated[Path, typer.Argument(help="NNNNNN_nets_ema.ckpt")],
     sources: Annotated[Path, typer.Option(help="An image, or a folder of images at any depth.")],
     references: Annotated[Path | None, typer.Option(help="Folder with a folder of images for each domain.")] = None,
-    latent_seeds: Annotated[int | None, typer.Option(min=1, help="Styles per domain, from latents 0 … N-1.")] = None,
+    latent_seeds: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Styles per domain, from latents 0 … N-1.")
+    ] = None,
     psi: Annotated[float, typer.Option(min=0, max=1, help="Latents: 1 as drawn, toward 0 the domain's mean.")] = 1.0,
     frames: Annotated[int, typer.Option(min=0, max=60, help="Of the animation, from style to style; 0 for none.")] = 8,
     domains: Annotated[

@@ -18,7 +18,7 @@ from sg2bench.data.decode import broken, decode, read_bytes
 from sg2bench.files import atomic_file, cache_folder
 from sg2bench.hashes import stable_hash
 
-_VERSION = 1
+_VERSION = 2
 _SHOWN = 20
 
 
@@ -28,6 +28,9 @@ class Checked(NamedTuple):
     bytes: int
     date: int
     """Of its last change, in nanoseconds."""
+    changed: int
+    """The same, as the system noted it: `cp -p`, `rsync -t` and `tar` set the date, and cannot set this."""
+    inode: int
     sha256: str
     width: int
     height: int
@@ -37,14 +40,14 @@ class Checked(NamedTuple):
     """From the smallest to the largest value, in the channel where that is most."""
 
 
-_UNKNOWN = Checked(-2, -2, "", 0, 0, 0, 0)
+_UNKNOWN = Checked(-2, -2, -2, -2, "", 0, 0, 0, 0)
 Folders = Mapping[Path, Collection[str]]
 """Names of files by folder."""
 Found = dict[Path, dict[str, Checked]]
 
 
 def check(root: Path, folders: Folders) -> Found:
-    """Decode files in folders below `root`, and again only if their size or date changes.
+    """Decode files in folders below `root`, and again only if they change, by `_state`.
 
     Raises ValueError that names all that cannot be decoded, or the first twenty and their number.
     """
@@ -54,7 +57,7 @@ def check(root: Path, folders: Folders) -> Found:
         kept, found[folder] = _read(_cache_file(root / folder)), dict.fromkeys(names, _UNKNOWN)
         for name in names:
             known = kept.get(name, _UNKNOWN)
-            if (known.bytes, known.date) == _state(root / folder / name):
+            if known[:4] == _state(root / folder / name):
                 found[folder][name] = known
             else:
                 stale.append((folder, name))
@@ -91,12 +94,13 @@ def all_broken(root: Path, errors: Mapping[Path, ValueError], total: int) -> Val
     return ValueError(f"{of}; mend or remove them")
 
 
-def _state(path: Path) -> tuple[int, int]:
+def _state(path: Path) -> tuple[int, int, int, int]:
+    """What differs after a file was written or replaced, also by one of the same size and date."""
     try:
         status = path.stat()
     except OSError:  # which reading it will name
-        return -1, -1
-    return status.st_size, status.st_mtime_ns
+        return -1, -1, -1, -1
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def _look_at(path: Path) -> Checked:
@@ -128,5 +132,5 @@ def _read(path: Path) -> dict[str, Checked]:
 
 
 def _is_sound(file: Checked) -> bool:
-    numbers: Iterable[object] = (file.bytes, file.date, file.width, file.height, file.largest, file.span)
+    numbers: Iterable[object] = (*file[:4], file.width, file.height, file.largest, file.span)
     return all(type(n) is int for n in numbers) and re.fullmatch("[0-9a-f]{64}", file.sha256) is not None

@@ -3,8 +3,7 @@
 *Content*, which a translation keeps: position, size and rotation of the head. *Style*, which it takes from a latent or
 a reference: colours of fur, eyes and background, and stripes. The head's shape is the domain.
 
-Pixels are decided by comparisons of float64 sums, products and quotients of numbers rounded to 12 bits, and averaged
-in integers, so no library's rounding or random stream can change them.
+No library's rounding or random stream can change the pixels: see `canvas` and `factors`.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ from __future__ import annotations
 import colorsys
 import csv
 import hashlib
-import math
 import zlib
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,16 +22,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sg2bench.config import Data
+from sg2bench.data.canvas import Canvas, Colour
 from sg2bench.data.images import SPLITS, ImageSet, Split, choose_domains
 from sg2bench.files import atomic_folder
 from sg2bench.hashes import stable_hash
 
 DOMAINS = ("bunny", "cat", "dog")
 VERSION = 1
-_SUPERSAMPLING = 4
 _DARK = (38, 30, 34)
-
-Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -49,6 +46,24 @@ class Factors:
     stripes: int
 
 
+_COLOURS = [f"{part}_{channel}" for part in ("fur", "eyes", "background") for channel in ("red", "green", "blue")]
+FACTORS = ("x", "y", "radius", "angle", *_COLOURS, "stripes")
+"""The numbers that `as_vector` gives."""
+
+
+def as_vector(made_of: Factors) -> NDArray[np.float64]:
+    """The factors as numbers (14,), in the order of FACTORS."""
+    content = made_of.x, made_of.y, made_of.radius, made_of.angle
+    style = *made_of.fur, *made_of.eyes, *made_of.background, made_of.stripes
+    return np.array([*content, *style], np.float64)
+
+
+RANGES = {"x": (0.45, 0.55), "y": (0.57, 0.65), "radius": (0.27, 0.34), "angle": (-18, 18), "stripes": (0, 3)}
+"""Of the factors that are numbers, both ends included."""
+FACTORS_FILE = "factors.csv"
+"""What images were drawn from, in the folder of a set that `export` wrote."""
+
+
 def factors(domain: str, split: str, index: int, seed: int) -> Factors:
     """Draw the factors of image `index` of a domain's split. The legacy numpy generator's stream never changes."""
     rng = np.random.RandomState(zlib.crc32(f"critters-{VERSION}:{seed}:{split}:{domain}:{index}".encode()))
@@ -57,9 +72,9 @@ def factors(domain: str, split: str, index: int, seed: int) -> Factors:
         return round(float(rng.uniform(low, high)) * 4096) / 4096
 
     return Factors(
-        x=uniform(0.45, 0.55),
-        y=uniform(0.57, 0.65),
-        radius=uniform(0.27, 0.34),
+        x=uniform(*RANGES["x"]),
+        y=uniform(*RANGES["y"]),
+        radius=uniform(*RANGES["radius"]),
         angle=float(rng.randint(-18, 19)),
         fur=_hsv(uniform(0.03, 0.13), uniform(0.15, 0.8), uniform(0.5, 0.95)),
         eyes=_hsv(uniform(0, 1), uniform(0.6, 1), uniform(0.5, 0.9)),
@@ -70,7 +85,7 @@ def factors(domain: str, split: str, index: int, seed: int) -> Factors:
 
 def draw(domain: str, made_of: Factors, size: int) -> NDArray[np.uint8]:  # noqa: PLR0912 (three animals in one place)
     """The image of these factors, uint8 RGB of shape (size, size, 3)."""
-    canvas = _Canvas(made_of, size)
+    canvas = Canvas(size, made_of.background, (made_of.x, made_of.y), made_of.radius, made_of.angle)
     fur, light, shade = made_of.fur, _mix(made_of.fur, (255, 255, 255), 0.6), _mix(made_of.fur, _DARK, 0.45)
     if domain == "cat":
         for side in (-1, 1):
@@ -118,7 +133,37 @@ def load(data: Data, image_size: int) -> ImageSet:
     names = {split: dict.fromkeys(domains, tuple(map(str, range(counts[split])))) for split in SPLITS}
     read = partial(_draw, data.seed, image_size)
     first = [hashlib.sha256(read("train", domain, "0").tobytes()).hexdigest() for domain in domains]
-    return ImageSet(names, read, stable_hash(["critters", VERSION, image_size, data.seed, domains, counts, first]))
+    fingerprint = stable_hash(["critters", VERSION, image_size, data.seed, domains, counts, first])
+    return drawn(ImageSet(names, read, fingerprint), partial(_factors, data.seed), image_size)
+
+
+def drawn(images: ImageSet, factors_of: Callable[[Split, str, int], Factors], side: int) -> ImageSet:
+    """The set with its factors, and with its truth, drawn at `side` pixels: the source's content, the reference's style
+    and the target's head.
+    """
+    return replace(images, factors=factors_of, truth=partial(_truth, factors_of, side))
+
+
+def mixed(content: Factors, style: Factors) -> Factors:
+    """Position, size and rotation of one image, colours and stripes of another."""
+    return replace(style, x=content.x, y=content.y, radius=content.radius, angle=content.angle)
+
+
+def _truth(
+    factors_of: Callable[[Split, str, int], Factors],
+    side: int,
+    source_domain: str,
+    source_index: int,
+    target_domain: str,
+    reference_index: int,
+) -> Image.Image:
+    source = factors_of("val", source_domain, source_index)
+    reference = factors_of("val", target_domain, reference_index)
+    return Image.fromarray(draw(target_domain, mixed(source, reference), side))
+
+
+def _factors(seed: int, split: Split, domain: str, index: int) -> Factors:
+    return factors(domain, split, index, seed)
 
 
 def _draw(seed: int, image_size: int, split: Split, domain: str, name: str) -> Image.Image:
@@ -142,63 +187,11 @@ def export(data: Data, image_size: int, out: Path) -> int:
                     file = Path(split, domain, f"{int(name):05d}.png")
                     images.image(split, domain, index).save(work / file)
                     rows.append({"file": file.as_posix()} | asdict(factors(domain, split, index, data.seed)))
-        with (work / "factors.csv").open("w", newline="", encoding="utf-8") as file_of_factors:
+        with (work / FACTORS_FILE).open("w", newline="", encoding="utf-8") as file_of_factors:
             writer = csv.DictWriter(file_of_factors, rows[0])
             writer.writeheader()
             writer.writerows(rows)
     return len(rows)
-
-
-class _Canvas:
-    """Paints shapes given in the head's own frame: origin its centre, unit its radius, y downward."""
-
-    def __init__(self, made_of: Factors, size: int) -> None:
-        self.side = size * _SUPERSAMPLING
-        self.pixels = np.empty((self.side, self.side, 3), np.uint8)
-        self.pixels[:] = made_of.background
-        self.x, self.y = made_of.x * self.side, made_of.y * self.side
-        self.radius = made_of.radius * self.side
-        self.cos, self.sin = _rotation(made_of.angle)
-
-    def ellipse(self, u: float, v: float, ru: float, rv: float, colour: Colour, tilt: float = 0) -> None:
-        cos, sin = _rotation(tilt)
-        window, du, dv = self._frame(u, v, max(ru, rv))
-        along, across = (cos * du + sin * dv) / ru, (cos * dv - sin * du) / rv
-        self.pixels[window][along * along + across * across <= 1] = colour
-
-    def polygon(self, corners: tuple[tuple[float, float], ...], colour: Colour) -> None:
-        """A convex polygon, its corners in either sense of rotation."""
-        u, v = sum(c[0] for c in corners) / len(corners), sum(c[1] for c in corners) / len(corners)
-        window, du, dv = self._frame(u, v, max(max(abs(c[0] - u), abs(c[1] - v)) for c in corners) * 1.5)
-        sides = [
-            (b[0] - a[0]) * (dv + v - a[1]) - (b[1] - a[1]) * (du + u - a[0])
-            for a, b in zip(corners, (*corners[1:], corners[0]), strict=True)
-        ]
-        self.pixels[window][np.all([s >= 0 for s in sides], 0) | np.all([s <= 0 for s in sides], 0)] = colour
-
-    def _frame(
-        self, u: float, v: float, reach: float
-    ) -> tuple[tuple[slice, slice], NDArray[np.float64], NDArray[np.float64]]:
-        """The window of pixels within `reach` of (u, v), and each pixel's offset from it in the head's frame."""
-        x = self.x + self.radius * (self.cos * u - self.sin * v)
-        y = self.y + self.radius * (self.sin * u + self.cos * v)
-        extent = reach * self.radius + 2
-        rows = slice(max(0, int(y - extent)), max(0, min(self.side, int(y + extent) + 1)))
-        columns = slice(max(0, int(x - extent)), max(0, min(self.side, int(x + extent) + 1)))
-        dy = (np.arange(rows.start, rows.stop)[:, None] + 0.5 - y) / self.radius
-        dx = (np.arange(columns.start, columns.stop)[None, :] + 0.5 - x) / self.radius
-        return (rows, columns), self.cos * dx + self.sin * dy, self.cos * dy - self.sin * dx
-
-    def image(self) -> NDArray[np.uint8]:
-        size = self.side // _SUPERSAMPLING
-        blocks = self.pixels.reshape(size, _SUPERSAMPLING, size, _SUPERSAMPLING, 3).astype(np.uint32)
-        samples = _SUPERSAMPLING**2
-        averages: NDArray[np.uint8] = ((blocks.sum((1, 3)) + samples // 2) // samples).astype(np.uint8)
-        return averages
-
-
-def _rotation(degrees: float) -> tuple[float, float]:
-    return tuple(round(f(math.radians(degrees)) * 4096) / 4096 for f in (math.cos, math.sin))  # type: ignore[return-value]
 
 
 def _hsv(hue: float, saturation: float, value: float) -> Colour:

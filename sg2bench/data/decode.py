@@ -66,7 +66,8 @@ def read_bytes(path: Path) -> bytes:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise ValueError(error.strerror or str(error)) from None
+        broken_link = path.is_symlink() and not path.exists()
+        raise ValueError("it is a broken link" if broken_link else error.strerror or str(error)) from None
     if not content:
         raise ValueError("it is empty")
     if len(content) > MOST_BYTES:

@@ -14,6 +14,7 @@ from sg2bench import texts
 from sg2bench.data import listing
 from sg2bench.data.checks import Checked, Found, check
 from sg2bench.data.decode import EXTENSIONS, read_image
+from sg2bench.data.factors_file import with_factors
 from sg2bench.data.images import SPLITS, ImageSet, Split, choose_domains
 from sg2bench.data.listing import LeftOut
 from sg2bench.data.truth import aligned
@@ -49,7 +50,7 @@ def load(root: Path, wanted: tuple[str, ...] | None = None) -> ImageSet:
     domains = tuple(found["train"])
     if len(domains) < 2:
         raise ValueError(f"{root}: a translation needs at least 2 domains, found {', '.join(domains) or 'none'}")
-    return aligned(_image_set(root, found, _folder_in_split))
+    return with_factors(root, aligned(_image_set(root, found, _folder_in_split)))
 
 
 def load_real(root: Path) -> ImageSet:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
+
+if TYPE_CHECKING:
+    from sg2bench.data.critters import Factors
 
 Split = Literal["train", "val"]
 SPLITS: tuple[Split, Split] = ("train", "val")
@@ -44,6 +47,10 @@ class ImageSet:
     truth: Callable[[str, int, str, int], Image.Image | None] | None = None
     """The one right image for (source domain, source index, target domain, reference index), both in val; None for what
     the set does not hold. A set without truth has no such function."""
+    content: Callable[[str, int], str] | None = None
+    """Name of the content of a validation image, by domain and index, where several can have the same."""
+    factors: Callable[[Split, str, int], Factors] | None = None
+    """What an image was made from, by split, domain and index, where that is known."""
     _memory: _Memory = field(default_factory=_Memory, repr=False, compare=False)
 
     @property
@@ -66,12 +73,15 @@ class ImageSet:
         return self._memory.get((split, domain, index), lambda: self.read(split, domain, name))
 
     def batch(self, split: Split, domain: str, indices: Sequence[int], image_size: int) -> torch.Tensor:
-        """Whole images resized (PIL, bilinear) to a square: uint8 (len(indices), 3, image_size, image_size)."""
-        side = (image_size, image_size)
-        arrays = [
-            np.asarray(self.image(split, domain, index).resize(side, Image.Resampling.BILINEAR)) for index in indices
-        ]
-        return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
+        """Whole images: uint8 (len(indices), 3, image_size, image_size)."""
+        return as_tensor((self.image(split, domain, index) for index in indices), image_size)
+
+
+def as_tensor(images: Iterable[Image.Image], image_size: int) -> torch.Tensor:
+    """Images resized (PIL, bilinear) to a square: uint8 (n, 3, image_size, image_size)."""
+    side = (image_size, image_size)
+    arrays = [np.asarray(image.resize(side, Image.Resampling.BILINEAR)) for image in images]
+    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
 
 
 def prefetch(load: Callable[[Part], torch.Tensor], parts: Iterable[Part]) -> Iterator[torch.Tensor]:

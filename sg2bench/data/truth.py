@@ -40,7 +40,14 @@ def aligned(images: ImageSet, parts: Callable[[str], Parts | None] = content_and
             for index, name in enumerate(names):
                 if found := parts(name):
                     places[domain].setdefault(found, (split, index))
-    return replace(images, truth=partial(_look_up, images, parts, places))
+    content = partial(_content, images, parts)
+    return replace(images, truth=partial(_look_up, images, parts, places), content=content)
+
+
+def _content(images: ImageSet, parts: Callable[[str], Parts | None], domain: str, index: int) -> str:
+    name = images.names["val"][domain][index]
+    found = parts(name)
+    return found[0] if found else name
 
 
 def _look_up(

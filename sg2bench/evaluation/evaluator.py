@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -11,78 +10,95 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sg2bench.catalog import METRICS, REFERENCE_LINES
+from sg2bench.catalog import METRICS, Need
 from sg2bench.config import Evaluate
 from sg2bench.data.images import ImageSet, Split, prefetch
 from sg2bench.devices import true_float32
 from sg2bench.evaluation import feature_cache
 from sg2bench.evaluation.extractors import EXTRACTORS
-from sg2bench.evaluation.guidance import Guidance, Mode, Pair, guide, source_count
+from sg2bench.evaluation.guidance import Guidance, Mode, Pair, Part, guide, source_count, take
 from sg2bench.evaluation.measures.base import (
     FAKE,
+    HELD_OUT,
     REAL,
     REFERENCE,
     Batch,
-    FeatureMeasure,
     Pooled,
-    Real,
+    RealSet,
     Task,
     measure,
     shortage,
 )
+from sg2bench.evaluation.needs import with_metrics
+from sg2bench.evaluation.originals import Originals
 from sg2bench.evaluation.outputs import images_per_batch, style_codes, translate
 from sg2bench.evaluation.protocol import VERSION, Protocol
 from sg2bench.evaluation.uncertainty import Estimate
-from sg2bench.evaluation.values import ANY, Value, means
+from sg2bench.evaluation.values import Value, means
 from sg2bench.files import cache_folder
 from sg2bench.hashes import stable_hash
 from sg2bench.models.networks import Networks
 
 Progress = Callable[[str], None]
-_Group = tuple[str, str, bool]
+Group = tuple[str, str, bool]
+Groups = dict[Group, dict[str, str]]
 """Measure, extractor, and whether that sees raw outputs: metrics that share these are computed together."""
 
 
 class Evaluator:
     """Measures models on one image set under one protocol; features of real images are cached on disk.
 
-    Raises ValueError if there are too few images for the metrics asked for.
+    Without metrics in `evaluate`, the usual ones for these images are measured; `lacking` is what there is not,
+    whatever the images offer. Raises ValueError if the metrics asked for need more, or more images, also of the parts
+    of the sources that are to be measured alone.
     """
 
     def __init__(
-        self, evaluate: Evaluate, images: ImageSet, image_size: int, device: torch.device | str = "cpu"
+        self,
+        evaluate: Evaluate,
+        images: ImageSet,
+        image_size: int,
+        device: torch.device | str = "cpu",
+        lacking: Collection[Need] = (),
+        parts: Collection[Part] = (),
     ) -> None:
+        evaluate = with_metrics(evaluate, images, lacking)
         self.evaluate = evaluate
         self.protocol = Protocol(evaluate, image_size)
         self.image_size = image_size
         self.images = images
         self.device = torch.device(device)
         self.images_per_batch = images_per_batch(self.device, evaluate.batch_size, image_size)
-        self._groups: dict[_Group, dict[str, str]] = {}  # metrics by quantity
+        self.groups: Groups = {}  # metrics by quantity
         for metric in evaluate.metrics:
             entry, extractor = METRICS[metric], self.protocol.extractor(metric)
             group = entry.measure, extractor, self.protocol.sees_raw_outputs(metric)
-            self._groups.setdefault(group, {})[entry.quantity] = metric
+            self.groups.setdefault(group, {})[entry.quantity] = metric
             least = EXTRACTORS[extractor].least_side
             if self.protocol.resize(extractor) is None and image_size < least:
                 raise ValueError(
                     f"{metric} needs images of {least} px or more under protocol {self.protocol.name}, these have "
                     f"{image_size}; make them larger, or leave it out with evaluate.metrics"
                 )
-        self.extractors = {
-            name: EXTRACTORS[name](self.protocol.resize(name)).to(self.device)
-            for name in sorted({extractor for _, extractor, _ in self._groups})
-        }
-        self._real: dict[tuple[str, str], Real] = {}
-        for domain in images.domains:
-            real, sources = images.count("train", domain), source_count(images, evaluate, domain)
-            self._refuse_too_few(domain, real, sources or real, evaluate.outputs_per_source)
+        names = {extractor for _, extractor, _ in self.groups}
+        names |= {shared for name in names if (shared := EXTRACTORS[name].pass_of)}
+        self.extractors = {name: EXTRACTORS[name](self.protocol.resize(name)).to(self.device) for name in sorted(names)}
+        self.real = {name: self._real_set(name) for name in self.extractors}
+        for part in ("all", *parts):
+            for domain in images.domains:
+                real, sources = images.count("train", domain), source_count(images, evaluate, domain)
+                taken = {"all": sources or real, "even": (sources + 1) // 2, "odd": sources // 2}[part]
+                where = domain if part == "all" else f"the {part} sources of {domain}, by train.evaluate_at or _every"
+                self._refuse_too_few(where, real, taken, evaluate.outputs_per_source)
+            if any("truth" in METRICS[metric].needs for metric in evaluate.metrics):
+                self._refuse_without_truth(part)
 
-    def model(self, nets: Networks, progress: Progress = lambda _: None) -> list[Value]:
+    def model(self, nets: Networks, progress: Progress = lambda _: None, part: Part = "all") -> list[Value]:
         """Values of a model in every mode; `progress` is told each pair that begins."""
         values = []
         for mode in self.evaluate.modes:
-            values += self.pairs(nets, mode, guide(self.images, self.evaluate, mode, nets.latent_dim), progress)
+            guidance = take(guide(self.images, self.evaluate, mode, nets.latent_dim), part)
+            values += self.pairs(nets, mode, guidance, progress)
         return values + means(values)
 
     def pairs(
@@ -110,79 +126,70 @@ class Evaluator:
         sources: NDArray[np.int64],
         outputs: int,
         references: NDArray[np.int64] | None = None,
+        groups: Groups | None = None,
     ) -> list[Value]:
         """Values of a pair's images, whoever made them.
 
         `batches` (n, 3, S, S), uint8, or float32 as a generator gives them, black -1, white 1; all `outputs` of a
         source in a row. `sources` (number,) tells the sources of several pairs apart, `references` (number, outputs)
-        the images that styles came from. Raises ValueError if an image holds NaN or infinity, or if there are too few.
+        the images that styles came from; `groups` are the metrics, by default all of the mode. Raises ValueError if an
+        image holds NaN or infinity, or if there are too few.
         """
         n_real = self.images.count("train", target)
         self._refuse_too_few(f"{source} → {target}", n_real, len(sources), outputs)
-        measures = {group: measure(group[0])(self._task(group, target, outputs)) for group in self._groups}
+        groups, originals = groups or self.groups_of(mode), self.originals(source, target, sources)
+        measures = {group: measure(group[0])(self._task(group, originals, outputs)) for group in groups}
         done = 0
         for raw in batches:
             if not raw.isfinite().all():
                 raise ValueError(f"{mode} {source} → {target}: the model gave NaN or infinity")
             some = slice(done, done + len(raw) // outputs)
             done = some.stop
-            batch = Batch(raw, sources[some], None if references is None else references[some], self.extractors)
+            chosen = None if references is None else references[some]
+            batch = Batch(raw, sources[some], chosen, self.extractors, originals)
             for each in measures.values():
                 each.add(batch)
         estimates = {
             metrics[quantity]: estimate
-            for group, metrics in self._groups.items()
+            for group, metrics in groups.items()
             for quantity, estimate in measures[group].estimates(metrics).items()
             if quantity in metrics
         }
         return [
-            Value(mode, source, target, metric, _sampled(estimates[metric], source, target), n_real, done * outputs)
+            Value(mode, source, target, metric, sampled(estimate, source, target), n_real, count)
             for metric in self.evaluate.metrics
+            if (estimate := estimates.get(metric)) is not None
+            for count in [estimate.images or done * outputs]
         ]
 
-    def reference_lines(self) -> dict[str, list[Value]]:
-        """How to read a distance to real images, by line of `REFERENCE_LINES`: on as many validation images as a pair
-        has outputs, or on all there are (fewer images raise a Fréchet distance).
+    def originals(self, source: str, target: str, sources: NDArray[np.int64]) -> Originals:
+        """What the outputs of a pair are compared with, whose `sources` are translated."""
+        return Originals(self.images, source, target, np.sort(sources), self.image_size, self.device)
 
-        `real`: real validation images of the target (the floor). `sources`: untranslated sources (doing nothing).
-        """
-        lines: dict[str, list[Value]] = {name: [] for name in REFERENCE_LINES}
-        features_of = functools.cache(lambda extractor, domain: self._features(extractor, "val", domain))
-        for group, metrics in self._groups.items():
-            measured, extractor = measure(group[0]), group[1]
-            if not issubclass(measured, FeatureMeasure):
-                continue
-            for source in self.images.domains:
-                count = source_count(self.images, self.evaluate, source) * self.evaluate.outputs_per_source
-                count = min(count, self.images.count("val", source))
-                features = features_of(extractor, source)[:count]
-                for target in self.images.domains:
-                    real = self.real(extractor, target)
-                    n, dim = len(real.features), features.shape[1]
-                    able = [quantity for quantity in metrics if not shortage(measured, [quantity], n, count, 1, dim)]
-                    line, shown = ("real", ANY) if source == target else ("sources", source)
-                    estimates = measured.compare(able, real, features) if able else {}
-                    for quantity in able:
-                        sampled = _sampled(estimates[quantity], source, target)
-                        lines[line].append(Value("none", shown, target, metrics[quantity], sampled, n, count))
-        return {
-            name: values + [whole for whole in means(values) if name != "real" or whole.target == ANY]
-            for name, values in lines.items()
+    def groups_of(self, mode: str) -> Groups:
+        """The groups of metrics that a mode has."""
+        found = {
+            group: {quantity: metric for quantity, metric in metrics.items() if mode in METRICS[metric].modes}
+            for group, metrics in self.groups.items()
         }
+        return {group: metrics for group, metrics in found.items() if metrics}
 
-    def real(self, extractor: str, domain: str) -> Real:
-        """Features of a domain's training images, from the cache of an earlier run where there are any."""
-        if (extractor, domain) not in self._real:
-            self._real[extractor, domain] = Real(self._cached_real(extractor, domain))
-        return self._real[extractor, domain]
+    def _task(self, group: Group, originals: Originals, outputs: int) -> Task:
+        _, extractor, raw = group
+        looks_at_real = any("real" in METRICS[metric].needs for metric in self.groups[group].values())
+        real = self.real[extractor][originals.target] if looks_at_real else None
+        return Task(self.evaluate, extractor, raw, self.extractors[extractor], outputs, real, originals)
 
-    def _task(self, group: _Group, target: str, outputs: int) -> Task:
-        name, extractor, raw = group
-        real = self.real(extractor, target) if issubclass(measure(name), FeatureMeasure) else None
-        return Task(self.evaluate, extractor, raw, self.extractors[extractor], outputs, real)
+    def _real_set(self, extractor: str) -> RealSet:
+        """Features of real images, those of training images from the cache of an earlier run where there are any."""
+        return RealSet(
+            self.images.domains,
+            lambda domain: self._cached_real(extractor, domain),
+            lambda domain: self._features(extractor, "val", domain),
+        )
 
     def _cached_real(self, extractor: str, domain: str) -> Pooled:
-        resize, digest = self.protocol.resize(extractor), EXTRACTORS[extractor].weights.sha256
+        resize, digest = self.protocol.resize(extractor), EXTRACTORS[extractor].weights_sha256
         key = stable_hash([VERSION, extractor, self.images.fingerprint, domain, self.image_size, resize, digest])
         path = cache_folder() / "real" / f"{key}.npz"
         kept = feature_cache.read(path, self.images.count("train", domain), self.extractors[extractor].dim)
@@ -204,13 +211,35 @@ class Evaluator:
             raise ValueError(f"{extractor} gives NaN or infinity for {split} images of {domain}")
         return features
 
+    def _refuse_without_truth(self, part: Part) -> None:
+        guidance = take(guide(self.images, self.evaluate, "reference", latent_dim=1), part)
+        for (source, target), given in guidance.items():
+            assert given.references is not None
+            originals, found = self.originals(source, target, given.sources), 0
+            for index, references in zip(given.sources, given.references, strict=True):
+                found += int(originals.truths(index[None], references[None])[1].any())
+                if found == 2:
+                    break
+            else:
+                asked = [metric for metric in self.evaluate.metrics if "truth" in METRICS[metric].needs]
+                which = "" if part == "all" else f"{part} "
+                raise ValueError(
+                    f"{source} → {target}: {' and '.join(asked)} need the right images of 2 {which}sources or more, "
+                    f"found {found}; add them (docs/own-data.md), or leave out these metrics with evaluate.metrics"
+                )
+
     def _refuse_too_few(self, where: str, real: int, sources: int, outputs: int) -> None:
-        for (name, extractor, _), metrics in self._groups.items():
+        for (name, extractor, _), metrics in self.groups.items():
             if lack := shortage(measure(name), metrics, real, sources, outputs, self.extractors[extractor].dim):
                 raise ValueError(f"{where}: the metrics asked for need {lack}")
 
 
-def _sampled(estimate: Estimate, source: str, target: str) -> Estimate:
+def sampled(estimate: Estimate, source: str, target: str) -> Estimate:
     """The estimate with its samples named, so that those of other pairs with the same images are known as the same."""
-    names = {REAL: f"train/{target}", FAKE: f"val/{source}", REFERENCE: f"references of {source} in {target}"}
+    names = {
+        REAL: f"train/{target}",
+        FAKE: f"val/{source}",
+        REFERENCE: f"references of {source} in {target}",
+        HELD_OUT: f"held out {target}",
+    }
     return replace(estimate, influence={names[sample]: each for sample, each in estimate.influence.items()})

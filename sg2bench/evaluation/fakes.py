@@ -10,19 +10,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sg2bench import texts
-from sg2bench.catalog import METRICS
+from sg2bench.catalog import METRICS, Need
 from sg2bench.config import Evaluate, Experiment
 from sg2bench.data import listing
 from sg2bench.data.checks import check
 from sg2bench.data.decode import EXTENSIONS, read_image
 from sg2bench.data.images import ImageSet, prefetch
 from sg2bench.evaluation.evaluator import Evaluator, Progress
-from sg2bench.evaluation.guidance import Mode
+from sg2bench.evaluation.guidance import Mode, Pair
+from sg2bench.evaluation.needs import with_metrics
 from sg2bench.evaluation.translators import checked
 from sg2bench.evaluation.values import Value, means
+
+REFERENCES = "references.csv"
+"""The one file beside the folders: see fake_references.py."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ def read(folder: Path, images: ImageSet) -> list[Fakes]:
     for path, kind in listing.entries(folder):
         if kind == listing.FOLDER:
             pairs.append(_pair_of_files(path, images, left_out))
-        else:
+        elif path.name != REFERENCES:
             left_out.add(listing.LOOSE if kind == listing.IMAGE else kind, path)
     left_out.warn()
     if not pairs:
@@ -128,17 +133,20 @@ def _domains(folder: Path, known: Sequence[str]) -> tuple[str, str]:
     return splits[0]
 
 
-def fit(experiment: Experiment, pairs: Sequence[Fakes], mode: Mode) -> Experiment:
-    """The experiment with the counts of the files in its protocol; LPIPS is left out for one output per source.
+def fit(
+    experiment: Experiment, pairs: Sequence[Fakes], mode: Mode, images: ImageSet, with_references: bool = False
+) -> Experiment:
+    """The experiment with the counts of the files in its protocol, and with the metrics that files allow.
 
     Raises ValueError if the protocol needs what files do not hold, or if an experiment's `sources` are not there.
     """
     evaluate, outputs = experiment.evaluate, len(next(iter(pairs[0].files.values())))
-    metrics = [metric for metric in evaluate.metrics if outputs > 1 or "outputs" not in METRICS[metric].needs]
-    if not metrics:
-        raise ValueError(
-            f"{evaluate.metrics[0]} compares the outputs of a source, and there is one of each: ask for another metric"
-        )
+    lacking: set[Need] = set() if with_references else {"references"}
+    if outputs == 1:
+        lacking.add("outputs")
+    if any(pair.source not in images.domains for pair in pairs):
+        lacking.add("sources")
+    metrics = with_metrics(evaluate.model_copy(update={"modes": (mode,)}), images, lacking).metrics
     if "outputs_per_source" in evaluate.model_fields_set and evaluate.outputs_per_source != outputs:
         raise ValueError(
             f"there are {outputs} outputs of a source, evaluate.outputs_per_source says {evaluate.outputs_per_source}"
@@ -179,7 +187,13 @@ def side_of(pairs: Sequence[Fakes]) -> int:
     return wanted.width
 
 
-def score(evaluator: Evaluator, pairs: Sequence[Fakes], mode: Mode, progress: Progress = lambda _: None) -> list[Value]:
+def score(
+    evaluator: Evaluator,
+    pairs: Sequence[Fakes],
+    mode: Mode,
+    progress: Progress = lambda _: None,
+    references: Mapping[Pair, NDArray[np.int64]] | None = None,
+) -> list[Value]:
     """Values of every pair. Raises ValueError for a broken file, or too few of them."""
     values = []
     for pair in pairs:
@@ -193,7 +207,8 @@ def score(evaluator: Evaluator, pairs: Sequence[Fakes], mode: Mode, progress: Pr
         )
         batches = prefetch(lambda paths: torch.stack([_pixels(path) for path in paths]), parts)
         images = (batch.to(evaluator.device) for batch in checked(batches, f"{pair.source} → {pair.target}"))
-        values += evaluator.pair(mode, pair.source, pair.target, images, np.arange(len(sources)), outputs)
+        chosen = references[pair.source, pair.target] if references else None
+        values += evaluator.pair(mode, pair.source, pair.target, images, np.arange(len(sources)), outputs, chosen)
     return values + means(values)
 
 

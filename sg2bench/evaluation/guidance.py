@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -15,6 +15,9 @@ from sg2bench.data.images import ImageSet
 
 Mode = Literal["latent", "reference"]
 Pair = tuple[str, str]
+Part = Literal["all", "even", "odd"]
+"""Which sources are translated: all, or every second one, `even` from the first on."""
+HALVES: tuple[Part, ...] = ("even", "odd")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,21 @@ def guide(images: ImageSet, evaluate: Evaluate, mode: Mode, latent_dim: int) -> 
         for source in images.domains
         if source != target
     }
+
+
+def take(guidance: Mapping[Pair, Guidance], part: Part) -> dict[Pair, Guidance]:
+    """The guidance of a part of the sources, the same in every pair and mode, each by its latents or references."""
+    return {pair: given if part == "all" else _half(given, part == "odd") for pair, given in guidance.items()}
+
+
+def _half(given: Guidance, odd: bool) -> Guidance:
+    chosen = given.sources % 2 == odd
+    return replace(
+        given,
+        sources=given.sources[chosen],
+        latents=None if given.latents is None else given.latents[chosen],
+        references=None if given.references is None else given.references[chosen],
+    )
 
 
 def refuse_too_few_references(images: ImageSet, evaluate: Evaluate) -> None:

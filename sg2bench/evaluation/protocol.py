@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sg2bench.catalog import METRICS
 from sg2bench.config import Evaluate
 from sg2bench.evaluation.extractors import EXTRACTORS
+from sg2bench.evaluation.guidance import Part
 from sg2bench.hashes import stable_hash
 
 VERSION = 1
@@ -27,10 +28,17 @@ class Protocol:
     evaluate: Evaluate
     image_size: int
     """Side in pixels of the images, real ones and outputs, before a network's own resize."""
+    part: Part = "all"
+    """Of the sources."""
 
     @property
     def name(self) -> str:
         return self.evaluate.protocol
+
+    @property
+    def title(self) -> str:
+        """The name, and the part of the sources if that is not all: what rows call it."""
+        return self.name if self.part == "all" else f"{self.name}, {self.part} sources"
 
     def extractor(self, metric: str) -> str:
         """Name of the network that a metric needs."""
@@ -51,7 +59,7 @@ class Protocol:
             "version": VERSION,
             "name": self.name,
             "extractor": extractor,
-            "weights": EXTRACTORS[extractor].weights.sha256,
+            "weights": EXTRACTORS[extractor].weights_sha256,
             "images": "raw" if self.sees_raw_outputs(metric) else "8-bit RGB",
             "image_size": self.image_size,
             "sources": evaluate.sources,
@@ -60,6 +68,8 @@ class Protocol:
         }
         if (resize := self.resize(extractor)) is not None:
             content["resize"] = [resize, "bicubic antialias, clamped"]
+        if self.part != "all":
+            content["part"] = self.part
         if evaluate.as_published:
             content["batch_size"] = evaluate.batch_size
         return stable_hash(content)

@@ -31,6 +31,8 @@ class Estimate:
     least: float = 0.0
     """The interval reaches so far at least: that no unit moves a share of 0 or 1 does not make it sure."""
     bounds: tuple[float, float] = (-np.inf, np.inf)
+    images: int | None = None
+    """How many outputs it is of, where that is not all."""
 
     def interval(self) -> tuple[float, float]:
         """Interval that is to hold the value's expectation with a probability of 95 %; cut at `bounds`.

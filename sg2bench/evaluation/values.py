@@ -12,6 +12,7 @@ from sg2bench import devices, provenance, texts
 from sg2bench.catalog import REFERENCE_LINES
 from sg2bench.config import Experiment
 from sg2bench.evaluation.extractors import EXTRACTORS
+from sg2bench.evaluation.guidance import Part
 from sg2bench.evaluation.protocol import Protocol
 from sg2bench.evaluation.uncertainty import Estimate, mean
 from sg2bench.rows import COLUMNS, LARGEST
@@ -69,9 +70,11 @@ def tabulate(
     device: torch.device,
     config_hash: str,
     image_size: int | None = None,
+    part: Part = "all",
 ) -> pd.DataFrame:
     """Rows of a resolved experiment's values; `config_hash` tells how the model was made, `image_size` the size of
-    its images where that is not the model's of the experiment. Raises ValueError for a value that is no number.
+    its images where that is not the model's of the experiment, `part` which sources were translated. Raises ValueError
+    for a value that is no number.
     """
     for value in values:
         if not abs(value.value) <= LARGEST:
@@ -79,14 +82,14 @@ def tabulate(
                 f"{value.mode} {value.source} → {value.target}: {value.metric} is {value.value}; the model's outputs "
                 "are too large to measure"
             )
-    protocol = Protocol(experiment.evaluate, image_size or experiment.model.image_size)
+    protocol = Protocol(experiment.evaluate, image_size or experiment.model.image_size, part)
     shared = {
         "experiment": experiment.name,
         "variant": variant,
         "seed": seed,
         "step": step,
         "outputs_per_source": None if variant in REFERENCE_LINES else experiment.evaluate.outputs_per_source,
-        "protocol": protocol.name,
+        "protocol": protocol.title,
         "data_fingerprint": data_fingerprint,
         "config_hash": config_hash,
         "device": texts.plain(devices.full_name(device)),
@@ -100,7 +103,7 @@ def tabulate(
         shared
         | vars(value)
         | {"value": value.value, "ci_low": low, "ci_high": high, "protocol_hash": protocol.hash(value.metric)}
-        | {"extractor": extractor, "weights_sha256": EXTRACTORS[extractor].weights.sha256}
+        | {"extractor": extractor, "weights_sha256": EXTRACTORS[extractor].weights_sha256}
         for value in values
         for extractor in [protocol.extractor(value.metric)]
         for low, high in [value.estimate.interval()]

@@ -54,15 +54,24 @@ def markdown(table: pd.DataFrame) -> str:
     lines.append("| --- " * (len(columns) + 2) + "|")
     for row in _records(shown.sort_values("worse_by", ascending=False)):
         cells = [f"{row[c]:.4g}" if isinstance(row[c], float) else texts.markdown(str(row[c])) for c in columns]
-        lines.append(f"| {' | '.join([*cells, format(row['worse_by'], '+.1%'), row['verdict']])} |")
+        lines.append(f"| {' | '.join([*cells, worse_by(row), row['verdict']])} |")
     return "\n".join([*lines, ""])
+
+
+def worse_by(row: Mapping[str, Any], sign: str = "+") -> str:
+    """How much worse a line is, as text: a share of the baseline, or a difference where its margin is one. `sign` as in
+    format strings.
+    """
+    return (
+        format(row["worse_by"], f"{sign}.3g") + " absolute" if row.get("absolute") else f"{row['worse_by']:{sign}.1%}"
+    )
 
 
 def github_errors(table: pd.DataFrame) -> list[str]:
     """A GitHub `::error` line for each regression."""
     lines = []
     for row in _records(table[table["verdict"] == REGRESSION]):
-        change = f"worse by {row['worse_by']:.1%}: {row['value']:.4g}, baseline {row['baseline']:.4g}"
+        change = f"worse by {worse_by(row, '-')}: {row['value']:.4g}, baseline {row['baseline']:.4g}"
         lines.append(f"::error title=sg2bench, {_escaped(_name(row))}::{change}".replace("sg2bench,", "sg2bench%2C"))
     return lines
 
@@ -80,7 +89,7 @@ def junit(table: pd.DataFrame) -> str:
     )
     for row in _records(table):
         case = ET.SubElement(suite, "testcase", classname="sg2bench", name=_name(row))
-        message = f"{row['value']:.6g}, baseline {row['baseline']:.6g}, worse by {row['worse_by']:+.1%}"
+        message = f"{row['value']:.6g}, baseline {row['baseline']:.6g}, worse by {worse_by(row)}"
         if row["verdict"] != PASS:
             ET.SubElement(case, "failure" if row["verdict"] == REGRESSION else "skipped", message=message)
     ET.indent(suite)

@@ -34,13 +34,14 @@ def margins(given: Mapping[str, float] | None = None, declared: Mapping[str, flo
         if name not in METRICS:
             raise ValueError(f"--margin {name}={share}: no such metric (there are {', '.join(METRICS)})")
         if not 0 < share < float("inf"):
-            raise ValueError(f"--margin {name}={share}: the share must be more than 0")
+            raise ValueError(f"--margin {name}={share}: a margin must be more than 0")
         chosen[name] = share
     return chosen
 
 
 def compare(results_file: Path, baseline_file: Path, shares: dict[str, float]) -> pd.DataFrame:
-    """One line per variant, mode, metric and target of the baseline, with a verdict.
+    """One line per variant, mode, metric and target of the baseline, with a verdict. `worse_by` and `margin` are parts
+    of the baseline, or where `absolute` says so, in the metric's own unit.
 
     `pass`: that the metric got worse by its margin or more is ruled out (one-sided, 5 %; a non-inferiority test).
     `regression`: not so, and it is significantly worse (one-sided, 1 % for all lines together, Holm 1979).
@@ -55,17 +56,17 @@ def compare(results_file: Path, baseline_file: Path, shares: dict[str, float]) -
     for key, old_rows in of_old.items():
         metric = old_rows["metric"].iloc[0]
         now, then = (rows.set_index("seed")["value"] for rows in (of_new[key], old_rows))
-        share = shares[metric]
-        *sides, room = scale_sides(metric, now, then, share)
+        ours, theirs, room = scale_sides(metric, now, then, shares[metric])
         value, baseline = (_center(values, _by_logarithms(metric, now, then)) for values in (now, then))
-        worse, before = METRICS[metric].sign * (value - baseline), abs(baseline)
-        found = difference(*sides)
+        worse, whole = METRICS[metric].sign * (value - baseline), _whole(metric, baseline)
+        found = difference(ours, theirs, _step(metric, old_rows, now, then))
         differences.append(found)
         rooms.append(room)
         lines.append(
             old_rows[KEYS].iloc[0].to_dict()
             | {"baseline": baseline, "value": value}
-            | {"worse_by": worse / before if before else worse, "margin": share * before}
+            | {"worse_by": worse / whole if whole else worse, "margin": shares[metric] * whole}
+            | {"absolute": METRICS[metric].absolute}
             | {"seeds": found.seeds, "results_seeds": len(now), "baseline_seeds": len(then)}
             | {"paired": found.paired, "p_pass": found.p_at_least(room)}
         )
@@ -78,21 +79,35 @@ def compare(results_file: Path, baseline_file: Path, shares: dict[str, float]) -
     return table
 
 
-def scale_sides(metric: str, now: Values, then: Values, share: float) -> tuple[Values, Values, float]:
+def scale_sides(metric: str, now: Values, then: Values, margin: float) -> tuple[Values, Values, float]:
     """Both sides on the scale they are tested on, where more is worse, and the margin there.
 
-    Logarithms, as a margin is a share and so is the spread over seeds; the values themselves of a metric that may be
-    negative (kernel distances, extrapolated ones), and where one is zero.
+    Logarithms, as a margin is a share and so is the spread over seeds; the values themselves of a metric whose margin
+    is in its own unit or that may be negative (kernel distances, extrapolated ones), and where one is zero.
     """
     sign = METRICS[metric].sign
     if not _by_logarithms(metric, now, then):
-        return sign * now, sign * then, share * abs(then.mean())
-    worst = 1 + sign * share
+        return sign * now, sign * then, margin * _whole(metric, float(then.mean()))
+    worst = 1 + sign * margin
     return sign * now.map(np.log), sign * then.map(np.log), sign * np.log(worst) if worst > 0 else np.inf
 
 
 def _by_logarithms(metric: str, now: Values, then: Values) -> bool:
-    return not METRICS[metric].signed and min(now.min(), then.min()) > 0
+    entry = METRICS[metric]
+    return not entry.signed and not entry.absolute and min(now.min(), then.min()) > 0
+
+
+def _whole(metric: str, baseline: float) -> float:
+    """What margins and worsenings of a metric are parts of: the baseline, or 1 of its own unit."""
+    return 1.0 if METRICS[metric].absolute else abs(baseline)
+
+
+def _step(metric: str, rows: pd.DataFrame, now: Values, then: Values) -> float:
+    """What one image moves a value by, on the scale of the test; 0 for a metric that does not count images."""
+    if not METRICS[metric].counted:
+        return 0.0
+    step = 1 / min(rows["n_real"].min(), rows["n_fake"].min())
+    return float(step / min(now.min(), then.min()) if _by_logarithms(metric, now, then) else step)
 
 
 def _center(values: Values, by_logarithms: bool) -> float:
@@ -105,8 +120,9 @@ def judge(p_pass: NDArray[np.float64], p_fail: NDArray[np.float64]) -> NDArray[n
 
 
 def compare_exactly(results_file: Path, baseline_file: Path, tolerance: float) -> pd.DataFrame:
-    """For code that must not change values: each seed's value within a relative tolerance of the baseline's, or it is a
-    `regression`. One seed is enough. Raises ValueError as `compare`, and for a seed that is missing.
+    """For code that must not change values: each seed's value within a tolerance of the baseline's, or it is a
+    `regression`. The tolerance is a share of the baseline, or in the metric's own unit where its margin is. One seed is
+    enough. Raises ValueError as `compare`, and for a seed that is missing.
     """
     refuse_bad_share("--exact", tolerance)
     new, old = _comparable(results_file, baseline_file)
@@ -117,8 +133,10 @@ def compare_exactly(results_file: Path, baseline_file: Path, tolerance: float) -
     table = table.reset_index()
     change = table["value"] - table["baseline"]
     sign = table["metric"].map({name: entry.sign for name, entry in METRICS.items()})
-    table["worse_by"] = sign * change / table["baseline"].abs().where(table["baseline"] != 0, 1)
-    table["margin"] = tolerance * table["baseline"].abs()
+    table["absolute"] = table["metric"].map({name: entry.absolute for name, entry in METRICS.items()}).astype(bool)
+    whole = table["baseline"].abs().where(~table["absolute"], 1)
+    table["worse_by"] = sign * change / whole.where(whole != 0, 1)
+    table["margin"] = tolerance * whole
     table["verdict"] = np.where(change.abs() <= table["margin"], PASS, REGRESSION)
     return table
 
@@ -134,10 +152,10 @@ def update_baseline(results_file: Path, baseline_file: Path, reason: str, comman
         raise ValueError(f"--baseline {baseline_file}: its history would be a file of that name; name a CSV")
     _comparable(results_file, results_file)
     table = row_table.read(results_file)
-    first = table.iloc[0]
-    made = f"sg2bench {first['sg2bench_version']} at {first['git_commit'] or 'no commit'}, {first['device']}"
+    versions, devices = (row_table.listed(table[column]) for column in ("sg2bench_version", "device"))
+    made = f"sg2bench {versions} at {row_table.commits(table)}, {devices}"
     said = f"{texts.markdown(' '.join(reason.split()))} ({len(table)} rows, {texts.markdown(made)}"
-    line = f"- {str(first['created_at'])[:10]}: {said}; {texts.markdown_code(command)})\n"
+    line = f"- {row_table.days(table)}: {said}; {texts.markdown_code(command)})\n"
     with locked(baseline_file):
         before = f"# History of {texts.markdown(baseline_file.name)}\n\n"
         if history.is_file():

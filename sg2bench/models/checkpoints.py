@@ -6,7 +6,7 @@ w_hpf > 0); `NNNNNN_nets.ckpt` also the discriminator. Nothing in a file is ever
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,27 @@ def _save(states: Mapping[str, Mapping[str, Any]], path: Path) -> Path:
     with atomic_file(path) as temporary:
         tensor_files.save(states, temporary, _use_new_zipfile_serialization=False)
     return path
+
+
+def build(model: Model, domains: int, path: Path) -> Networks:
+    """The networks of such a file.
+
+    Raises ValueError as `load`; for networks that are much larger than what the file holds before they take memory.
+    """
+    stored = read(path)
+    with torch.device("meta"):
+        planned = Networks(model, domains).trained()
+    states = [network.state_dict() for network in planned.values()]
+    if _numbers(states) > 2 * _numbers(stored.values()):
+        for name, network in planned.items():
+            _refuse_other_shapes(network.state_dict(), stored.get(name, {}), name, path, "")
+    nets = Networks(model, domains)
+    load(nets, path, fan_weights=model.fan_weights)
+    return nets
+
+
+def _numbers(states: Iterable[StateDict]) -> int:
+    return sum(tensor.numel() for state in states for tensor in state.values())
 
 
 def load(nets: Networks, path: Path, discriminator: nn.Module | None = None, fan_weights: Path | None = None) -> None:

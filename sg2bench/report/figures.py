@@ -11,15 +11,21 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sg2bench.catalog import METRICS
-from sg2bench.layout import CURVES_PLOT, grid_file, plot_file
-from sg2bench.report import html, plots
-from sg2bench.report.variants import span
+from sg2bench.catalog import METRICS, QUESTIONS, REFERENCE_LINES, Question
+from sg2bench.layout import CURVES_PLOT, NEIGHBOURS, STEPS_PLOT, grid_file, plot_file
+from sg2bench.report import html, panels, plots
+from sg2bench.report.variants import COMPARED, span
 from sg2bench.rows import is_line
 from sg2bench.rows import models as models_of
 
 _WIDE = 700
 """Pixels; a wider picture gets the page's width."""
+FILES = (
+    *(CURVES_PLOT, STEPS_PLOT),
+    *(plot_file(name, by) for name in (*QUESTIONS, *METRICS) for by in ("", "target", "pair")),
+)
+"""All plots that a report folder may have, now or from earlier versions."""
+_WHISKERS = "one standard deviation over seeds (none for a single seed)"
 
 
 @dataclass(frozen=True)
@@ -45,53 +51,79 @@ class Picture:
                 return image.width > _WIDE
 
 
-def values(table: pd.DataFrame, out: Path) -> list[Picture]:
-    """Draw each metric by variant and by target domain."""
-    pictures = []
-    for metric in dict.fromkeys(table["metric"]):
-        of_metric = table[table["metric"] == metric]
-        unit, reading = METRICS[metric].unit, METRICS[metric].reading
-        whiskers = "one standard deviation over seeds (none for a single seed)"
-        lines = ""
-        if is_line(of_metric).any():
-            lines = (
-                " Dashed: real validation images of the target, the best to hope for. Dotted: untranslated sources; a "
-                "variant that is worse than this makes worse images of the target than doing nothing."
+@dataclass(frozen=True)
+class Plots:
+    """All plots of a question's metrics, and how to read each metric."""
+
+    question: Question
+    by_variant: Picture
+    by_target: Picture
+    by_pair: list[Picture]
+    metrics: list[tuple[str, str]]
+
+    @property
+    def title(self) -> str:
+        return f"{self.question.capitalize()}: {QUESTIONS[self.question]}"
+
+
+def plots_of(table: pd.DataFrame, out: Path) -> list[Plots]:
+    """Draw the values by variant, by target domain and by pair, for each question that the metrics answer."""
+    found = []
+    for question in QUESTIONS:
+        metrics = [metric for metric in dict.fromkeys(table["metric"]) if METRICS[metric].question == question]
+        if not metrics:
+            continue
+        rows = table[table["metric"].isin(metrics)]
+        found.append(
+            Plots(
+                question,
+                _by_variant(rows, question, out),
+                _by_target(rows, question, out),
+                [_by_pair(rows[rows["metric"] == metric], metric, out) for metric in metrics],
+                [(f"{m} {METRICS[m].arrow}", f"{METRICS[m].unit}. {_sentence(METRICS[m].reading)}") for m in metrics],
             )
-        figure, file = plots.variants_plot(table, metric), out / plot_file(metric)
-        plots.save(figure, file)
-        caption = f"{unit}, mean over all pairs of domains. Dots: seeds; squares: their mean; whiskers: {whiskers}."
-        caption += f"{_axis(figure)} {counts(of_metric)}"
-        pictures.append(Picture(f"{metric} by variant", caption, f"{reading}.{lines}", file))
-        figure, file = plots.targets_plot(table, metric), out / plot_file(metric, "target")
-        plots.save(figure, file)
-        caption = f"{unit}, mean over the sources of each target domain. Marks: mean over seeds; whiskers: {whiskers}."
-        caption += f"{_axis(figure)} {counts(of_metric)}"
-        reading += (
-            ". Variants differ where their whiskers are far apart; a target with bad values for every variant is hard "
-            "in itself"
         )
-        pictures.append(Picture(f"{metric} by target domain", caption, f"{reading}.", file))
-    return pictures
+    return found
 
 
-def heatmaps(table: pd.DataFrame, out: Path) -> list[Picture]:
-    """Draw each metric by ordered pair of domains."""
-    pictures = []
-    for metric in dict.fromkeys(table["metric"]):
-        file = out / plot_file(metric, "pair")
-        plots.save(plots.pairs_plot(table, metric), file)
-        unit, reading = METRICS[metric].unit, METRICS[metric].reading
-        caption = (
-            f"{unit}, mean over seeds; all panels share one colour scale. Hatched: no such pair. "
-            f"{counts(table[table['metric'] == metric])}"
-        )
+def _by_variant(rows: pd.DataFrame, question: str, out: Path) -> Picture:
+    figure, file = panels.variants_plot(rows), out / plot_file(question)
+    plots.save(figure, file)
+    caption = f"Mean over all pairs of domains. Dots: seeds; squares: their mean; whiskers: {_WHISKERS}."
+    reading = "a variant differs from another where their whiskers are far apart. The arrow says which way is better."
+    known = set(rows[is_line(rows)]["variant"])
+    if titles := [title for line, title in REFERENCE_LINES.items() if line in known]:
         reading += (
-            ". A row is a source, a column a target: a column in one colour says that the target decides, a row that "
-            "the source does"
+            f" Lines: what outputs would score that are just such images: {', '.join(titles)}. Those beyond an axis "
+            "stand below it."
         )
-        pictures.append(Picture(f"{metric} by pair", caption, f"{reading}.", file))
-    return pictures
+    title = f"{question.capitalize()}, by variant"
+    return Picture(title, f"{caption}{_axis(figure)} {counts(rows)}", reading, file)
+
+
+def _by_target(rows: pd.DataFrame, question: str, out: Path) -> Picture:
+    figure, file = panels.targets_plot(rows), out / plot_file(question, "target")
+    plots.save(figure, file)
+    caption = f"Mean over the sources of each target domain. Marks: mean over seeds; whiskers: {_WHISKERS}."
+    reading = (
+        "a target with bad values for every variant is hard in itself; bad values of a single variant are its failure."
+    )
+    title = f"{question.capitalize()}, by target domain"
+    return Picture(title, f"{caption}{_axis(figure)} {counts(rows)}", reading, file)
+
+
+def _by_pair(rows: pd.DataFrame, metric: str, out: Path) -> Picture:
+    file = out / plot_file(metric, "pair")
+    plots.save(plots.pairs_plot(rows, metric), file)
+    caption = (
+        f"{METRICS[metric].unit}, mean over seeds; all panels share one colour scale. Hatched: no such pair. "
+        f"{counts(rows)}"
+    )
+    reading = (
+        f"{METRICS[metric].reading}. A row is a source, a column a target: a column in one colour says that the target "
+        "decides, a row that the source does."
+    )
+    return Picture(f"{metric} by pair", caption, reading, file)
 
 
 def curves(table: pd.DataFrame, out: Path) -> Picture:
@@ -109,32 +141,52 @@ def curves(table: pd.DataFrame, out: Path) -> Picture:
     return Picture("Training curves", caption, reading, out / CURVES_PLOT)
 
 
+_READING = "down a column the pose of the source should stay; along a row the style should be the same."
+_ACROSS = "Validation images of each domain across the top, n: 1 seed, the first. Each row below:"
+_GRIDS = {
+    "latent": (
+        "latent guidance",
+        f"{_ACROSS} one latent code in one target domain, domains in name order.",
+        _READING,
+    ),
+    "reference": (
+        "reference guidance",
+        f"{_ACROSS} one reference image (left), whose style every source takes.",
+        _READING,
+    ),
+    NEIGHBOURS: (
+        "nearest to training images",
+        "First row: of one latent output of each source, those nearest to a training image of their target, n: 1 seed, "
+        "the first. Second row: that training image. Below, the same for validation images.",
+        "a copied output repeats its training image. Validation images show how near an image comes that is no copy.",
+    ),
+}
+
+
 def grids(table: pd.DataFrame, files: Mapping[Path, Path]) -> list[Picture]:
     """The sample grids that are among `files`, by their places in the folder."""
-    rows = {
-        "latent": "one latent code in one target domain, domains in name order",
-        "reference": "one reference image (left), whose style every source takes",
-    }
-    caption = "Validation images of each domain across the top, n: 1 seed, the first. Each row below:"
-    reading = "down a column the pose of the source should stay; along a row the style should be the same."
     return [
-        Picture(f"{variant}, {mode} guidance", f"{caption} {row}.", reading, file, variant, mode)
+        Picture(f"{variant}, {title}", caption, reading, file, variant, picture)
         for variant in dict.fromkeys(table["variant"])
-        for mode, row in rows.items()
-        if (file := files.get(grid_file(variant, mode))) is not None
+        for picture, (title, caption, reading) in _GRIDS.items()
+        if (file := files.get(grid_file(variant, picture))) is not None
     ]
 
 
 def counts(table: pd.DataFrame) -> str:
     """How many seeds and images are behind a value of these rows."""
     models = models_of(table)
-    fake, real = (span(models[column]) for column in ("n_fake", "n_real"))
-    compared = any("real" in METRICS[metric].needs for metric in set(table["metric"]))
-    against = f" against {real} training images of the target" if compared else ""
-    seeds = models["seed"].nunique()
-    return f"n: {seeds} {'seed' if seeds == 1 else 'seeds'}; each pair {fake} outputs{against}."
+    compared, seeds = models[models["metric"].isin(COMPARED)], models["seed"].nunique()
+    against = f" against {span(compared['n_real'])} training images of the target" if len(compared) else ""
+    return f"n: {seeds} {'seed' if seeds == 1 else 'seeds'}; each pair {span(models['n_fake'])} outputs{against}."
 
 
 def _axis(figure: Figure) -> str:
-    is_logarithmic = "log" in (figure.axes[0].get_xscale(), figure.axes[0].get_yscale())
-    return " The axis is logarithmic: a whisker to its end passes 0." if is_logarithmic else ""
+    logarithmic = [axis.get_title() for axis in figure.axes if axis.get_xscale() == "log"]
+    if not logarithmic:
+        return ""
+    return f" A logarithmic axis, where a whisker to its end passes 0: {'; '.join(logarithmic)}."
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from sg2bench import rows as row_table
 from sg2bench import texts
-from sg2bench.catalog import METRICS, REFERENCE_LINES, metrics_of
+from sg2bench.catalog import METRICS, QUESTIONS, REFERENCE_LINES, metrics_of
 from sg2bench.csv_files import Forms
 from sg2bench.files import atomic_file, locked
 from sg2bench.hashes import stable_hash
@@ -29,6 +30,7 @@ from sg2bench.rows import (
     last_steps,
     overall,
     refuse_mixed_configurations,
+    refuse_other_lines,
 )
 from sg2bench.statistics import mean_interval, ranks
 
@@ -40,7 +42,11 @@ _COMMAND: Forms = {
         "a command in one line of visible text, which no spreadsheet takes for a formula",
     )
 }
+_Column: TypeAlias = tuple[str, str, str]
+"""Metric, mode, and protocol hash."""
+_MADE = ("seeds", "steps", "date", "commit", "command")
 COLUMNS = [*row_table.COLUMNS, *_OF_PAIRS, *_COMMAND]
+_RANK = "rank"
 _LIKE = ["protocol", "data_fingerprint", "pairs_hash"]
 """Rows that share these, and the protocol hash of the metric that ranks, are ranked together."""
 PUBLISHED = (
@@ -57,20 +63,30 @@ PUBLISHED_NOTE = (
 EXPLAINED = (
     "Only rows of one protocol, image set, set of pairs and number of images are ranked together. A cell is the mean "
     "over seeds ± half of its 95 % interval (Student's t), so it tells how another training would turn out; with two "
-    "seeds that is ± 9 standard deviations. Ranks are by the first column of values: entries whose intervals overlap "
-    "are tied, and 2–5 says that an entry is anything from second to fifth. One seed † has the interval for the sample "
-    "of images alone and is not ranked. Never compare values of two tables."
+    "seeds that is ± 9 standard deviations. Ranks are by the first column of values of the first table of a section: "
+    "entries whose intervals overlap are tied, and 2–5 says that an entry is anything from second to fifth. One seed † "
+    "has the interval for the sample of images alone and is not ranked. Never compare values of two sections."
 )
 
 
 @dataclass(frozen=True)
+class Part:
+    """What the metrics of one question say of the entries, as text; the first one has their ranks and what made them,
+    too.
+    """
+
+    title: str
+    header: list[str]
+    rows: list[list[str]]
+
+
+@dataclass(frozen=True)
 class Ranking:
-    """Entries that may be ranked together, best first, as text; what they share is in the caption."""
+    """Entries that may be ranked together, best first; what they share is in the caption."""
 
     title: str
     caption: str
-    header: list[str]
-    rows: list[list[str]]
+    parts: list[Part]
 
 
 def add(files: Sequence[Path], folder: Path, command: str | None) -> tuple[Path, int, int]:
@@ -79,11 +95,13 @@ def add(files: Sequence[Path], folder: Path, command: str | None) -> tuple[Path,
 
     A row that is there already (`rows.ROW_KEY`) is replaced. `command` is what made those rows beside which no
     `experiment.yaml` knows. Returns the page's path and how many rows are new and replaced. Raises ValueError, and
-    changes nothing, if a file has a bad row (`rows.read`), no overall value, or no command.
+    changes nothing, if a file has a bad row (`rows.read`), no overall value, or no command, or if `leaderboard.md` or
+    `.html` is there and is not of an earlier leaderboard.
     """
     board = folder / f"{LEADERBOARD}.csv"
     given = [_overall_rows(file, command) for file in files]
     with locked(board):
+        _refuse_to_overwrite(board)
         parts = [_stored(board), *given] if board.is_file() else given
         before = sum(map(len, parts)) - sum(map(len, given))
         together = pd.concat(parts, ignore_index=True)
@@ -92,9 +110,19 @@ def add(files: Sequence[Path], folder: Path, command: str | None) -> tuple[Path,
     return board.with_suffix(".html"), len(table) - before, len(together) - len(table)
 
 
+def _refuse_to_overwrite(board: Path) -> None:
+    """Raise ValueError for pages without a leaderboard's CSV: a report has a `leaderboard.md`, too."""
+    pages = [board.with_suffix(f".{kind}") for kind in ("md", "html")]
+    if not board.is_file() and (found := [page for page in pages if page.exists()]):
+        raise ValueError(
+            f"{found[0]}: would be overwritten, and is not of an earlier leaderboard there; name another --out folder"
+        )
+
+
 def _overall_rows(file: Path, command: str | None) -> pd.DataFrame:
     table = row_table.read(file, need_pairs=True)
     refuse_mixed_configurations(table, file)
+    refuse_other_lines(table, file)
     table = last_steps(table)
     means = overall(table)
     if is_line(means).all():
@@ -157,11 +185,11 @@ def markdown(rankings: Sequence[Ranking]) -> str:
     """The leaderboard as Markdown."""
     parts = ["# Leaderboard", EXPLAINED]
     for ranking in rankings:
-        parts += [
-            f"## {texts.markdown(ranking.title)}",
-            _markdown_table(ranking.header, map(_escaped, ranking.rows)),
-            texts.markdown(ranking.caption),
-        ]
+        parts.append(f"## {texts.markdown(ranking.title)}")
+        for part in ranking.parts:
+            rows = [_escaped(row, is_ranked=part.header[0] == _RANK) for row in part.rows]
+            parts += [f"### {part.title}", _markdown_table(part.header, rows)]
+        parts.append(texts.markdown(ranking.caption))
     parts += ["## Published", PUBLISHED_NOTE, _markdown_table(PUBLISHED[0], PUBLISHED[1:])]
     return "\n\n".join(parts) + "\n"
 
@@ -178,18 +206,6 @@ def _ranking(models: pd.DataFrame, lines: pd.DataFrame) -> Ranking:
     ]
     entries = [_Entry(rows, columns) for _, rows in models.groupby(OF_A_MODEL, sort=False)]
     rank = _ranks(entries, METRICS[columns[0][0]].sign)
-    rows = [[rank.get(id(entry), "–"), *entry.cells] for entry in entries]
-    for line, title in REFERENCE_LINES.items():
-        known = lines[lines["variant"] == line].drop_duplicates(["metric", "protocol_hash"], keep="last")
-        values = known.set_index(["metric", "protocol_hash"])["value"]
-        if len(values):
-            cells = [number(values[metric, h]) if (metric, h) in values.index else "–" for metric, _, h in columns]
-            rows.append(["", title, "", *cells, *[""] * 5])
-    twice = {(metric, mode) for metric, mode, _ in columns if sum(c[:2] == (metric, mode) for c in columns) > 1}
-    arrows = (
-        f"{metric} {mode} {METRICS[metric].arrow}" + (f" ({hashed[:4]}…)" if (metric, mode) in twice else "")
-        for metric, mode, hashed in columns
-    )
     extractors = models.drop_duplicates("metric").set_index("metric")["extractor"]
     outputs, real = (span(pd.concat([models[f"n_{of}"], models[f"most_{of}"]])) for of in ("fake", "real"))
     return Ranking(
@@ -200,9 +216,33 @@ def _ranking(models: pd.DataFrame, lines: pd.DataFrame) -> Ranking:
             f"{first['data_fingerprint']}; each pair: {outputs} outputs against {real} training images of the target; "
             f"{', '.join(dict.fromkeys(models['device']))}."
         ),
-        header=["rank", "variant", "experiment", *arrows, "seeds", "steps", "date", "commit", "command"],
-        rows=rows,
+        parts=list(_parts(entries, columns, rank, lines)),
     )
+
+
+def _parts(entries: list[_Entry], columns: list[_Column], rank: dict[int, str], lines: pd.DataFrame) -> Iterator[Part]:
+    """A table for each question that the columns answer: the entries, then the reference lines that have a value."""
+    twice = {column[:2] for column in columns if sum(other[:2] == column[:2] for other in columns) > 1}
+    for question in sorted({METRICS[column[0]].question for column in columns}, key=list(QUESTIONS).index):
+        chosen = [column for column in columns if METRICS[column[0]].question == question]
+        rows = [[*entry.names, *(entry.values[column] for column in chosen)] for entry in entries]
+        for line, title in REFERENCE_LINES.items():
+            known = lines[lines["variant"] == line].drop_duplicates(["metric", "protocol_hash"], keep="last")
+            level = known.set_index(["metric", "protocol_hash"])["value"]
+            cells = [number(level[m, hashed]) if (m, hashed) in level.index else "–" for m, _, hashed in chosen]
+            if set(cells) != {"–"}:
+                rows.append([title, "", *cells])
+        arrows = (
+            f"{metric} {mode} {METRICS[metric].arrow}" + (f" ({hashed[:4]}…)" if (metric, mode) in twice else "")
+            for metric, mode, hashed in chosen
+        )
+        header = ["variant", "experiment", *arrows]
+        if columns[0] in chosen:
+            more = [(rank.get(id(entry), "–"), entry.made) for entry in entries]
+            more += [("", [""] * len(_MADE))] * (len(rows) - len(more))
+            rows = [[of_entry, *row, *made] for row, (of_entry, made) in zip(rows, more, strict=True)]
+            header = [_RANK, *header, *_MADE]
+        yield Part(f"{question.capitalize()}: {QUESTIONS[question]}", header, rows)
 
 
 def _ranks(entries: list[_Entry], sign: int) -> dict[int, str]:
@@ -217,18 +257,16 @@ def _ranks(entries: list[_Entry], sign: int) -> dict[int, str]:
 class _Entry:
     """A variant's line: its cells behind the rank, and what it is ranked by."""
 
-    def __init__(self, rows: pd.DataFrame, columns: Sequence[tuple[str, str, str]]) -> None:
+    def __init__(self, rows: pd.DataFrame, columns: Sequence[_Column]) -> None:
         first, seeds = rows.iloc[0], rows["seed"].nunique()
         by_column = dict(list(rows.groupby(["metric", "mode", "protocol_hash"])))
         self.mean, self.half_width = np.nan, np.nan
         if columns[0] in by_column:
             self.mean, self.half_width = mean_interval(by_column[columns[0]]["value"].to_numpy())
-        cells = [_cell(by_column[column]) if column in by_column else "–" for column in columns]
+        self.names = [first["variant"], first["experiment"]]
+        self.values = {column: _cell(by_column[column]) if column in by_column else "–" for column in columns}
         commits, commands = ("; ".join(dict.fromkeys(rows[column])) or "–" for column in ("git_commit", "command"))
-        self.cells = [
-            *(first["variant"], first["experiment"], *cells, str(seeds), str(first["step"])),
-            *(rows["created_at"].max()[:10], commits, commands),
-        ]
+        self.made = [str(seeds), str(first["step"]), rows["created_at"].max()[:10], commits, commands]
 
 
 def _cell(rows: pd.DataFrame) -> str:
@@ -243,8 +281,11 @@ def _markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str
     return "\n".join("| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows))
 
 
-def _escaped(row: Sequence[str]) -> list[str]:
+def _escaped(row: Sequence[str], is_ranked: bool) -> list[str]:
     """A line of a ranking for Markdown: names and commits as they are, and the command as code."""
+    if not is_ranked:
+        variant, experiment, *cells = row
+        return [texts.markdown(variant), texts.markdown(experiment), *cells]
     rank, variant, experiment, *cells, commits, command = row
     code = texts.markdown_code(command) if command else ""
     return [rank, texts.markdown(variant), texts.markdown(experiment), *cells, texts.markdown(commits), code]

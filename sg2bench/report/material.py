@@ -12,7 +12,7 @@ import pandas as pd
 from PIL import Image
 
 from sg2bench import csv_files, texts, yaml_files
-from sg2bench.layout import CURVES, EXPERIMENT, MADE_BY, grid_file
+from sg2bench.layout import CURVES, EXPERIMENT, MADE_BY, NEIGHBOURS, grid_file
 
 _MOST_BYTES = 400_000_000
 """Of a sample grid; Pillow refuses those of too many pixels."""
@@ -32,7 +32,8 @@ class Material:
 
 def read(folder: Path, variants: Iterable[str], modes: Iterable[str]) -> Material:
     """What lies with rows of these variants and modes. Raises ValueError for a file that is not what it should be."""
-    names = [Path(CURVES), Path(EXPERIMENT), *(grid_file(variant, mode) for variant in variants for mode in modes)]
+    pictures = [*modes, NEIGHBOURS]
+    names = [Path(CURVES), Path(EXPERIMENT), *(grid_file(variant, each) for variant in variants for each in pictures)]
     files = {name: file for name in names if (file := _inside(folder, name)) is not None}
     for name, file in files.items():
         if name.suffix == ".png":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +11,20 @@ import pandas as pd
 
 from sg2bench import yaml_files
 from sg2bench.report import figures, html, variants
-from sg2bench.report.figures import Picture
+from sg2bench.report.figures import Picture, Plots
+from sg2bench.report.steps import Training
 from sg2bench.rows import models as models_of
 
 _MOST_PAIRS = 2000
 """Rows of the page's table of pairs."""
-_EMBEDDED_BYTES = 5_000_000
-"""A larger file is linked instead."""
+_PLAIN_BYTES, _EMBEDDED_BYTES = 200_000, 5_000_000
+"""A file larger than the first is compressed, one larger than the second linked instead."""
 
 
 @dataclass(frozen=True)
 class Download:
+    """A file of the report: in the page as it is or, a large one, compressed, or linked."""
+
     file: Path
 
     @property
@@ -28,9 +32,19 @@ class Download:
         return self.file.stat().st_size <= _EMBEDDED_BYTES
 
     @property
+    def compressed(self) -> bool:
+        return self.embedded and self.file.stat().st_size > _PLAIN_BYTES
+
+    @property
+    def name(self) -> str:
+        return f"{self.file.name}.gz" if self.compressed else self.file.name
+
+    @property
     def address(self) -> str:
         if not self.embedded:
             return self.file.name
+        if self.compressed:
+            return html.data_uri("application/gzip", gzip.compress(self.file.read_bytes(), mtime=0))
         kind = "text/csv" if self.file.suffix == ".csv" else "text/yaml"
         return html.data_uri(kind, self.file.read_bytes())
 
@@ -38,27 +52,25 @@ class Download:
 def render(
     table: pd.DataFrame,
     grids: Sequence[Picture],
-    plots: Sequence[Picture],
-    heatmaps: Sequence[Picture],
+    plots: Sequence[Plots],
+    training: Training | None,
     curves: Sequence[Picture],
     downloads: Sequence[Path],
     command: str,
     experiment: str,
 ) -> str:
     """The page as text; `experiment` is the YAML that it shows, empty if there is none."""
-    header, rows = variants.variants_table(table)
-    by_pair = models_of(table)
+    by_pair = variants.in_order(models_of(table), variants.order(table))
     by_pair = by_pair[by_pair["source"] != "*"]
     pairs = by_pair.groupby(["metric", "mode", "variant", "source", "target"], sort=False)["value"]
     means = pairs.agg(["mean", "std", "count"])
     return html.template("report.html.jinja").render(
         experiment=table["experiment"].iloc[0],
-        header=header,
-        rows=[[cell.strip("*") for cell in row] for row in rows],
+        tables=variants.tables(table),
         caption=variants.caption(table),
         grids=grids,
         plots=plots,
-        heatmaps=heatmaps,
+        training=training,
         curves=curves,
         number_of_pairs=len(means),
         pairs=[
@@ -83,7 +95,7 @@ def provenance(table: pd.DataFrame) -> dict[str, str]:
 
     return {
         "Experiment": all_of(table, "experiment"),
-        "Protocol and its hash": all_of(table, "protocol", "protocol_hash"),
+        "Protocol and its hash": f"{all_of(table, 'protocol')} {variants.hashes(table)}",
         "Extractor and SHA-256 of its weights": all_of(table, "extractor", "weights_sha256"),
         "Fingerprint of the images": all_of(table, "data_fingerprint"),
         "Counts": figures.counts(table),

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axis import Axis
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogFormatter, LogLocator
+from PIL import Image
 
-from sg2bench.catalog import METRICS, REFERENCE_LINES
+from sg2bench.catalog import METRICS
 from sg2bench.files import atomic_file
-from sg2bench.rows import is_line, overall
+from sg2bench.rows import models as models_of
 
-_COLOURS = ("#3b6fb6", "#d1603d", "#4d9a5a", "#8a5fb0", "#c79a2b", "#3a9fa8", "#b54a7f", "#6b6f76")
-_MARKERS = ("o", "^", "s", "D")
+COLOURS = ("#3b6fb6", "#d1603d", "#4d9a5a", "#8a5fb0", "#c79a2b", "#3a9fa8", "#b54a7f", "#6b6f76")
+MARKERS = ("o", "^", "s", "D")
 _LINES = ("-", "--", ":", "-.")
-_STYLE: Any = {
+STYLE: Any = {
     "figure.dpi": 110,
     "font.size": 10,
     "axes.spines.top": False,
@@ -39,8 +42,6 @@ _LOGARITHMIC_ABOVE = 4
 """Times the median."""
 _LOGARITHMIC_FROM = 1e-30
 """A smaller value is as good as 0."""
-_DOTS_ACROSS = 40
-"""Targets × variants; more get a row for each target."""
 _ANNOTATED_DOMAINS = 6
 _LABELLED_DOMAINS = 50
 """More tick labels would overlap on a heatmap's side."""
@@ -53,82 +54,9 @@ class _PlainLogFormatter(LogFormatter):
         return f"{x:g}" if super().__call__(x, pos) else ""
 
 
-def variants_plot(table: pd.DataFrame, metric: str) -> Figure:
-    """Overall value of each variant by mode: dots are seeds, squares their mean, whiskers one standard deviation."""
-    table, lines = _models_and_lines(table[table["metric"] == metric])
-    means = overall(table)
-    variants, modes = (list(dict.fromkeys(means[column])) for column in ("variant", "mode"))
-    with mpl.rc_context(_STYLE):
-        size = (min(10.0, max(4.5, 0.8 * len(variants) + 1.2)), 2.9 * len(modes) + 0.9)
-        figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots(len(modes), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
-        for axis, mode in zip(axes, modes, strict=True):
-            for place, variant in enumerate(variants):
-                values = means[(means["variant"] == variant) & (means["mode"] == mode)]["value"]
-                _spread(axis, place, values, _COLOURS[place % len(_COLOURS)])
-            for (line, title), style in zip(REFERENCE_LINES.items(), ("--", ":"), strict=True):
-                level = overall(lines[lines["variant"] == line])["value"]
-                if len(level):
-                    axis.axhline(level.iloc[0], color="#555", linestyle=style, linewidth=1.2, label=title)
-            axis.set_title(_guidance(mode))
-            axis.set_ylabel(_label(metric))
-        axes[-1].set_xticks(range(len(variants)), _short(variants), rotation=30, ha="right")
-        _scale(axes[0], "y", means["value"])
-        if (legend := axes[-1].get_legend_handles_labels())[0]:
-            _legend(figure, *legend)
-    return figure
-
-
-def targets_plot(table: pd.DataFrame, metric: str) -> Figure:
-    """Value of each variant for each target domain, a panel a mode; whiskers are one standard deviation over seeds.
-
-    Targets are across, or where they would be too many, down.
-    """
-    table, _ = _models_and_lines(table[table["metric"] == metric])
-    by_target = table[(table["source"] == "*") & (table["target"] != "*")]
-    variants, modes = (list(dict.fromkeys(by_target[column])) for column in ("variant", "mode"))
-    targets = sorted(set(by_target["target"]))
-    down = len(targets) * len(variants) > _DOTS_ACROSS
-    across = max(4.5, 0.14 * len(targets) * len(variants) + 1.5)
-    row = max(0.2, min(0.09 * len(variants), 40 / len(targets)))
-    size = (3.5 * len(modes) + 2, row * len(targets) + 1.5) if down else (across, 2.9 * len(modes) + 0.9)
-    places = np.arange(len(targets))
-    with mpl.rc_context(_STYLE | {"axes.grid.axis": "both" if down else "y"}):
-        figure = Figure(figsize=size, layout="constrained")
-        grid = (1, len(modes)) if down else (len(modes), 1)
-        axes = figure.subplots(*grid, sharex=True, sharey=True, squeeze=False).ravel()
-        for axis, mode in zip(axes, modes, strict=True):
-            for order, variant in enumerate(variants):
-                chosen = by_target[(by_target["variant"] == variant) & (by_target["mode"] == mode)]
-                groups = chosen.groupby("target")["value"]
-                mean, deviation = groups.mean().reindex(targets), groups.std().reindex(targets)
-                beside = places + (order - (len(variants) - 1) / 2) * 0.8 / len(variants)
-                axis.errorbar(
-                    *((mean, beside) if down else (beside, mean)),
-                    **{"xerr" if down else "yerr": deviation},
-                    color=_COLOURS[order % len(_COLOURS)],
-                    fmt=_MARKERS[order // len(_COLOURS) % len(_MARKERS)],
-                    markersize=4 if down else 6,
-                    capsize=2 if down else 3,
-                    label=variant,
-                )
-            axis.set_title(_guidance(mode))
-            name = _label(metric)
-            axis.set_xlabel(name) if down else axis.set_ylabel(name)
-        if down:
-            axes[0].set_yticks(places, _short(targets))
-            axes[0].set_ylim(len(targets) - 0.5, -0.5)
-        else:
-            axes[-1].set_xticks(places, _short(targets), rotation=30, ha="right")
-            axes[-1].set_xlabel("target domain")
-        _scale(axes[0], "x" if down else "y", by_target["value"])
-        _legend(figure, *axes[0].get_legend_handles_labels())
-    return figure
-
-
 def pairs_plot(table: pd.DataFrame, metric: str) -> Figure:
     """Mean over seeds of each ordered pair of domains, a panel a mode and variant, all on one colour scale."""
-    table, _ = _models_and_lines(table[table["metric"] == metric])
+    table = models_of(table[table["metric"] == metric])
     pairs = table[(table["source"] != "*") & (table["target"] != "*")]
     variants, modes = (list(dict.fromkeys(pairs[column])) for column in ("variant", "mode"))
     domains = sorted({*pairs["source"], *pairs["target"]})
@@ -136,13 +64,13 @@ def pairs_plot(table: pd.DataFrame, metric: str) -> Figure:
     rows = -(-len(variants) // int(10 // panel))
     columns = -(-len(variants) // rows)
     means = pairs.groupby(["mode", "variant", "source", "target"])["value"].mean()
-    logarithmic = _is_logarithmic(means)
+    logarithmic = is_logarithmic(means)
     scale = (LogNorm if logarithmic else Normalize)(means.min(), means.max())
     ticks = range(0, len(domains), -(-len(domains) // _LABELLED_DOMAINS))
-    labels = _short([domains[tick] for tick in ticks])
+    labels = short([domains[tick] for tick in ticks])
     size = 8 if len(domains) <= 20 else 6
     room = 0.01 * size * max(map(len, labels))
-    with mpl.rc_context(_STYLE | {"font.size": size, "axes.titlesize": "medium", "axes.grid": False}):
+    with mpl.rc_context(STYLE | {"font.size": size, "axes.titlesize": "medium", "axes.grid": False}):
         height = (panel + room + 0.5) * rows * len(modes)
         figure = Figure(figsize=(panel * columns + room + 1.2, height), layout="constrained")
         axes = figure.subplots(rows * len(modes), columns, sharex=True, sharey=True, squeeze=False)
@@ -156,7 +84,7 @@ def pairs_plot(table: pd.DataFrame, metric: str) -> Figure:
                 axis.set_axis_on()
                 axis.patch.set(facecolor="#eee", edgecolor="#bbb", hatch="///")
                 image = axis.imshow(square, norm=scale, cmap="viridis", interpolation="nearest", aspect="auto")
-                axis.set_title(f"{_short([variant])[0]}\n{_guidance(mode)}")
+                axis.set_title(f"{short([variant])[0]}\n{_guidance(mode)}")
                 axis.set_xticks(ticks, labels, rotation=90)
                 axis.set_yticks(ticks, labels)
                 axis.tick_params(labelbottom=True)
@@ -184,17 +112,14 @@ def curves_plot(curves: pd.DataFrame) -> Figure:
     """Each loss term over the steps, a line a variant (mean over seeds, each smoothed over 5 log lines)."""
     terms = [c for c in curves.columns if "/" in c and curves[c].notna().any()]
     variants = list(dict.fromkeys(curves["variant"]))
-    looks: list[Any] = [
-        {"color": _COLOURS[order % len(_COLOURS)], "linestyle": _LINES[order // len(_COLOURS) % len(_LINES)]}
-        for order in range(len(variants))
-    ]
-    with mpl.rc_context(_STYLE | {"font.size": 8}):
+    lines = looks(len(variants))
+    with mpl.rc_context(STYLE | {"font.size": 8}):
         columns = 4
         rows = max(1, -(-len(terms) // columns))
         figure = Figure(figsize=(11, 2.1 * rows + 0.5), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis, term in zip(axes, terms, strict=False):
-            for variant, look in zip(variants, looks, strict=True):
+            for variant, look in zip(variants, lines, strict=True):
                 mean = curves[curves["variant"] == variant].groupby("step")[term].mean().dropna()
                 if len(mean):
                     smooth = mean.rolling(5, min_periods=1, center=True).mean()
@@ -203,14 +128,26 @@ def curves_plot(curves: pd.DataFrame) -> Figure:
             axis.set_xlabel("step")
         for axis in axes[len(terms) :]:
             axis.set_axis_off()
-        _legend(figure, [mpl.lines.Line2D([], [], **look) for look in looks], variants)
+        legend(figure, [mpl.lines.Line2D([], [], **look) for look in lines], variants)
     return figure
 
 
+def looks(variants: int) -> list[dict[str, Any]]:
+    """Colour and dashes of each variant's line."""
+    return [
+        {"color": COLOURS[order % len(COLOURS)], "linestyle": _LINES[order // len(COLOURS) % len(_LINES)]}
+        for order in range(variants)
+    ]
+
+
 def save(figure: Figure, path: Path) -> None:
-    with atomic_file(path) as temporary, warnings.catch_warnings():
+    """Write a plot as a PNG of 256 colours, a third as large as one of all."""
+    drawn = io.BytesIO()
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph", UserWarning)  # see `undrawable`
-        figure.savefig(temporary, metadata={"Software": None})
+        figure.savefig(drawn, format="png", metadata={"Software": None})
+    with atomic_file(path) as temporary, Image.open(drawn) as image:
+        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(temporary, format="PNG", optimize=True)
 
 
 def undrawable(text: str) -> str:
@@ -219,42 +156,25 @@ def undrawable(text: str) -> str:
     return "".join(sorted({character for character in text if ord(character) not in known}))
 
 
-def _models_and_lines(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    line = is_line(table)
-    return table[~line], table[line]
-
-
-def _spread(axis: mpl.axes.Axes, place: int, values: pd.Series, colour: str) -> None:
-    """A dot a seed; beside them their mean and standard deviation."""
-    deviation = values.std() if len(values) > 1 else 0.0
-    axis.errorbar(place + 0.12, values.mean(), deviation, color=colour, capsize=4, linewidth=1.6, marker="s")
-    axis.plot([place - 0.12] * len(values), values, "o", color=colour, markersize=4, alpha=0.6)
-
-
-def _is_logarithmic(values: pd.Series) -> bool:
+def is_logarithmic(values: pd.Series) -> bool:
     """Whether the largest value would press the others to the ground."""
     return bool(values.min() > _LOGARITHMIC_FROM and values.max() > _LOGARITHMIC_ABOVE * values.median())
 
 
-def _scale(axis: mpl.axes.Axes, along: Literal["x", "y"], values: pd.Series) -> None:
-    """From zero where nothing is below, or logarithmic."""
-    ruler = axis.xaxis if along == "x" else axis.yaxis
-    if _is_logarithmic(values):
-        axis.set(**{f"{along}scale": "log"})
-        ruler.set_major_formatter(_PlainLogFormatter())
-        ruler.set_minor_formatter(_PlainLogFormatter(minor_thresholds=(2, 0.5)))
-    elif values.min() >= 0:
-        _, highest = ruler.get_view_interval()
-        axis.set(**{f"{along}lim": (0, 1.05 * highest or None)})
+def use_plain_numbers(ruler: Axis) -> None:
+    """Label a logarithmic axis at 1, 2 and 5 of each power of ten, and without those powers."""
+    ruler.set_major_formatter(_PlainLogFormatter())
+    ruler.set_minor_locator(LogLocator(subs=(2, 5)))
+    ruler.set_minor_formatter(_PlainLogFormatter(minor_thresholds=(2, 2)))
 
 
-def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
-    labels = _short(names)
+def legend(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
+    labels = short(names)
     columns = int(figure.get_figwidth() // (0.1 * max(map(len, labels)) + 0.5))
     figure.legend(handles, labels, loc="outside lower center", ncols=max(1, columns), frameon=False)
 
 
-def _short(names: Sequence[str]) -> list[str]:
+def short(names: Sequence[str]) -> list[str]:
     """Names that fit at a tick: the middle of long ones is left out."""
     return [name if len(name) <= 24 else f"{name[:14]}…{name[-9:]}" for name in names]
 

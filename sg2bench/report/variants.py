@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import inf, nan
 
 import pandas as pd
 
 from sg2bench import texts
-from sg2bench.catalog import METRICS, REFERENCE_LINES
-from sg2bench.rows import is_line, overall, summarize
+from sg2bench.catalog import METRICS, QUESTIONS, REFERENCE_LINES, Question
+from sg2bench.rows import commits, days, is_line, listed, overall, summarize
 from sg2bench.rows import models as models_of
+
+COMPARED = [name for name, entry in METRICS.items() if "real" in entry.needs]
+"""Metrics that look at training images of the target."""
 
 
 def number(value: float) -> str:
@@ -24,45 +29,76 @@ def spread(mean: float, deviation: float, signed: bool = False) -> str:
     return text if pd.isna(deviation) else f"{text} ± {number(deviation)}"
 
 
-def variants_table(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Header and rows as text: variants best first by the first metric and mode, then the reference lines.
+@dataclass(frozen=True)
+class Table:
+    """What the metrics of one question say: a row a variant, then those of the reference lines, as text."""
+
+    question: Question
+    header: list[str]
+    rows: list[list[str]]
+    lines: list[list[str]]
+
+    @property
+    def title(self) -> str:
+        return f"{self.question.capitalize()}: {QUESTIONS[self.question]}"
+
+
+def order(table: pd.DataFrame) -> list[str]:
+    """The variants, best first by the first metric and mode of the rows; raises ValueError if there are no means."""
+    means = overall(models_of(table))
+    if means.empty:
+        raise ValueError("there are no overall values (source and target `*`) to rank")
+    first = means.iloc[0]
+    ranking = means[(means["metric"] == first["metric"]) & (means["mode"] == first["mode"])]
+    found = METRICS[str(first["metric"])].sign * ranking.groupby("variant")["value"].mean()
+    return sorted(dict.fromkeys(models_of(table)["variant"]), key=lambda variant: found.get(variant, inf))
+
+
+def in_order(frame: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
+    """A frame with a column `variant`, those variants first and in this order."""
+    places = {variant: place for place, variant in enumerate(variants)}
+    return frame.sort_values("variant", key=lambda names: names.map(places), kind="stable")
+
+
+def metrics_and_modes(values: pd.DataFrame) -> list[tuple[str, str]]:
+    """Every metric with every mode that has values, the modes of a metric in a row."""
+    modes = list(dict.fromkeys(values["mode"]))
+    found = set(zip(values["metric"], values["mode"], strict=True))
+    return [(metric, mode) for metric in dict.fromkeys(values["metric"]) for mode in modes if (metric, mode) in found]
+
+
+def tables(table: pd.DataFrame) -> list[Table]:
+    """A table for each question that the metrics answer, variants in one order, with the reference lines that it has.
 
     A cell is mean ± standard deviation over seeds; behind it in brackets the difference from the first variant of
-    the table, paired by seed.
+    the rows, paired by seed.
     """
+    ranked, found = order(table), metrics_and_modes(overall(models_of(table)))
+    questions = {question: [key for key in found if METRICS[key[0]].question == question] for question in QUESTIONS}
+    return [_table(table, question, columns, ranked) for question, columns in questions.items() if columns]
+
+
+def _table(table: pd.DataFrame, question: Question, columns: list[tuple[str, str]], ranked: list[str]) -> Table:
     models = models_of(table)
-    summary = summarize(models)
-    columns = list(summary[["metric", "mode"]].drop_duplicates().itertuples(index=False, name=None))
-    if not columns:
-        raise ValueError("there are no overall values (source and target `*`) to rank")
     baseline = models["variant"].iloc[0]
-    keyed = summary.set_index(["variant", "metric", "mode"])
+    keyed = summarize(models).set_index(["variant", "metric", "mode"])
     cells = {key: (mean, sd) for key, mean, sd in keyed[["mean", "sd"]].itertuples(name=None)}
-    first_metric, first_mode = columns[0]
-    sign = METRICS[first_metric].sign
-
-    def rank(variant: str) -> float:
-        return (
-            sign * cells[variant, first_metric, first_mode][0] if (variant, first_metric, first_mode) in cells else inf
-        )
-
-    header = ["variant", *(f"{m} {mode} {METRICS[m].arrow}" for m, mode in columns), "seeds"]
     rows = []
-    for variant in sorted(dict.fromkeys(models["variant"]), key=rank):
+    for variant in ranked:
         row = [variant]
         for metric, mode in columns:
-            mean, deviation = cells.get((variant, metric, mode), (nan, nan))
-            text = spread(mean, deviation)
+            text = spread(*cells.get((variant, metric, mode), (nan, nan)))
             if variant != baseline and {(variant, metric, mode), (baseline, metric, mode)} <= set(cells):
                 text += f" ({spread(*difference(models, variant, baseline, metric, mode), signed=True)})"
             row.append(text)
         rows.append([*row, str(models[models["variant"] == variant]["seed"].nunique())])
-    for line in REFERENCE_LINES:
-        level = overall(table[table["variant"] == line]).set_index("metric")["value"]
-        if len(level):
-            cells_of_line = [number(level[metric]) if metric in level else "–" for metric, _ in columns]
-            rows.append([f"*{REFERENCE_LINES[line]}*", *cells_of_line, "–"])
-    return header, rows
+    lines = []
+    for line, title in REFERENCE_LINES.items():
+        level = overall(table[table["variant"] == line]).drop_duplicates("metric").set_index("metric")["value"]
+        if any(metric in level for metric, _ in columns):
+            lines.append([title, *(number(level[metric]) if metric in level else "–" for metric, _ in columns), "–"])
+    header = ["variant", *(f"{metric} {mode} {METRICS[metric].arrow}" for metric, mode in columns), "seeds"]
+    return Table(question, header, rows, lines)
 
 
 def difference(table: pd.DataFrame, variant: str, baseline: str, metric: str, mode: str) -> tuple[float, float]:
@@ -75,40 +111,35 @@ def difference(table: pd.DataFrame, variant: str, baseline: str, metric: str, mo
 
 def markdown(table: pd.DataFrame, command: str) -> str:
     """The leaderboard as Markdown with what the numbers are and the command that made them."""
-    header, rows = variants_table(table)
-    first = table.iloc[0]
-    titles = {f"*{title}*" for title in REFERENCE_LINES.values()}
-    names = (row[0] if row[0] in titles else texts.markdown(row[0]) for row in rows)
-    lines = [
-        f"# {texts.markdown(first['experiment'])}",
-        "",
-        "| " + " | ".join(header) + " |",
-        "|" + " --- |" * len(header),
-        *(f"| {' | '.join([name, *row[1:]])} |" for name, row in zip(names, rows, strict=True)),
-        "",
-        texts.markdown(caption(table)),
-        "",
+    parts = [f"# {texts.markdown(table['experiment'].iloc[0])}"]
+    for of_question in tables(table):
+        rows = [[texts.markdown(name), *cells] for name, *cells in of_question.rows]
+        rows += [[f"*{title}*", *cells] for title, *cells in of_question.lines]
+        separator = ["---"] * len(of_question.header)
+        lines = [f"| {' | '.join(row)} |" for row in (of_question.header, separator, *rows)]
+        parts += [f"## {of_question.title}", "\n".join(lines)]
+    parts += [
+        texts.markdown(f"{caption(table)} Protocol hash {hashes(table)}."),
         f"Made by {texts.markdown_code(command)}.",
-        "",
     ]
-    return "\n".join(lines)
+    return "\n\n".join(parts) + "\n"
 
 
 def caption(table: pd.DataFrame) -> str:
     """What the cells are, with counts, device and versions, as plain text."""
     models = models_of(table)
-    first = models.iloc[0]
+    first, compared = models.iloc[0], models[models["metric"].isin(COMPARED)]
     lines = table[is_line(table)]
+    real = f" against {span(compared['n_real'])} training images of the target" if len(compared) else ""
     line_counts = f" The reference lines have {span(lines['n_fake'])} images." if len(lines) else ""
     seeds = ", ".join(str(int(seed)) for seed in sorted(models["seed"].unique()))
     return (
         f"Mean ± standard deviation over seeds ({seeds}); in brackets the difference from {first['variant']}, paired "
         f"by seed. {span(models['step'])} steps; each pair: {span(models['n_fake'])} outputs "
-        f"({span(models['outputs_per_source'])} a source) against {span(models['n_real'])} training images of the "
-        f"target.{line_counts} "
-        f"Protocol {first['protocol']} {hashes(table)}, data {first['data_fingerprint']}, "
-        f"{first['device']}, torch {first['torch_version']}, sg2bench {first['sg2bench_version']} "
-        f"at {first['git_commit'] or 'no commit'}, {str(first['created_at'])[:10]}."
+        f"({span(models['outputs_per_source'])} a source){real}.{line_counts} "
+        f"Protocol {first['protocol']}, data {first['data_fingerprint']}, "
+        f"{listed(models['device'])}, torch {listed(models['torch_version'])}, "
+        f"sg2bench {listed(models['sg2bench_version'])} at {commits(models)}, {days(models)}."
     )
 
 

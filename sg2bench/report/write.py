@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 
-from sg2bench.files import atomic_file, copy, make_writable
-from sg2bench.layout import CURVES, EXPERIMENT, GRIDS, PAGE, RESULTS, SUMMARY, VARIANTS
-from sg2bench.report import figures, material, page, plots, variants
-from sg2bench.rows import is_line, last_steps, read, refuse_mixed_configurations, summarize
+from sg2bench.files import atomic_file, copy
+from sg2bench.layout import CURVES, EXPERIMENT, PAGE, RESULTS, SUMMARY, VARIANTS
+from sg2bench.report import figures, material, page, plots, steps, variants
+from sg2bench.report.whole import whole
+from sg2bench.rows import is_line, last_steps, of_half, read, refuse_mixed_configurations, refuse_other_lines, summarize
 from sg2bench.rows import models as models_of
+
+_SEVERAL = {"experiment": "experiments", "data_fingerprint": "data fingerprints", "protocol": "protocols"}
 
 
 def write(results_file: Path, out: Path, command: str) -> Path:
@@ -29,10 +29,13 @@ def write(results_file: Path, out: Path, command: str) -> Path:
     rows of several experiments, image sets, protocols or configurations, and for a folder whose `results.csv` is
     another file.
     """
-    table = last_steps(read(results_file))
+    everything = read(results_file)
+    refuse_other_lines(everything, results_file)
+    table = last_steps(everything)
     if not results_file.is_file():
         raise ValueError(f"{results_file}: is no regular file, and a report keeps a copy")
     _refuse_mixture(table, results_file)
+    halves = pd.concat(_halves(everything, table, results_file))
     source = results_file.parent
     in_place = source.resolve() == out.resolve()
     if in_place and results_file.name != RESULTS:
@@ -41,9 +44,11 @@ def write(results_file: Path, out: Path, command: str) -> Path:
     command = material.command(source) or command
     files = {Path(RESULTS): results_file} | found.files
     board = variants.markdown(table, command)
+    ranked = variants.order(table)
+    shown = variants.in_order(table, ranked)
     if odd := plots.undrawable("".join({*table["source"], *table["target"]})):
         warnings.warn(f"the plots' font has no {' '.join(odd)}: boxes stand for them in the plots", stacklevel=2)
-    with _whole(out, in_place) as new:
+    with whole(out, in_place, () if in_place else files) as new:
         if not in_place:
             for place, file in files.items():
                 copy(file, new / place)
@@ -53,10 +58,10 @@ def write(results_file: Path, out: Path, command: str) -> Path:
             summarize(table).to_csv(temporary, index=False, float_format="%.6g")
         text = page.render(
             table,
-            grids=figures.grids(table, files),
-            plots=figures.values(table, new),
-            heatmaps=figures.heatmaps(table, new),
-            curves=[] if found.curves is None else [figures.curves(found.curves, new)],
+            grids=figures.grids(shown, files),
+            plots=figures.plots_of(shown, new),
+            training=steps.training(variants.in_order(halves, ranked), new, found.experiment),
+            curves=[] if found.curves is None else [figures.curves(variants.in_order(found.curves, ranked), new)],
             downloads=[files[place] for place in map(Path, (RESULTS, SUMMARY, CURVES, EXPERIMENT)) if place in files],
             command=command,
             experiment=found.experiment,
@@ -67,63 +72,38 @@ def write(results_file: Path, out: Path, command: str) -> Path:
     return out / PAGE
 
 
-@contextmanager
-def _whole(out: Path, in_place: bool) -> Iterator[Path]:
-    """A folder to write a report to; at the end its files take their places in `out`, and an earlier report is gone.
-
-    Raises ValueError, before the report is written, if nothing can be written to `out`, and OSError that names a file
-    of it.
-    """
-    try:
-        make_writable(out)
-    except OSError as error:
-        raise ValueError(f"{out}: {error.strerror}") from None
-    with tempfile.TemporaryDirectory(dir=out, prefix=".tmp-") as folder:
-        try:
-            yield Path(folder)
-            _replace(Path(folder), out, in_place)
-        except OSError as error:
-            name = str(error.filename or out).replace(folder, str(out))
-            raise type(error)(error.errno, error.strerror or str(error), name) from error
-
-
-def _replace(new: Path, out: Path, in_place: bool) -> None:
-    """Move the files of a new report to their places, the page last; what only an earlier one had is removed."""
-    places = sorted((file.relative_to(new) for file in new.rglob("*") if file.is_file()), key=lambda p: p == Path(PAGE))
-    for place in places:
-        if in_place and not (out / place).resolve().is_relative_to(out.resolve()):
-            raise ValueError(
-                f"{out / place}: is a link that leads out of {out}; remove it, or name another --out folder"
-            )
-        with (new / place).open("rb") as file:
-            os.fsync(file.fileno())
-    if not in_place and (out / PAGE).is_file():
-        earlier = [Path(CURVES), Path(EXPERIMENT), *(file.relative_to(out) for file in (out / GRIDS).glob("*.png"))]
-        for place in earlier:
-            if place not in places:
-                (out / place).unlink(missing_ok=True)
-    for place in places:
-        target = Path(os.path.realpath(out / place))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        (new / place).replace(target)
-
-
 def _refuse_mixture(table: pd.DataFrame, results_file: Path) -> None:
     """Raise ValueError for rows that cannot stand together."""
     if is_line(table).all():
         raise ValueError(f"{results_file}: holds reference lines only, no variant")
-    for column in ("experiment", "data_fingerprint", "protocol"):
-        if len(found := sorted(set(table[column]))) > 1:
-            raise ValueError(f"{results_file}: rows of several {column}s cannot stand together: {', '.join(found)}")
-    for metric, of_metric in table.groupby("metric", sort=False)["protocol_hash"]:
-        if len(found := sorted(set(of_metric))) > 1:
-            raise ValueError(
-                f"{results_file}: rows of several protocol_hashs cannot stand together: {metric} has {', '.join(found)}"
-            )
+    _refuse_other_values(table, results_file)
     refuse_mixed_configurations(table, results_file)
     models = models_of(table)
     _refuse_other_pairs(models, results_file)
     _refuse_other_counts(models, results_file)
+
+
+def _halves(everything: pd.DataFrame, table: pd.DataFrame, results_file: Path) -> Iterator[pd.DataFrame]:
+    """The rows of half of the sources of the models of the table. Raises ValueError for those that cannot stand
+    together.
+    """
+    for half in ("even", "odd"):
+        rows = of_half(everything[everything["variant"].isin(models_of(table)["variant"])], half)
+        _refuse_other_values(rows, results_file)
+        refuse_mixed_configurations(rows, results_file)
+        yield rows
+
+
+def _refuse_other_values(table: pd.DataFrame, results_file: Path) -> None:
+    for column, several in _SEVERAL.items():
+        if len(found := sorted(set(table[column]))) > 1:
+            raise ValueError(f"{results_file}: rows of several {several} cannot stand together: {', '.join(found)}")
+    for metric, of_metric in table.groupby("metric", sort=False)["protocol_hash"]:
+        if len(found := sorted(set(of_metric))) > 1:
+            raise ValueError(
+                f"{results_file}: rows of several protocol hashes cannot stand together: {metric} has "
+                f"{', '.join(found)}"
+            )
 
 
 def _refuse_other_pairs(models: pd.DataFrame, results_file: Path) -> None:

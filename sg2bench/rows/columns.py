@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from sg2bench import csv_files, texts
-from sg2bench.catalog import METRICS, PROTOCOLS
+from sg2bench.catalog import METRICS, PROTOCOLS, REFERENCE_LINES
 
 COLUMNS = (
     *("experiment", "variant", "seed", "step", "mode", "source", "target", "metric"),
@@ -23,6 +25,8 @@ COUNT = r"[1-9][0-9]{0,17}(\.0)?", "a number of images"
 HASH = "[0-9a-f]{16}", "16 hex digits"
 TEXT = texts.PLAIN, "plain text on one line, which no spreadsheet takes for a formula"
 
+OF_HALF = "(, (even|odd) sources)?"
+"""Behind a protocol's name where half of the sources were translated."""
 NUMBERS = {
     **dict.fromkeys(("seed", "step"), _WHOLE),
     "value": (csv_files.NUMBER, "a number"),
@@ -39,10 +43,27 @@ FORMS = NUMBERS | {
     "mode": ("latent|reference|none", "latent, reference or none"),
     **dict.fromkeys(("source", "target"), (rf"\*|{texts.DOMAIN}", f"a domain ({texts.DOMAIN_MEANING}), or * for all")),
     "metric": ("|".join(METRICS), f"one of {', '.join(METRICS)}"),
-    "protocol": ("|".join(PROTOCOLS), f"one of {', '.join(PROTOCOLS)}"),
+    "protocol": (
+        f"({'|'.join(PROTOCOLS)}){OF_HALF}",
+        f"one of {', '.join(PROTOCOLS)}, or one with `, even sources` or `, odd sources` behind it",
+    ),
     **dict.fromkeys(("protocol_hash", "data_fingerprint", "config_hash"), HASH),
-    "weights_sha256": ("[0-9a-f]{8}|[0-9a-f]{64}", "64 hex digits, or the 8 that a publisher gives"),
+    "weights_sha256": (
+        "([0-9a-f]{8}|[0-9a-f]{64})?",
+        "64 hex digits, the 8 that a publisher gives, or nothing where there are no weights",
+    ),
     **dict.fromkeys(("extractor", "device", "dtype", "torch_version", "sg2bench_version", "git_commit"), TEXT),
     "created_at": (r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.+Z-]+", "a time such as 2026-01-31T12:00:00+00:00"),
 }
 """What cells look like, by column: a regular expression and what it means."""
+
+
+def refuse_bad_label(variant: str, seed: int) -> None:
+    """Raise ValueError, before the hours of an evaluation, for a variant or seed that no row may have."""
+    if variant in REFERENCE_LINES or not re.fullmatch(texts.NAME, variant):
+        raise ValueError(
+            f"--variant {variant!r}: expected up to 60 letters, digits, `_`, `.` and `-`, and none of the names of "
+            f"reference lines, {' and '.join(REFERENCE_LINES)}"
+        )
+    if not 0 <= seed < 2**31:
+        raise ValueError(f"--seed {seed}: expected a whole number from 0 to {2**31 - 1}")

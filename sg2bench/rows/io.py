@@ -52,14 +52,14 @@ def _refuse_bad_values(path: Path, table: pd.DataFrame) -> None:
     line, low, high = is_line(table), table["ci_low"], table["ci_high"]
     signed = table["metric"].map({name: entry.signed for name, entry in METRICS.items()}).astype(bool)
     most = table["metric"].map({name: entry.most for name, entry in METRICS.items()}).astype(float)
-    pairs = zip(table["metric"], table["protocol"], strict=True)
+    pairs = zip(table["metric"], table["protocol"].str.partition(",")[0], strict=True)
     foreign = np.array([protocol not in METRICS[metric].extractor for metric, protocol in pairs])
     for bad, why in (
         (table["value"].abs() > LARGEST, f"the value is too large, beyond {LARGEST:g}"),
         (foreign, "its protocol does not have this metric"),
         (table.duplicated(ROW_KEY), "this row is in the file already, further up"),
         ((table["value"] < 0) & ~signed, "this metric cannot be negative"),
-        (table["value"] > most + 1e-9, "this metric cannot be more than 1"),
+        (table["value"] > most + 1e-9, "the value is more than this metric can be"),
         (low.isna() != high.isna(), "an interval has two ends, ci_low and ci_high"),
         ((low > high) | (low == np.inf) | (high == -np.inf), "no number is between ci_low and ci_high"),
         (~line & (table["mode"] == "none"), "only reference lines have the mode none"),

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pandas as pd
 
-from sg2bench.catalog import REFERENCE_LINES
+from sg2bench.catalog import METRICS, PROTOCOLS, REFERENCE_LINES
+
+_OF_A_LINE = ["experiment", "variant", "mode", "metric", "source", "target", "data_fingerprint", "protocol_hash"]
+"""What a value of a reference line is of: it does not depend on how models are trained."""
+_LINE_TOLERANCE = 1e-4
+"""Two devices round differently."""
 
 
 def is_line(table: pd.DataFrame) -> pd.Series[bool]:
@@ -24,10 +31,50 @@ def overall(table: pd.DataFrame) -> pd.DataFrame:
     return table[(table["source"] == "*") & (table["target"] == "*")]
 
 
+def of_all_sources(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows for which all sources were translated, not half of them."""
+    return table[table["protocol"].isin(PROTOCOLS)]
+
+
+def of_half(table: pd.DataFrame, half: Literal["even", "odd"]) -> pd.DataFrame:
+    """Rows for which every second source was translated."""
+    return table[table["protocol"].str.endswith(f", {half} sources")]
+
+
 def last_steps(table: pd.DataFrame) -> pd.DataFrame:
-    """Each run's rows at its last step."""
+    """Each run's rows at its last step, of all sources; a reference line that is there twice, once."""
+    table = of_all_sources(table)
+    table = table[~(is_line(table) & table.duplicated(_OF_A_LINE))]
     runs = table.groupby(["experiment", "variant", "seed"], sort=False)["step"]
     return table[table["step"] == runs.transform("max")]
+
+
+def best_step(table: pd.DataFrame, metric: str) -> int:
+    """The step of one run that is best by a metric on the even sources: by the mean over all pairs, and over the modes
+    that measure it; the first of several.
+    """
+    values = overall(of_half(table, "even"))
+    means = values[values["metric"] == metric].groupby("step")["value"].mean()
+    worse = METRICS[metric].sign * means.to_numpy()
+    return int(means.index.to_numpy()[worse.argmin()])
+
+
+def refuse_other_lines(table: pd.DataFrame, path: Path) -> None:
+    """Raise ValueError, with both named, if a reference line is there twice, as of two runs, with other values."""
+    lines = table[is_line(table)]
+    for _, same in lines[lines.duplicated(_OF_A_LINE, keep=False)].groupby(_OF_A_LINE, sort=False):
+        first = same.iloc[0]
+        near = np.isclose(same["value"], first["value"], rtol=_LINE_TOLERANCE, atol=1e-9)
+        of_same = (same["n_real"] == first["n_real"]) & (same["n_fake"] == first["n_fake"])
+        for _, other in same[~(near & of_same)].iterrows():
+            both = " and ".join(
+                f"{row['value']:g} of {row['n_fake']} images (config_hash {row['config_hash']})"
+                for row in (first, other)
+            )
+            raise ValueError(
+                f"{path}: {first['metric']} of the reference line `{first['variant']}` is there twice, {both}; it "
+                "depends on the images alone: remove the rows that are wrong"
+            )
 
 
 def refuse_mixed_configurations(table: pd.DataFrame, path: Path) -> None:

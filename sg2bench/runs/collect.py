@@ -10,7 +10,9 @@ import pandas as pd
 from sg2bench import experiments, rows
 from sg2bench.config import Experiment
 from sg2bench.files import atomic_file, copy
-from sg2bench.layout import CURVES, EXPERIMENT, LOG, MADE_BY, RESULTS, ROWS, grid_file, sample_file
+from sg2bench.layout import CURVES, EXPERIMENT, LOG, MADE_BY, NEIGHBOURS, RESULTS, ROWS, grid_file, sample_file
+from sg2bench.runs import steps
+from sg2bench.runs.job import Job
 from sg2bench.runs.status import Status
 
 
@@ -26,7 +28,7 @@ def collect(
     finished = [status.job for status in statuses if status.state in ("done", "skipped")]
     if not finished:
         raise ValueError("no run finished, there is nothing to report")
-    table = pd.concat([rows.read(job.folder / ROWS) for job in finished])
+    table = pd.concat([_rows(job) for job in finished])
     asked = table["metric"].isin(experiment.evaluate.metrics) & table["mode"].isin(experiment.evaluate.modes)
     table = pd.concat([table[asked], reference], ignore_index=True)
     rows.write(table, out / RESULTS)
@@ -41,7 +43,13 @@ def collect(
         with atomic_file(out / CURVES) as temporary:
             pd.concat(curves, ignore_index=True).to_csv(temporary, index=False)
     for job in reversed(finished):
-        for mode in experiment.evaluate.modes:
-            if (sample := job.folder / sample_file(mode)).is_file():
-                copy(sample, out / grid_file(job.variant, mode))
+        for picture in (*experiment.evaluate.modes, NEIGHBOURS):
+            if (sample := job.folder / sample_file(picture)).is_file():
+                copy(sample, out / grid_file(job.variant, picture))
     return table
+
+
+def _rows(job: Job) -> pd.DataFrame:
+    """Of a finished run, those that its configuration asks for."""
+    table = rows.read(job.folder / ROWS)
+    return steps.of(job, table, steps.wanted(job, table))

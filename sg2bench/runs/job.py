@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +12,12 @@ from sg2bench import experiments
 from sg2bench.config import Experiment
 from sg2bench.data import sets
 from sg2bench.data.images import ImageSet
+from sg2bench.evaluation.needs import with_metrics
 from sg2bench.files import atomic_file
 from sg2bench.hashes import lineage_hash, training_hash
-from sg2bench.layout import CONFIG, run_folder
+from sg2bench.layout import CONFIG, STEPS, run_folder
 from sg2bench.models import checkpoints
+from sg2bench.rows import HASH
 
 _HEAD = {"data_fingerprint": "# data fingerprint: ", "config_hash": "# training hash: ", "lineage": "# lineage hash: "}
 """First lines of a job's file."""
@@ -47,7 +51,10 @@ def make(
     """The job of a variant and seed; `files` that training begins with, by their SHA-256."""
     resolved = experiment.resolve(variant)
     data = resolved.data.model_copy(update={"domains": images.domains})
-    resolved = resolved.model_copy(update={"seeds": (seed,), "data": data})
+    evaluate = with_metrics(resolved.evaluate, images)
+    if (best_by := resolved.train.best_by) and best_by not in evaluate.metrics:
+        raise ValueError(f"train.best_by: {best_by} is not among the metrics measured, {', '.join(evaluate.metrics)}")
+    resolved = resolved.model_copy(update={"seeds": (seed,), "data": data, "evaluate": evaluate})
     folder = run_folder(runs, experiment.name, variant, seed)
     hashes = (of(resolved, images.fingerprint, files) for of in (training_hash, lineage_hash))
     return Job(variant, seed, resolved, folder, images.fingerprint, *hashes)
@@ -68,9 +75,36 @@ def read(folder: Path) -> Job:
     fields = {field: line.removeprefix(mark) for (field, mark), line in zip(_HEAD.items(), head, strict=False)}
     marked = all(line.startswith(mark) for mark, line in zip(_HEAD.values(), head, strict=False))
     (variant, *variants), (seed, *seeds) = experiment.variants, experiment.seeds
+    marked = marked and all(re.fullmatch(HASH[0], value) for value in fields.values())
     if variants or seeds or not marked or len(fields) < len(_HEAD):
         raise ValueError(f"{path}: not the configuration of a run; remove the folder and start the run again")
     return Job(variant, seed, experiment, folder, **fields)
+
+
+def of_checkpoint(checkpoint: Path) -> Job | None:
+    """The job in whose folder a checkpoint lies, None for one from elsewhere. Raises ValueError as `read`."""
+    folder = checkpoint.resolve().parent
+    folder = folder.parent if folder.name == STEPS else folder
+    mark = next(iter(_HEAD.values())).encode()
+    with suppress(OSError), (folder / CONFIG).open("rb") as file:
+        return read(folder) if file.read(len(mark)) == mark else None
+    return None
+
+
+def refuse_other_labels(job: Job, experiment: Experiment, variant: str | None, seed: int | None) -> None:
+    """Raise ValueError if a checkpoint's run is not of this experiment, variant or seed, as far as they are given."""
+    for option, given, known in (
+        ("--experiment", experiment.name, job.experiment.name),
+        ("--variant", variant, job.variant),
+        ("--seed", seed, job.seed),
+    ):
+        if given not in (None, known):
+            raise ValueError(f"{option} {given}: the checkpoint is of {known}, says {job.folder / CONFIG}")
+    if job.variant not in experiment.variants:
+        raise ValueError(
+            f"--experiment {experiment.name}: has no variant {job.variant}, of which the checkpoint is, says "
+            f"{job.folder / CONFIG}"
+        )
 
 
 def load_images(job: Job) -> ImageSet:

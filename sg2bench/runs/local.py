@@ -41,6 +41,9 @@ class LocalExecutor:
             device = free.get()
             try:
                 self._perform_one(status, device, stop)
+            except OSError as error:  # of this run's folder, or no process can be started now
+                status.reason = f"it could not be started: {error}"
+                status.end(False)
             finally:
                 free.put(device)
 

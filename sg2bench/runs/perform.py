@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from types import FrameType
 
 import pandas as pd
@@ -15,16 +16,19 @@ from filelock import FileLock, Timeout
 from sg2bench import rows
 from sg2bench.config import Experiment
 from sg2bench.data.images import ImageSet
+from sg2bench.evaluation import lines
 from sg2bench.evaluation.evaluator import Evaluator
-from sg2bench.evaluation.guidance import refuse_too_few_references
+from sg2bench.evaluation.guidance import HALVES, refuse_too_few_references
 from sg2bench.evaluation.values import tabulate
-from sg2bench.files import atomic_file, is_intact, write_digests
+from sg2bench.files import atomic_file, is_intact, remove_left_overs, write_digests
 from sg2bench.hashes import training_hash
-from sg2bench.layout import LOCK, ROWS, ema_file, sample_file
+from sg2bench.layout import LOCK, NEIGHBOURS, ROWS, SAMPLES, STEPS, ema_file, sample_file
 from sg2bench.models import checkpoints
 from sg2bench.models.networks import Networks
+from sg2bench.runs import steps
 from sg2bench.runs.job import Job, load_images
 from sg2bench.samples.grids import grid
+from sg2bench.samples.neighbours import neighbours
 from sg2bench.training.loop import StoppedError, train
 
 
@@ -68,35 +72,69 @@ def perform(job: Job, device: torch.device, stop: Stop | None = None, patience: 
     resolved = job.experiment
     if device.type == "cpu":
         torch.set_num_threads(1)  # another number gives another rounding, and training amplifies it
-    evaluator = Evaluator(resolved.evaluate, images, resolved.model.image_size, device)
+    parts = HALVES if resolved.train.evaluated_steps else ()
+    evaluator = Evaluator(resolved.evaluate, images, resolved.model.image_size, device, parts=parts)
     if "reference" in resolved.evaluate.modes:
         refuse_too_few_references(images, resolved.evaluate)
     try:
         with FileLock(job.folder / LOCK, timeout=patience):
+            for folder in (job.folder, job.folder / SAMPLES, job.folder / STEPS):
+                remove_left_overs(folder)
             _perform(job, images, evaluator, device, stop)
     except Timeout:
         raise ValueError(f"{job.folder}: another process is using this folder; wait for it, or stop it") from None
 
 
 def _perform(job: Job, images: ImageSet, evaluator: Evaluator, device: torch.device, stop: Stop | None) -> None:
-    resolved, ema = job.experiment, ema_file(job.steps)
+    resolved = job.experiment
     nets = _networks(job, images, device, stop)
     for mode in resolved.evaluate.modes:
         with atomic_file(job.folder / sample_file(mode)) as temporary:
             grid(nets, images, mode, resolved.model.image_size).save(temporary, format="png")
-    values = evaluator.model(nets, progress=lambda pair: print(f"evaluating {pair}", flush=True))
-    table = tabulate(values, resolved, job.variant, job.seed, job.steps, images.fingerprint, device, job.config_hash)
-    rows.write(table, job.folder / ROWS)
-    write_digests(job.folder, [ema, ROWS], config_hash=job.config_hash)
+    if (picture := neighbours(nets, evaluator)) is not None:
+        with atomic_file(job.folder / sample_file(NEIGHBOURS)) as temporary:
+            picture.save(temporary, format="png")
+    table = steps.known(job)
+    while todo := steps.missing(job, table):
+        measured = todo[0]
+        of_step = nets if measured[0] == job.steps else _kept(job, images, measured[0], device)
+        found = _measure(job, of_step, evaluator, measured)
+        table = pd.concat([each for each in (steps.without(job, table, measured), found) if len(each)])
+        table = steps.of(job, table, steps.wanted(job, table))
+        rows.write(table, job.folder / ROWS)
+        write_digests(job.folder, [ema_file(job.steps), ROWS], config_hash=job.config_hash)
+
+
+def _measure(job: Job, nets: Networks, evaluator: Evaluator, measured: steps.Measured) -> pd.DataFrame:
+    step, part = measured
+    which = "" if part == "all" else f"step {step} on the {part} sources, "
+    values = evaluator.model(nets, lambda pair: print(f"evaluating {which}{pair}", flush=True), part)
+    about = job.data_fingerprint, evaluator.device, job.config_hash
+    return tabulate(values, job.experiment, job.variant, job.seed, step, *about, part=part)
+
+
+def _kept(job: Job, images: ImageSet, step: int, device: torch.device) -> Networks:
+    """The averaged networks of a step that is not the last."""
+    folder = job.folder / STEPS
+    if not is_intact(folder, ema_file(step), lineage=job.lineage):
+        raise ValueError(
+            f"{folder / ema_file(step)}: is not as training wrote it; remove the folder {job.folder} to train again, "
+            "or leave the step out of train.evaluate_at or evaluate_every"
+        )
+    return _load(job, images, folder / ema_file(step), device)
+
+
+def _load(job: Job, images: ImageSet, path: Path, device: torch.device) -> Networks:
+    nets = Networks(job.experiment.model, len(images.domains))
+    checkpoints.load(nets, path, fan_weights=job.experiment.model.fan_weights)
+    return nets.to(device)
 
 
 def _networks(job: Job, images: ImageSet, device: torch.device, stop: Stop | None) -> Networks:
     """The averaged networks: trained, or from the files of a training that was finished."""
     ema = ema_file(job.steps)
     if is_intact(job.folder, ema, config_hash=job.config_hash):
-        nets = Networks(job.experiment.model, len(images.domains))
-        checkpoints.load(nets, job.folder / ema, fan_weights=job.experiment.model.fan_weights)
-        return nets.to(device)
+        return _load(job, images, job.folder / ema, device)
     with stop.after_training_has_saved() if stop else nullcontext():
         nets = train(job.experiment, job.seed, images, job.folder, device, job.lineage, stop or (lambda: False))
     write_digests(job.folder, [ema], config_hash=job.config_hash)
@@ -108,11 +146,13 @@ def reference_lines(experiment: Experiment, images: ImageSet, device: torch.devi
     if "reference" in experiment.evaluate.modes:
         refuse_too_few_references(images, experiment.evaluate)
     config_hash = training_hash(experiment, images.fingerprint, {})
-    lines = Evaluator(experiment.evaluate, images, experiment.model.image_size, device).reference_lines()
+    halved = any(experiment.resolve(variant).train.evaluated_steps for variant in experiment.variants)
+    size, parts = experiment.model.image_size, HALVES if halved else ()
+    found = lines.reference_lines(Evaluator(experiment.evaluate, images, size, device, parts=parts))
     return pd.concat(
         [
             tabulate(values, experiment, line, 0, 0, images.fingerprint, device, config_hash)
-            for line, values in lines.items()
+            for line, values in found.items()
             if values
         ]
         or [pd.DataFrame(columns=rows.COLUMNS)]

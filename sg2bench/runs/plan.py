@@ -8,15 +8,15 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from sg2bench import rows
 from sg2bench.config import Data, Experiment
 from sg2bench.data import sets
 from sg2bench.data.images import ImageSet
 from sg2bench.evaluation.protocol import Protocol
-from sg2bench.files import is_intact
+from sg2bench.files import remove_left_overs
 from sg2bench.layout import CHECKPOINT, CONFIG, LOCK, ROWS
 from sg2bench.models import checkpoints
 from sg2bench.runs import job as jobs
+from sg2bench.runs import steps
 from sg2bench.runs.job import Job
 from sg2bench.runs.status import Status
 
@@ -24,9 +24,10 @@ from sg2bench.runs.status import Status
 def plan(experiment: Experiment, runs: Path) -> list[Status]:
     """Every run of an experiment, the seeds of a variant one after the other; finished ones are `skipped`.
 
-    Raises ValueError if a run's folder was made with another configuration or with other images.
+    Raises ValueError if a run's folder was made with another configuration or with other images, or is past a step that
+    is to be measured, or if rows of two variants could not stand in one report.
     """
-    planned = []
+    planned: list[Status] = []
     images: dict[tuple[Data, int], ImageSet] = {}
     for variant in experiment.variants:
         resolved = experiment.resolve(variant)
@@ -36,10 +37,14 @@ def plan(experiment: Experiment, runs: Path) -> list[Status]:
         files = checkpoints.files_of(resolved)
         for seed in experiment.seeds:
             job = jobs.make(experiment, variant, seed, runs, images[key], files)
+            if planned:
+                _refuse_other_measure(planned[0].job, job, experiment)
             refuse_other_configuration(job)
             status = Status(job)
             if is_finished(job):
                 status.state, status.step = "skipped", job.steps
+            else:
+                steps.refuse_steps_gone_by(job)
             planned.append(status)
     return planned
 
@@ -51,26 +56,41 @@ def write(statuses: Iterable[Status]) -> None:
             jobs.write(status.job)
 
 
+def _refuse_other_measure(first: Job, job: Job, experiment: Experiment) -> None:
+    """Raise ValueError, with the keys, if a variant has other images, or values of another protocol, than the first."""
+
+    def measured(job: Job) -> dict[str, str]:
+        protocol = Protocol(job.experiment.evaluate, job.experiment.model.image_size)
+        hashes = {metric: protocol.hash(metric) for metric in first.experiment.evaluate.metrics}
+        return {"images": job.data_fingerprint} | hashes
+
+    if measured(job) == measured(first):
+        return
+    old, new = (experiment.resolve(each.variant).model_dump(mode="json") for each in (first, job))
+    keys = [*(("data", key) for key in old["data"]), ("model", "image_size")]
+    values = ((f"{part}.{key}", old[part][key], new[part][key]) for part, key in keys)
+    changed = [f"{key} {before} → {after}" for key, before, after in values if before != after]
+    raise ValueError(
+        f"variants: {first.variant} and {job.variant} differ in {', '.join(changed)}, and so in what is measured: "
+        "their rows could not stand in one report; make them two experiments"
+    )
+
+
 @contextmanager
 def exclusively(folder: Path) -> Iterator[None]:
     """No other process plans and performs the runs of this folder meanwhile. Raises ValueError if one does."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / LOCK, timeout=0):
+            remove_left_overs(folder)
             yield
     except Timeout:
         raise ValueError(f"{folder}: another process is performing these runs; wait for it, or stop it") from None
 
 
 def is_finished(job: Job) -> bool:
-    """Whether a run's rows are there, for these images, this protocol, these metrics and these modes."""
-    if not is_intact(job.folder, ROWS, config_hash=job.config_hash):
-        return False
-    table, evaluate = rows.read(job.folder / ROWS), job.experiment.evaluate
-    protocol = Protocol(evaluate, job.experiment.model.image_size)
-    wanted = {(metric, mode, protocol.hash(metric)) for metric in evaluate.metrics for mode in evaluate.modes}
-    table = table[(table["data_fingerprint"] == job.data_fingerprint) & (table["config_hash"] == job.config_hash)]
-    return wanted <= set(zip(table["metric"], table["mode"], table["protocol_hash"], strict=True))
+    """Whether a run's rows are there, of all its steps, for these images, this protocol, these metrics and modes."""
+    return not steps.missing(job, steps.known(job))
 
 
 def refuse_other_configuration(job: Job) -> None:

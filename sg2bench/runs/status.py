@@ -21,6 +21,13 @@ class Status:
     seconds: float = 0.0
     started_at_step: int = 0
     step: int = 0
+    reason: str = ""
+    """Why it failed, if it did not even start; else its log says why."""
+
+    @property
+    def failure(self) -> str:
+        """That it failed, and why or where that stands."""
+        return f"{self.job.name} failed, {self.reason or f'its log is in {self.job.folder}'}"
 
     @property
     def rate(self) -> float:

@@ -18,9 +18,9 @@ _SUFFIX = ".sg2bench"
 def write(runs: Path, out: Path) -> list[Path]:
     """Write the event files of each run found below `runs` to the same place below `out`, in place of earlier ones.
 
-    A run gives the terms of `train.csv`, its overall values as `metrics/<mode>/<metric>`, and its sample grids; one
-    that is still training, what is there already. Returns the folders written. Raises ValueError if there is no run,
-    and without TensorBoard.
+    A run gives the terms of `train.csv`, its overall values as `metrics/<mode>/<metric>`, those of several steps on the
+    even sources as `metrics-even-sources/…`, and its sample grids; one that is still training, what is there already.
+    Returns the folders written. Raises ValueError if there is no run, and without TensorBoard.
     """
     try:
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 (an optional extra)
@@ -41,8 +41,13 @@ def write(runs: Path, out: Path) -> list[Path]:
             for sample in sorted((run / SAMPLES).glob("*.png")):
                 writer.add_image(f"samples/{sample.stem}", np.asarray(Image.open(sample)), last, dataformats="HWC")
             if (run / ROWS).is_file():
-                for row in rows.overall(rows.read(run / ROWS)).itertuples():
-                    writer.add_scalar(f"metrics/{row.mode}/{row.metric}", row.value, row.step)
+                table = rows.overall(rows.read(run / ROWS))
+                for group, of_group in (
+                    ("metrics", rows.of_all_sources(table)),
+                    ("metrics-even-sources", rows.of_half(table, "even")),
+                ):
+                    for row in of_group.itertuples():
+                        writer.add_scalar(f"{group}/{row.mode}/{row.metric}", row.value, row.step)
     return folders
 
 

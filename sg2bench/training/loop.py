@@ -13,7 +13,8 @@ from sg2bench.config import Experiment
 from sg2bench.data.batches import Batch, Batches
 from sg2bench.data.images import ImageSet
 from sg2bench.devices import true_float32
-from sg2bench.layout import EARLIER_CHECKPOINT, LOG
+from sg2bench.files import add_digest
+from sg2bench.layout import EARLIER_CHECKPOINT, LOG, STEPS
 from sg2bench.models import checkpoints
 from sg2bench.models.networks import Networks
 from sg2bench.training import resume
@@ -39,12 +40,13 @@ def train(
     """Train a resolved experiment to its last step and return the averaged networks.
 
     Writes `train.csv` and, every `save_every` steps and at the end, a checkpoint that a later call resumes from, also
-    with more steps; at the end `<steps>_nets_ema.ckpt` and `<steps>_nets.ckpt`. `stop` is asked after each step:
-    training then saves and raises StoppedError. Raises ValueError if a loss is not finite, or if the checkpoint is of
-    another `lineage` (`hashes.lineage_hash`).
+    with more steps; the averaged networks of the steps that are to be measured, in `steps/`; at the end
+    `<steps>_nets_ema.ckpt` and `<steps>_nets.ckpt`. `stop` is asked after each step: training then saves and raises
+    StoppedError. Raises ValueError if a loss is not finite, or if the checkpoint is of another `lineage`
+    (`hashes.lineage_hash`).
     """
     torch.manual_seed(seed)
-    settings = experiment.train
+    settings, kept = experiment.train, set(experiment.train.evaluated_steps)
     state = _begin(experiment, len(images.domains), device)
     start = resume.resume(state, folder, settings.steps, lineage)
     log = Log(folder / LOG)
@@ -55,6 +57,8 @@ def train(
         done = step + 1
         if done % settings.log_every == 0 or done == settings.steps:
             _log(log, done, ds_weight, terms)
+        if done in kept:
+            _keep(state, folder / STEPS, done, lineage)
         stopped = stop() and done < settings.steps
         if done % settings.save_every == 0 or done == settings.steps or stopped:
             resume.save(state, folder, done, lineage)
@@ -64,6 +68,11 @@ def train(
     checkpoints.save_ema(state.ema, folder, settings.steps)
     (folder / EARLIER_CHECKPOINT).unlink(missing_ok=True)
     return state.ema
+
+
+def _keep(state: State, folder: Path, step: int, lineage: str) -> None:
+    """Write the averaged networks of a step: before the checkpoint that training goes on from."""
+    add_digest(folder, checkpoints.save_ema(state.ema, folder, step).name, lineage=lineage)
 
 
 def _begin(experiment: Experiment, num_domains: int, device: torch.device) -> State:

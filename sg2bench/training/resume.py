@@ -49,6 +49,14 @@ def resume(state: State, folder: Path, steps: int, lineage: str) -> int:
     return start
 
 
+def trained_steps(folder: Path) -> int:
+    """The step of the last sound checkpoint, 0 if there is none."""
+    for path in (folder / CHECKPOINT, folder / EARLIER_CHECKPOINT):
+        if path.is_file() and _damage(path) is None:
+            return int(_read(path, mmap=True)["step"])
+    return 0
+
+
 def _damage(path: Path) -> str | None:
     """Why a file is not what `save` wrote, or None. Checks the checksums of the archive, which torch does not."""
     try:

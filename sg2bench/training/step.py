@@ -30,6 +30,7 @@ class State:
         if "fan" in self.nets._modules:
             self.ema.fan = self.nets.fan  # given, not trained: one will do
         self.sparse_heads, self.precision, self.compiled = train.sparse_heads, train.precision, train.compile
+        self.encoder_learns = train.encoder_learns
         if train.compile:
             _compile(self.nets, self.discriminator)
         self.ema_update = get_ema_multi_avg_fn(train.ema_decay)  # type: ignore[no-untyped-call]
@@ -72,9 +73,10 @@ def _compile(nets: Networks, discriminator: Discriminator) -> None:
 def train_step(state: State, batch: Batch, loss: Loss, ds_weight: float) -> dict[str, Tensor]:
     """One iteration: D on latent and on reference guidance; G, F and E on latent; G alone on reference; EMA.
 
-    `ds_weight` is the diversity weight of this step. A term whose weight is 0 is not computed; without an adversarial
-    term the discriminator is not trained; where the generator is not given a style code, there is no reference
-    guidance. Returns each computed term, unweighted and detached, by names such as `g_latent/cyc`.
+    With `train.encoder_learns: both`, E learns on reference guidance, too. `ds_weight` is the diversity weight of this
+    step. A term whose weight is 0 is not computed; without an adversarial term the discriminator is not trained; where
+    the generator is not given a style code, there is no reference guidance. Returns each computed term, unweighted and
+    detached, by names such as `g_latent/cyc`.
     """
     nets = state.nets
     terms: dict[str, Tensor] = {}
@@ -111,13 +113,16 @@ def _steps(state: State, batch: Batch, loss: Loss, ds_weight: float, terms: dict
         _generator_step(state, batch, loss, ds_weight, translated, terms, "g_latent", *nets.trained())
 
     if by_reference:
-        with _frozen(state.discriminator), _frozen(nets.style_encoder):
-            with torch.no_grad():
+        both = state.encoder_learns == "both"
+        with _frozen(state.discriminator), nullcontext() if both else _frozen(nets.style_encoder):
+            with torch.set_grad_enabled(both):
                 style = nets.reference_style(batch.reference, batch.target_domain)
+            with torch.no_grad():
                 style2 = nets.reference_style(batch.reference2, batch.target_domain) if ds_weight else None
             encoded = nets.encode(batch.source)
             translated = _Translated(encoded, style, nets.decode(encoded, style), style2)
-            _generator_step(state, batch, loss, ds_weight, translated, terms, "g_reference", "generator")
+            names = ("generator", "style_encoder") if both else ("generator",)
+            _generator_step(state, batch, loss, ds_weight, translated, terms, "g_reference", *names)
 
 
 class _Translated(NamedTuple):

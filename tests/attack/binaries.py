@@ -130,7 +130,7 @@ def caches(rng: random.Random, folder: Path) -> Iterator[Attempt]:
 
     def features() -> tuple[str, np.ndarray]:
         images = folders.load(folder / "set")
-        return images.fingerprint, Evaluator(evaluate, images, 32).real("alexnet", "cat").features
+        return images.fingerprint, Evaluator(evaluate, images, 32).real["alexnet"]["cat"].features
 
     fingerprint, expected = features()
     files = [path for path in cache_folder().rglob("*") if path.suffix in (".npz", ".json")]

@@ -25,7 +25,7 @@ EXPERIMENT = f"""
 name: cut
 data: {{train_per_domain: 8, val_per_domain: 4, domains: [cat, dog]}}
 model: {{image_size: 32, first_width: 4, max_width: 8, style_dim: 5, latent_dim: 3, mapping_width: 8}}
-train: {{steps: {_STEPS}, batch_size: 2, log_every: 1, save_every: 3}}
+train: {{steps: {_STEPS}, batch_size: 2, log_every: 1, save_every: 3, evaluate_every: 20}}
 evaluate: {{resize: 64, outputs_per_source: 2}}
 variants: {{full: {{}}, no_ds: {{loss.ds: 0}}}}
 """

@@ -14,6 +14,7 @@ import torch
 
 from sg2bench import experiments
 from sg2bench import rows as row_table
+from sg2bench.catalog import REFERENCE_LINES
 
 SMOKE = experiments.shipped()["smoke"]
 
@@ -31,7 +32,7 @@ def test_ablate_repeat_evaluate_report_check(cli, tmp_path):
     assert "full/seed-0" in process.stdout
     out = tmp_path / "reports/smoke"
     table = row_table.read(out / "results.csv")
-    assert set(table["variant"]) == {"full", "no_ds", "real", "sources"}
+    assert set(table["variant"]) == {"full", "no_ds", *REFERENCE_LINES}
     assert set(table["seed"]) == {0, 1}
     assert {path.name for path in (out / "grids").iterdir()} == {
         f"{variant}-{mode}.png" for variant in ("full", "no_ds") for mode in ("latent", "reference")
@@ -57,7 +58,7 @@ def test_ablate_repeat_evaluate_report_check(cli, tmp_path):
 
     process = cli("check", out / "results.csv", "--baseline", out / "results.csv")
     assert process.returncode == 0
-    assert "No regression: 32 pass" in process.stdout
+    assert "No regression: 48 pass" in process.stdout
     changed = (table["metric"] == "fd_alexnet") & (table["seed"] == 0)
     worse = table.assign(value=table["value"] * (1 + changed))
     row_table.write(worse, tmp_path / "worse.csv")
@@ -89,7 +90,7 @@ def test_a_failing_variant_is_reported_and_the_others_finish(cli, tmp_path):
     assert process.returncode == 1
     assert "wild/seed-0 failed, its log is runs/bad/wild/seed-0/run.log" in process.stderr
     assert "training diverged; try a lower learning rate" in process.stderr
-    assert set(row_table.read(tmp_path / "reports/bad/results.csv")["variant"]) == {"full", "real", "sources"}
+    assert set(row_table.read(tmp_path / "reports/bad/results.csv")["variant"]) == {"full", *REFERENCE_LINES}
 
 
 def test_when_every_run_fails_the_exit_code_still_says_failed(cli, tmp_path):

@@ -73,5 +73,17 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_measured(q
         assert_refused(quick_cli(*COMMAND, out), f"sg2bench: --out {out}: {why}")
 
 
+def test_a_file_to_read_is_never_overwritten(quick_cli, tmp_path):
+    for name in ("e.yaml", "x.ckpt"):
+        (tmp_path / name).write_text("name: e\n")
+    (tmp_path / "link.csv").symlink_to("e.yaml")
+    for out in ("e.yaml", "x.ckpt", "link.csv"):
+        for command in (("evaluate", "x.ckpt"), ("score", "--real", "real", "--fake", "fake")):
+            if (out, command[0]) != ("x.ckpt", "score"):
+                process = quick_cli(*command, "--experiment", "e.yaml", "--out", out)
+                assert_refused(process, f"--out {out}: would be overwritten")
+    assert (tmp_path / "e.yaml").read_text() == (tmp_path / "x.ckpt").read_text() == "name: e\n"
+
+
 def test_a_full_device_is_named(quick_cli, measured):
     assert_refused(quick_cli(*COMMAND, "/dev/full"), "No space left on device: '/dev/full'")

@@ -15,6 +15,7 @@ from PIL import Image
 
 from sg2bench import config, experiments
 from sg2bench import rows as row_table
+from sg2bench.catalog import default_metrics
 from sg2bench.data import critters, sets
 from sg2bench.evaluation.guidance import guide
 from sg2bench.evaluation.outputs import style_codes, to_uint8, translate
@@ -74,7 +75,9 @@ def test_the_worked_example_of_the_docs(cli, tmp_path):
     process = cli(*of_function)
     assert process.returncode == 0, process.stderr
     rows = row_table.read(tmp_path / "rows.csv")
-    assert len(rows) == 2 * 2 * (6 + 3 + 1)
+    in_both_modes = rows[rows["metric"].isin(["fd_alexnet", "lpips"])]
+    assert len(in_both_modes) == 2 * 2 * (6 + 3 + 1)
+    assert set(rows["metric"]) == set(default_metrics("offline"))  # the drawn critters have all that they need
     assert (rows["n_fake"] == 24).all()
 
 

@@ -86,6 +86,31 @@ def test_all_broken_images_are_named_at_once_and_the_others_are_kept(root, decod
         folder_sets.load(root)
 
 
+@pytest.mark.parametrize("how", ["moved there", "written in place", "as another link"])
+def test_images_replaced_by_others_of_the_same_size_and_date_are_noticed(root, tmp_path, how):
+    """As `cp -p`, `rsync -t` and `tar` do, and as a link that is turned to another file."""
+    place, other = root / "train/cat/0.png", tmp_path / "other.png"
+    for file, shade in ((place, 60), (other, 200)):
+        Image.new("L", (16, 16), shade).save(file, format="bmp")
+        os.utime(file, (1, 1))
+    if how == "as another link":
+        place.rename(tmp_path / "first.png")
+        place.symlink_to(tmp_path / "first.png")
+    first, before = folder_sets.load(root).fingerprint, place.stat()
+    assert folder_sets.load(root).fingerprint == first
+    if how == "moved there":
+        other.replace(place)
+    elif how == "written in place":
+        place.write_bytes(other.read_bytes())
+        os.utime(place, (1, 1))
+    else:
+        place.unlink()
+        place.symlink_to(other)
+    after = place.stat()
+    assert (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+    assert folder_sets.load(root).fingerprint != first
+
+
 def test_what_was_checked_before_an_interruption_is_kept(root, decoded, monkeypatch):
     def interrupted(path, before=checks._look_at):
         if len(decoded) == 20:

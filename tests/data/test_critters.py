@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -78,6 +79,53 @@ def test_critters_set_is_what_was_drawn():
         for seed, size in ((4, 32), (5, 32), (4, 64))
     }
     assert len(fingerprints) == 3
+
+
+CRITTERS = sets.load(Data(train_per_domain=1, val_per_domain=6, seed=4), 32)
+PLACES = st.tuples(st.sampled_from(critters.DOMAINS), st.integers(0, 5))
+
+
+@settings(max_examples=30, deadline=None)
+@given(PLACES, PLACES)
+def test_truth_is_the_target_s_head_with_the_source_s_content_and_the_reference_s_style(source, reference):
+    of_source, of_reference = (critters.factors(domain, "val", index, 4) for domain, index in (source, reference))
+    expected = critters.Factors(
+        **{name: getattr(of_source, name) for name in ("x", "y", "radius", "angle")},
+        **{name: getattr(of_reference, name) for name in ("fur", "eyes", "background", "stripes")},
+    )
+    assert critters.mixed(of_source, of_reference) == expected
+    assert (np.asarray(CRITTERS.truth(*source, *reference)) == critters.draw(reference[0], expected, 32)).all()
+
+
+@given(PLACES)
+@settings(max_examples=18, deadline=None)
+def test_truth_of_an_image_in_its_own_style_is_the_image(place):
+    assert CRITTERS.truth(*place, *place) == CRITTERS.image("val", *place)
+
+
+def test_factors_are_those_that_images_are_drawn_from():
+    for split, count in (("train", 1), ("val", 6)):
+        for index in range(count):
+            drawn = critters.draw("dog", CRITTERS.factors(split, "dog", index), 32)
+            assert (np.asarray(CRITTERS.image(split, "dog", index)) == drawn).all()
+
+
+def test_truth_and_factors_reach_other_processes():
+    found = pickle.loads(pickle.dumps(CRITTERS))
+    assert found.factors("val", "cat", 3) == CRITTERS.factors("val", "cat", 3)
+    assert found.truth("cat", 3, "dog", 1) == CRITTERS.truth("cat", 3, "dog", 1)
+
+
+def test_fingerprints_are_what_they_were_before_there_was_truth():
+    assert sets.load(Data(train_per_domain=400, val_per_domain=100), 32).fingerprint == "4bf02f31884f5a31"
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.sampled_from(critters.DOMAINS), st.integers(0, 10_000))
+def test_all_factors_are_in_the_ranges_that_a_file_may_have(domain, index):
+    made_of = critters.factors(domain, "train", index, 0)
+    for name, (low, high) in critters.RANGES.items():
+        assert low - 1 / 4096 <= getattr(made_of, name) <= high + 1 / 4096
 
 
 def test_exported_critters_load_as_a_folder_with_their_factors(tmp_path):

@@ -3,19 +3,19 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from sg2bench import weights
-from sg2bench.catalog import metrics_of
+from sg2bench.catalog import METRICS
 from sg2bench.config import Data, Evaluate
 from sg2bench.data import sets
 from sg2bench.evaluation.evaluator import Evaluator
 from sg2bench.evaluation.extractors import AlexNet
 from sg2bench.evaluation.guidance import guide
+from sg2bench.evaluation.lines import reference_lines
 from sg2bench.evaluation.measures import frechet
 from sg2bench.evaluation.measures.base import measure
 from sg2bench.evaluation.measures.lpips import diversity
@@ -87,19 +87,18 @@ def test_same_values_again_and_whatever_the_batch_and_the_threads(evaluator, net
 
 
 def test_real_features_are_cached_by_content_and_a_damaged_entry_is_replaced(evaluator, tmp_path):
-    fresh = evaluator.real("alexnet", "cat").features
+    fresh = evaluator.real["alexnet"]["cat"].features
     (entry,) = (tmp_path / "cache/real").glob("*.npz")
-    evaluator._real.clear()
+    evaluator = Evaluator(evaluator.evaluate, evaluator.images, 32)
     evaluator._features = None
-    assert (evaluator.real("alexnet", "cat").features == fresh).all()
-    del evaluator._features
-    evaluator._real.clear()
+    assert (evaluator.real["alexnet"]["cat"].features == fresh).all()
+    evaluator = Evaluator(evaluator.evaluate, evaluator.images, 32)
     entry.write_bytes(entry.read_bytes()[:100])
     with pytest.warns(UserWarning, match=f"{entry.name}: not the features that were kept there"):
-        assert (evaluator.real("alexnet", "cat").features == fresh).all()
+        assert (evaluator.real["alexnet"]["cat"].features == fresh).all()
     assert entry.stat().st_size > 100
-    other = Evaluator(Evaluate(resize=64), sets.load(Data(train_per_domain=6, val_per_domain=5, seed=1), 32), 32)
-    assert (other.real("alexnet", "cat").features != fresh).any()
+    other = Evaluator(evaluator.evaluate, sets.load(Data(train_per_domain=6, val_per_domain=5, seed=1), 32), 32)
+    assert (other.real["alexnet"]["cat"].features != fresh).any()
 
 
 def test_each_domain_s_training_images_pass_through_the_network_once(evaluator, nets):
@@ -112,7 +111,7 @@ def test_each_domain_s_training_images_pass_through_the_network_once(evaluator, 
 
 @pytest.mark.parametrize("changed", ["image", "image_size", "resize", "weights", "version", "domain"])
 def test_real_features_of_anything_else_are_not_taken_from_the_cache(evaluator, changed, monkeypatch, tiny):
-    evaluator.real("alexnet", "cat")
+    evaluator.real["alexnet"]["cat"]
     other, domain, size = evaluator.images, "cat", 32
     evaluate = tiny.evaluate
     if changed == "image":
@@ -122,7 +121,7 @@ def test_real_features_of_anything_else_are_not_taken_from_the_cache(evaluator, 
     elif changed == "image_size":
         size = 64
     elif changed == "weights":
-        monkeypatch.setattr(AlexNet, "weights", replace(AlexNet.weights, sha256="f" * 64))
+        monkeypatch.setattr(AlexNet, "weights_sha256", "f" * 64)
     elif changed == "version":
         monkeypatch.setattr("sg2bench.evaluation.evaluator.VERSION", VERSION + 1)
     else:
@@ -130,19 +129,20 @@ def test_real_features_of_anything_else_are_not_taken_from_the_cache(evaluator, 
     second = Evaluator(evaluate, other, size)
     with monkeypatch.context() as patch:
         patch.setattr(second, "_features", lambda *_: np.full((3, 256), 7.0))
-        assert (second.real("alexnet", domain).features == 7).all()
+        assert (second.real["alexnet"][domain].features == 7).all()
     same = Evaluator(tiny.evaluate, evaluator.images, 32)
     same._features = None
     if changed not in ("weights", "version"):
-        assert (same.real("alexnet", "cat").features == evaluator.real("alexnet", "cat").features).all()
+        assert (same.real["alexnet"]["cat"].features == evaluator.real["alexnet"]["cat"].features).all()
 
 
 def test_two_processes_may_fill_the_cache_at_once(tiny, tmp_path, monkeypatch):
     code = (
         "import torch; from sg2bench.config import Data, Evaluate; from sg2bench.data import sets\n"
         "from sg2bench.evaluation.evaluator import Evaluator; torch.set_num_threads(1)\n"
-        "found = Evaluator(Evaluate(resize=64), sets.load(Data(train_per_domain=60, val_per_domain=5), 32), 32)\n"
-        "print([found.real('alexnet', d).features.sum() for d in found.images.domains])"
+        "found = sets.load(Data(train_per_domain=60, val_per_domain=5), 32)\n"
+        "found = Evaluator(Evaluate(metrics=['fd_alexnet'], resize=64), found, 32)\n"
+        "print([found.real['alexnet'][d].features.sum() for d in found.images.domains])"
     )
     monkeypatch.setenv("SG2BENCH_CACHE", str(tmp_path / "cache"))
     both = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -154,15 +154,21 @@ def test_two_processes_may_fill_the_cache_at_once(tiny, tmp_path, monkeypatch):
 
 def test_every_metric_is_measured_on_the_same_features(tiny, nets, tmp_path, monkeypatch):
     monkeypatch.setenv("SG2BENCH_CACHE", str(tmp_path / "cache"))
-    metrics = tuple(name for name in metrics_of("offline") if name not in ("fd_efflite0", "fd_alexnet_inf"))
+    metrics = tuple(
+        name
+        for name, entry in METRICS.items()
+        if "real" in entry.needs and entry.extractor.get("offline") == "alexnet" and name != "fd_alexnet_inf"
+    )
     more = tiny.evaluate.model_copy(update={"metrics": metrics, "modes": ("latent",), "sources": 8})
     found = sets.load(Data(train_per_domain=9, val_per_domain=8, domains=("cat", "dog")), 32)
     evaluator = Evaluator(more, found, 32)
+    passes, features = [], evaluator._features
+    evaluator._features = lambda *key: passes.append(key) or features(*key)
     measured = by_key(evaluator.model(Networks(tiny.model, 2)))
     assert {key[3] for key in measured} == set(metrics)
     for metric in ("precision", "recall", "coverage"):
         assert 0 <= measured["latent", "cat", "dog", metric].value <= 1
-    real = evaluator.real("alexnet", "dog")
+    real = evaluator.real["alexnet"]["dog"]
 
     def of_itself(name, quantity):
         return measure(name).compare([quantity], real, real.features)[quantity].value
@@ -170,11 +176,9 @@ def test_every_metric_is_measured_on_the_same_features(tiny, nets, tmp_path, mon
     assert of_itself("manifold", "precision") == 1
     assert of_itself("frechet", "distance") == pytest.approx(0, abs=1e-6)
     assert of_itself("kernel", "distance") < 0  # unbiased, and the same images on both sides
-    passes, features = [], evaluator._features
-    evaluator._features = lambda *key: passes.append(key) or features(*key)
-    lines = evaluator.reference_lines()
-    assert {value.metric for value in lines["sources"]} == set(metrics) - {"lpips"}
-    assert sorted(passes) == [("alexnet", "val", "cat"), ("alexnet", "val", "dog")]
+    lines = reference_lines(evaluator)
+    assert {value.metric for value in lines["sources"]} == set(metrics)
+    assert sorted(passes) == [("alexnet", split, domain) for split in ("train", "val") for domain in ("cat", "dog")]
 
 
 def test_too_few_images_for_a_metric_are_refused_with_the_number_needed(tiny):
@@ -201,12 +205,12 @@ def test_a_model_that_gives_nan_is_refused(evaluator, nets):
 def test_a_network_that_gives_nan_for_real_images_is_refused(evaluator, tmp_path):
     evaluator.extractors["alexnet"].features["10"].bias[:] = float("nan")
     with pytest.raises(ValueError, match="alexnet gives NaN or infinity for train images of cat"):
-        evaluator.real("alexnet", "cat")
+        evaluator.real["alexnet"]["cat"]
     assert not list((tmp_path / "cache").rglob("*.npz"))
 
 
 def test_reference_lines(evaluator):
-    lines = evaluator.reference_lines()
+    lines = reference_lines(evaluator)
     floor, nothing = by_key(lines["real"]), by_key(lines["sources"])
     assert set(floor) == {("none", "*", target, "fd_alexnet") for target in ("bunny", "cat", "dog", "*")}
     assert len(nothing) == 6 + 3 + 1
@@ -236,7 +240,9 @@ def test_standard_is_torch_fidelity_s_fid_and_the_lpips_of_8_bit_images(tiny, tm
     monkeypatch.setenv("SG2BENCH_CACHE", str(tmp_path / "cache"))
     digest = hashlib.sha256((tmp_path / "inception.pth").read_bytes()).hexdigest()
     monkeypatch.setattr(weights, "INCEPTION_2015", weights.Weights("inception.pth", digest, "Apache-2.0"))
-    evaluate = Evaluate(protocol="standard", sources=3, outputs_per_source=2, modes=("latent",))
+    evaluate = Evaluate(
+        protocol="standard", metrics=("fid", "lpips"), sources=3, outputs_per_source=2, modes=("latent",)
+    )
     found = sets.load(Data(train_per_domain=6, val_per_domain=5, domains=("cat", "dog")), 32)
     nets = Networks(tiny.model, 2)
     evaluator = Evaluator(evaluate, found, 32)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sg2bench.catalog import METRICS
 from sg2bench.config import Data, Evaluate, Experiment
 from sg2bench.data import critters
 from sg2bench.data import folder as folder_sets
@@ -47,8 +48,9 @@ def test_one_output_needs_no_number_where_sources_are_known_and_no_lpips(real, t
         draw(tmp_path / f"fakes/cat2dog/{stem}.png")
     pairs = fakes.read(tmp_path / "fakes", real)
     assert list(pairs[0].files) == ["00000", "00001"]
-    fitted = fakes.fit(Experiment(name="x"), pairs, "latent").evaluate
-    assert (fitted.metrics, fitted.outputs_per_source) == (("fd_alexnet",), 1)
+    fitted = fakes.fit(Experiment(name="x"), pairs, "latent", real).evaluate
+    assert (fitted.metrics[0], fitted.outputs_per_source) == ("fd_alexnet", 1)
+    assert not any({"outputs", "references", "truth"} & METRICS[metric].needs for metric in fitted.metrics)
 
 
 def test_domains_whose_names_hold_a_2(tmp_path):
@@ -164,18 +166,20 @@ def test_pairs_from_a_domain_need_the_same_sources(tmp_path):
 def test_what_files_cannot_give_is_refused(real, folder):
     pairs = fakes.read(folder, real)
     with pytest.raises(ValueError, match="raw outputs, which files do not hold"):
-        fakes.fit(Experiment(name="x", evaluate={"protocol": "paper"}), pairs, "latent")
+        fakes.fit(Experiment(name="x", evaluate={"protocol": "paper"}), pairs, "latent", real)
     with pytest.raises(ValueError, match="dog2cat has outputs of 2 sources, evaluate.sources says 3"):
-        fakes.fit(Experiment(name="x", evaluate={"sources": 3}), pairs, "latent")
+        fakes.fit(Experiment(name="x", evaluate={"sources": 3}), pairs, "latent", real)
     with pytest.raises(ValueError, match="3 outputs of a source, evaluate.outputs_per_source says 7"):
-        fakes.fit(Experiment(name="x", evaluate={"outputs_per_source": 7}), pairs, "latent")
+        fakes.fit(Experiment(name="x", evaluate={"outputs_per_source": 7}), pairs, "latent", real)
 
 
 def test_lpips_alone_of_single_outputs_is_refused(real, tmp_path):
     for stem in ("00000", "00001"):
         draw(tmp_path / f"fakes/cat2dog/{stem}.png")
-    with pytest.raises(ValueError, match="lpips compares the outputs of a source, and there is one of each"):
-        fakes.fit(Experiment(name="x", evaluate={"metrics": ["lpips"]}), fakes.read(tmp_path / "fakes", real), "latent")
+    with pytest.raises(ValueError, match="lpips needs two or more outputs of each source; leave it out"):
+        fakes.fit(
+            Experiment(name="x", evaluate={"metrics": ["lpips"]}), fakes.read(tmp_path / "fakes", real), "latent", real
+        )
 
 
 def test_black_images_and_broken_ones_are_refused(real, folder):

@@ -5,7 +5,7 @@ import pytest
 
 from sg2bench.config import Data, Evaluate
 from sg2bench.data import sets
-from sg2bench.evaluation.guidance import guide, published, source_count
+from sg2bench.evaluation.guidance import guide, published, source_count, take
 from tests import golden
 
 
@@ -95,3 +95,21 @@ def test_golden_order_of_references(case):
         assert [names[task["source"]][index] for index in ours.sources] == sources
         references = np.concatenate([np.transpose(batch["references"]) for batch in task["batches"]])
         assert (np.array(names[task["target"]])[ours.references] == references).all()
+
+
+@pytest.mark.parametrize("protocol", ["offline", "paper"])
+@pytest.mark.parametrize("mode", ["latent", "reference"])
+def test_halves_are_the_same_sources_in_every_pair_and_together_all_of_them(image_set, protocol, mode):
+    """Also where, as published, each pair has its sources in another order."""
+    whole = guide(image_set, Evaluate(protocol=protocol, batch_size=4, outputs_per_source=2), mode, 3)
+    even, odd = (take(whole, part) for part in ("even", "odd"))
+    assert take(whole, "all") == whole
+    for pair, given in whole.items():
+        assert (sorted(even[pair].sources), sorted(odd[pair].sources)) == ([0, 2, 4], [1, 3])
+        for half in (even[pair], odd[pair]):
+            for place, source in enumerate(half.sources):
+                (before,) = np.flatnonzero(given.sources == source)
+                for name in ("latents", "references"):
+                    ours, theirs = getattr(half, name), getattr(given, name)
+                    assert (ours is None) == (theirs is None) == (name[:-1] not in mode)
+                    assert ours is None or (ours[place] == theirs[before]).all()

@@ -34,7 +34,7 @@ def test_a_new_network_changes_no_other_hash(monkeypatch):
     before = hashes()
 
     class Other(AlexNet):
-        weights = replace(AlexNet.weights, sha256="f" * 64)
+        weights_sha256 = "f" * 64
 
     monkeypatch.setitem(EXTRACTORS, "other", Other)
     monkeypatch.setitem(
@@ -47,9 +47,10 @@ def test_a_new_network_changes_no_other_hash(monkeypatch):
 
 def test_other_weights_change_the_hashes_of_their_network_alone(monkeypatch):
     before = hashes()
-    monkeypatch.setattr(AlexNet, "weights", replace(AlexNet.weights, sha256="f" * 64))
-    assert changed(before, hashes()) == of_network("offline", "alexnet")
-    assert "fd_efflite0" not in of_network("offline", "alexnet")
+    monkeypatch.setattr(AlexNet, "weights_sha256", "f" * 64)
+    of_alexnet = of_network("offline", "alexnet") | of_network("offline", "alexnet-layers")
+    assert changed(before, hashes()) == of_alexnet
+    assert "fd_efflite0" not in of_alexnet
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -69,7 +70,9 @@ def test_a_resize_changes_the_hashes_of_networks_that_are_resized(monkeypatch):
     has_its_own_size = replace(METRICS["fid"], name="fid_offline", extractor={"offline": "inception-v3-compat"})
     monkeypatch.setitem(METRICS, "fid_offline", has_its_own_size)
     before = hashes(resize=64)
-    assert changed(before, hashes(resize=65)) == set(before) - {"fid_offline"}
+    resized = {name for name in before if EXTRACTORS[METRICS[name].extractor["offline"]].resizes}
+    assert changed(before, hashes(resize=65)) == resized
+    assert {"fd_alexnet", "domain_accuracy"} <= resized <= set(before) - {"fid_offline", "truth_l1", "angle_error"}
     for protocol in ("standard", "paper"):
         assert hashes(protocol=protocol, resize=64) == hashes(protocol=protocol)
 
@@ -98,3 +101,12 @@ def test_protocols_share_no_hash():
 def test_metrics_of_one_network_on_the_same_images_share_their_hash():
     offline = hashes()
     assert offline["fd_alexnet"] == offline["kd_alexnet"] == offline["lpips"] != offline["fd_efflite0"]
+
+
+@pytest.mark.parametrize("name", ["offline", "paper"])
+def test_halves_of_the_sources_are_protocols_that_nothing_else_is_compared_with(name):
+    evaluate = Evaluate(protocol=name)
+    parts = {part: Protocol(evaluate, 32, part) for part in ("all", "even", "odd")}
+    assert [each.title for each in parts.values()] == [name, f"{name}, even sources", f"{name}, odd sources"]
+    assert len({each.hash("lpips") for each in parts.values()}) == 3
+    assert parts["all"].hash("lpips") == Protocol(evaluate, 32).hash("lpips")

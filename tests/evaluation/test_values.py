@@ -41,7 +41,7 @@ def test_each_row_names_the_network_and_the_hash_of_its_own_metric(tiny):
     table = tabulate(values, tiny, "full", 3, 4, "f" * 16, torch.device("cpu"), "c" * 16)
     assert tuple(table.columns) == COLUMNS
     assert table["extractor"].tolist() == ["alexnet", "alexnet", "efficientnet-lite0"]
-    assert table["weights_sha256"].tolist() == [EXTRACTORS[name].weights.sha256 for name in table["extractor"]]
+    assert table["weights_sha256"].tolist() == [EXTRACTORS[name].weights_sha256 for name in table["extractor"]]
     protocol = Protocol(tiny.evaluate, 32)
     assert table["protocol_hash"].tolist() == [protocol.hash(metric) for metric in metrics]
     assert table[["ci_low", "ci_high"]].iloc[0].tolist() == pytest.approx(estimate(1.0).interval())

@@ -58,7 +58,7 @@ def test_pages_show_the_range(tiny, file, tmp_path):
     board, *_ = leaderboard.add([path], tmp_path / "board", "made")
     text = board.with_suffix(".md").read_text()
     assert "each pair: 6 to 24 outputs against 18 to 90 training images" in text
-    assert text.count("## ") == 2
+    assert text.count("\n## ") == 2
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_only_means_over_the_same_images_are_ranked_and_compared(tiny, file, tmp
     table = rows.read(theirs)
     renamed = table.assign(experiment="theirs")
     board, *_ = leaderboard.add([ours, file(renamed, "renamed.csv")], tmp_path / "board", "made")
-    assert board.with_suffix(".md").read_text().count("## ") == 3
+    assert board.with_suffix(".md").read_text().count("\n## ") == 3
     one_worse = pd.concat([measured(tiny), measured(tiny, seed=1, **how)])
     with pytest.raises(ValueError, match="unequal counts"):
         gate.compare(file(one_worse), file(one_worse, "same.csv"), gate.margins())

@@ -38,5 +38,4 @@ def folder(rows, tmp_path):
 @pytest.fixture
 def without_plots(monkeypatch):
     """Reports without the plots of metrics, which take most of the time."""
-    for name in ("values", "heatmaps"):
-        monkeypatch.setattr(figures, name, lambda *_: [])
+    monkeypatch.setattr(figures, "plots_of", lambda *_: [])

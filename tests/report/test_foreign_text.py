@@ -29,7 +29,7 @@ def tags(markdown):
     return set(re.findall(r"<(\w+)", MarkdownIt("commonmark").enable("table").render(markdown)))
 
 
-USUAL = {"h1", "h2", "p", "em", "code", "table", "thead", "tbody", "tr", "th", "td"}
+USUAL = {"h1", "h2", "h3", "p", "em", "code", "table", "thead", "tbody", "tr", "th", "td"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from sg2bench import rows as row_table
+from sg2bench.catalog import METRICS, QUESTIONS, REFERENCE_LINES, default_metrics
 from sg2bench.evaluation.values import tabulate
 from sg2bench.report import leaderboard
-from tests.tables import LINES, table
+from tests.tables import LINES, study, table
 
 
 @pytest.fixture
@@ -38,12 +39,19 @@ def of(page):
     return page.with_suffix(".md").read_text(), pd.read_csv(page.with_suffix(".csv"))
 
 
+def part_of(text, title):
+    """Header and body of one table of a leaderboard in Markdown, stripped."""
+    (found,) = [part.split("\n## ")[0] for part in text.split("### ") if part.startswith(f"{title}\n")]
+    lines = [line.split(" | ") for line in found.splitlines() if line.startswith("| ")]
+    header, _, *body = [[cell.strip("| ") for cell in line] for line in lines]
+    return header, body
+
+
 def test_entries_rank_with_ties_and_single_seeds_do_not(rows, add):
     text, stored = of(add(rows))
     assert len(stored) == 2 * (4 * 5 + 1) + 2
-    lines = [line.split(" | ") for line in text.split("## Published")[0].splitlines() if line.startswith("| ")]
-    header, _, *body = [[cell.strip("| ") for cell in line] for line in lines]
-    assert header[:5] == ["rank", "variant", "experiment", "fd_alexnet latent ↓", "lpips latent ↑"]
+    header, body = part_of(text, "Realistic: like the target's images")
+    assert header[:5] == ["rank", "variant", "experiment", "fd_alexnet latent ↓", "seeds"]
     assert [row[:2] for row in body] == [
         ["1", "better"], ["–", "single"], ["2–3", "full"], ["2–3", "same"], ["4", "worse"],
         ["", "real validation images"], ["", "untranslated sources"],
@@ -52,10 +60,31 @@ def test_entries_rank_with_ties_and_single_seeds_do_not(rows, add):
     assert body[0][3] == f"22.00 ± {half_width:.2f}"
     assert body[1][3].startswith("50.00 † [")
     assert body[5][3] == "1.50"
-    assert (body[0][5], body[0][6]) == ("5", "4")
+    assert (body[0][4], body[0][5]) == ("5", "4")
+    header, body = part_of(text, "Followed: the reference's style taken, and many styles")
+    assert header == ["variant", "experiment", "lpips latent ↑"]
+    assert [row[0] for row in body] == ["better", "single", "full", "same", "worse"]
+    assert body[0][2].startswith("0.2700 ± ")
     assert "the \\| command" in text
     for part in ("4 outputs against 6 training images", "data ffffffffffffffff", "fd_alexnet on alexnet", "offline"):
         assert part in text
+
+
+def test_each_question_has_a_table_with_the_modes_and_lines_that_there_are(add):
+    text, stored = of(add(study(["full", "a"], range(2))))
+    assert set(stored["metric"]) == set(default_metrics("offline"))
+    for question, meaning in QUESTIONS.items():
+        header, body = part_of(text, f"{question.capitalize()}: {meaning}")
+        name = header.index("variant")
+        assert [row[name] for row in body] == ["full", "a", *REFERENCE_LINES.values()]
+        assert all(len(row) == len(header) for row in body)
+        assert ("rank" in header) == ("command" in header) == (question == "realistic")
+    assert header[2:] == [
+        f"{name} {mode} {METRICS[name].arrow}"
+        for name in METRICS
+        for mode in METRICS[name].modes
+        if METRICS[name].question == "followed" and METRICS[name].default
+    ]
 
 
 def test_only_like_rows_rank_together(rows, add):

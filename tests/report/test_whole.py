@@ -13,7 +13,7 @@ import pytest
 from sg2bench import gate
 from sg2bench import rows as row_table
 from sg2bench.files import locked
-from sg2bench.report import leaderboard, plots, write
+from sg2bench.report import leaderboard, panels, plots, write
 from tests.cli.test_cli import assert_refused
 from tests.tables import table
 
@@ -75,7 +75,8 @@ def test_a_report_that_fails_halfway_leaves_the_earlier_one(folder, earlier, mon
     with pytest.raises(MemoryError):
         write.write(folder / "in/results.csv", folder / place, "x")
     assert contents(folder / place) == before
-    assert sorted(path.name for path in (folder / place).iterdir() if path.name.startswith(".")) == []
+    hidden = [".report-files"] if place == "out" else []
+    assert sorted(path.name for path in (folder / place).iterdir() if path.name.startswith(".")) == hidden
 
 
 def test_nothing_of_an_earlier_report_is_left(folder, earlier):
@@ -103,7 +104,7 @@ def test_a_folder_that_is_no_report_keeps_its_files(folder):
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_anything_is_drawn(folder, quick_cli, monkeypatch):
-    monkeypatch.setattr(plots, "variants_plot", lambda *_: pytest.fail("drawn"))
+    monkeypatch.setattr(panels, "variants_plot", lambda *_: pytest.fail("drawn"))
     (folder / "file").touch()
     for place in (folder / "file", folder / "file/x", Path("/proc/sg2bench")):
         assert_refused(quick_cli("report", folder / "in/results.csv", "--out", place), f"sg2bench: {place}: ")

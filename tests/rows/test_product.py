@@ -13,7 +13,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from sg2bench import devices, gate, provenance, rows, texts
-from sg2bench.catalog import METRICS, PROTOCOLS, metrics_of
+from sg2bench.catalog import METRICS, PROTOCOLS, REFERENCE_LINES, metrics_of
 from sg2bench.config import Experiment
 from sg2bench.evaluation.uncertainty import Estimate
 from sg2bench.evaluation.values import Value, means, tabulate
@@ -48,13 +48,17 @@ def values_of(draw, metrics, domains):
     return values
 
 
+def latent_metrics(protocol):
+    return [name for name in metrics_of(protocol) if "latent" in METRICS[name].modes]
+
+
 @st.composite
 def tables(draw, seeds):
     protocol = draw(st.sampled_from(PROTOCOLS))
-    metrics = draw(st.lists(st.sampled_from(metrics_of(protocol)), min_size=1, max_size=2, unique=True))
+    metrics = draw(st.lists(st.sampled_from(latent_metrics(protocol)), min_size=1, max_size=2, unique=True))
     experiment = Experiment(name=draw(NAME), evaluate={"protocol": protocol, "metrics": metrics, "modes": ["latent"]})
     values = draw(values_of(metrics, draw(DOMAINS)))
-    variant, device = draw(NAME.filter(lambda name: name not in ("real", "sources"))), draw(TEXT)
+    variant, device = draw(NAME.filter(lambda name: name not in REFERENCE_LINES)), draw(TEXT)
     with pytest.MonkeyPatch.context() as patch, np.errstate(over="ignore"):
         patch.setattr(devices, "full_name", lambda _: device)
         patch.setattr(provenance, "git_commit", lambda: "")

@@ -108,7 +108,7 @@ def test_a_share_is_not_more_than_1(tiny, tmp_path):
     rows.write(made.assign(value=1.0), tmp_path / "r.csv")
     rows.read(tmp_path / "r.csv")
     rows.write(made.assign(value=1.1), tmp_path / "r.csv")
-    with pytest.raises(ValueError, match="line 5: this metric cannot be more than 1"):
+    with pytest.raises(ValueError, match="line 5: the value is more than this metric can be"):
         rows.read(tmp_path / "r.csv")
 
 
@@ -180,6 +180,35 @@ def test_means_without_their_pairs_are_refused_only_where_pairs_are_asked_for(ti
 def test_the_last_step_of_each_run(tiny):
     both = pd.concat([table(tiny).assign(step=9), table(tiny), table(tiny, seed=1)])
     assert set(rows.last_steps(both)[["seed", "step"]].itertuples(index=False, name=None)) == {(0, 9), (1, 4)}
+
+
+def on_half(table, half, step, shift=0.0):
+    hashed = {"even": "e", "odd": "0"}[half] * 16
+    value = table["value"] + shift
+    return table.assign(step=step, protocol=f"offline, {half} sources", protocol_hash=hashed, value=value)
+
+
+def test_rows_of_half_of_the_sources_are_read_and_are_no_run_s_result(tiny, tmp_path):
+    whole = table(tiny)
+    everything = pd.concat([on_half(whole, "even", 9), whole, on_half(whole, "odd", 4)])
+    rows.write(everything, tmp_path / "r.csv")
+    read = rows.read(tmp_path / "r.csv")
+    assert rows.last_steps(read)["value"].tolist() == whole["value"].tolist()
+    assert set(rows.of_half(read, "even")["step"]) == {9}
+    for bad in ("offline, all sources", "even sources", "offline,even sources"):
+        rows.write(everything.assign(protocol=bad), tmp_path / "bad.csv")
+        with pytest.raises(ValueError, match="or one with `, even sources` or `, odd sources` behind it"):
+            rows.read(tmp_path / "bad.csv")
+
+
+@pytest.mark.parametrize(
+    ("metric", "shifts", "best"),
+    [("fd_alexnet", (3, 1, 2), 20), ("lpips", (0.1, 0.3, 0.2), 20), ("lpips", (0.3, 0.1, 0.3), 10)],
+)
+def test_the_best_step_is_best_on_the_even_sources_in_the_metric_s_direction(tiny, metric, shifts, best):
+    even = [on_half(table(tiny), "even", step, shift) for step, shift in zip((10, 20, 30), shifts, strict=True)]
+    odd = [on_half(table(tiny), "odd", step, -shift) for step, shift in zip((10, 20, 30), shifts, strict=True)]
+    assert rows.best_step(pd.concat([*even, *odd, table(tiny)]), metric) == best
 
 
 def test_two_configurations_under_one_variant_are_refused_with_both_named(tiny):

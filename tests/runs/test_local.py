@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sg2bench.api import FailedRunsError
 from sg2bench.files import atomic_file
 from sg2bench.runs.job import Job
 from sg2bench.runs.local import LocalExecutor
@@ -45,6 +46,25 @@ def test_a_failed_run_takes_no_other_down(statuses):
     perform(executor(["cpu", "cpu"], "import sys; print('hello'); sys.exit('seed-1' in sys.argv[1])"), planned)
     assert [status.state for status in planned] == ["done", "failed", "done", "done"]
     assert (planned[1].job.folder / "run.log").read_text() == "hello\n"
+
+
+def test_a_run_that_cannot_be_started_takes_no_other_down(statuses, monkeypatch):
+    """Its log is a folder, or the system starts no more processes just then."""
+    planned = statuses()
+    (planned[1].job.folder / "run.log").mkdir()
+
+    def start(command, before=subprocess.Popen, **options):
+        if "full/seed-2" in command:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return before(command, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    perform(executor(["cpu", "cpu"], "print()"), planned)
+    assert [status.state for status in planned] == ["done", "failed", "failed", "done"]
+    assert "full/seed-1 failed, it could not be started: " in planned[1].failure
+    assert "Is a directory" in planned[1].failure
+    assert "Resource temporarily unavailable" in planned[2].failure
+    assert str(FailedRunsError(planned[1:3])) == f"{planned[1].failure}, {planned[2].failure}"
 
 
 def test_runs_share_the_devices(statuses, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -176,3 +177,49 @@ def test_collect_keeps_the_metrics_and_modes_asked_for(tiny, tmp_path, performed
     assert (tmp_path / "out/experiment.yaml").read_text().startswith("# Made by: the command\nname: tiny\n")
     assert experiments.load(tmp_path / "out/experiment.yaml") == asked
     assert {path.name for path in (tmp_path / "out/grids").iterdir()} == {"full-latent.png"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        ({"data.train_per_domain": 7}, "data.train_per_domain 6 → 7"),
+        ({"data": {"seed": 1}}, "data.seed 0 → 1"),
+        ({"data.domains": ["cat", "dog"]}, r"data.domains None → \['cat', 'dog'\]"),
+        ({"model.image_size": 64}, "model.image_size 32 → 64"),
+        ({"model.image_size": 64, "data.seed": 1}, "data.seed 0 → 1, model.image_size 32 → 64"),
+    ],
+)
+def test_variants_whose_rows_could_not_stand_together_are_refused(tiny, tmp_path, overrides, named):
+    variants = {"full": {}, "odd": overrides}
+    changing = Experiment.model_validate(tiny.model_dump() | {"variants": variants})
+    with pytest.raises(ValueError, match=f"variants: full and odd differ in {named}, and so in what is measured"):
+        plan.plan(changing, tmp_path)
+    assert not list(tmp_path.iterdir())
+    alone = changing.model_copy(update={"variants": {"odd": overrides}})
+    assert states(alone, tmp_path) == ["waiting"]
+
+
+def test_a_variant_may_have_the_same_images_elsewhere(tiny, tmp_path):
+    for name in ("set", "copy"):
+        critters.export(tiny.data, 32, tmp_path / name)
+    experiment = changed(tiny, data={"source": "folder", "root": str(tmp_path / "set")})
+    variants = {"full": {}, "copied": {"data.root": str(tmp_path / "copy")}}
+    experiment = Experiment.model_validate(experiment.model_dump() | {"variants": variants})
+    assert states(experiment, tmp_path / "runs") == ["waiting"] * 2
+
+
+def test_what_a_killed_process_left_in_a_run_s_folder_is_swept(tiny, tmp_path):
+    status, _ = plan.plan(tiny, tmp_path)
+    plan.write([status])
+    runs, folder = tmp_path / "tiny", status.job.folder
+    left = [runs / ".tmp-abcd_123/x", *(folder / part / f".tmp-{'0' * 16}.ckpt" for part in ("", "samples", "steps"))]
+    others = [folder / ".tmp-mine", folder / ".hidden", runs / ".tmp-abcd_123.csv"]
+    for file in (*left, *others):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    with plan.exclusively(runs):
+        pass
+    perform(job.read(folder), CPU)
+    assert not any(map(Path.exists, left))
+    assert not left[0].parent.exists()
+    assert all(map(Path.exists, others))

@@ -76,7 +76,8 @@ def test_an_experiment(quick_cli, tmp_path):
     run, events = tmp_path / "runs/smoke/no_ds/seed-1", read(tmp_path / "events/smoke/no_ds/seed-1")
     assert events.Tags()["images"] == ["samples/latent", "samples/reference"]
     curves, rows = pd.read_csv(run / "train.csv"), row_table.read(run / "rows.csv")
-    expected = {f"metrics/{mode}/{metric}" for mode in ("latent", "reference") for metric in ("fd_alexnet", "lpips")}
+    metrics = ("fd_alexnet", "lpips", "lpips_to_source")
+    expected = {f"metrics/{mode}/{metric}" for mode in ("latent", "reference") for metric in metrics}
     assert set(events.Tags()["scalars"]) == expected | set(curves.columns[1:])
     for term in curves.columns[1:]:
         np.testing.assert_allclose(

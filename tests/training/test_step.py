@@ -10,7 +10,7 @@ from sg2bench import experiments
 from sg2bench.config import Experiment
 from sg2bench.data.batches import Batch
 from sg2bench.models.networks import Generator, StyleEncoder
-from sg2bench.training import losses
+from sg2bench.training import losses, step
 from sg2bench.training.step import State, train_step
 from tools import naive
 
@@ -99,6 +99,62 @@ def test_reference_guidance_leaves_the_style_encoder_alone():
     before = copy.deepcopy(state.nets.style_encoder.state_dict())
     train_step(state, small_batch(), experiment.loss, 1.0)
     assert all((before[key] == value).all() for key, value in state.nets.style_encoder.state_dict().items())
+
+
+def encoder_after_a_step(encoder_learns):
+    """A state in float64 before a step, the state after it, and the batch."""
+    torch.manual_seed(0)
+    settings = small_experiment().model_dump(mode="json")
+    settings["train"]["encoder_learns"] = encoder_learns
+    experiment = Experiment.model_validate(settings)
+    state = State(experiment, 3)
+    for module in (state.nets, state.ema, state.discriminator):
+        module.double()
+    batch = small_batch().to("cpu", torch.float64)
+    return state, batch, experiment.loss
+
+
+@pytest.mark.parametrize("encoder_learns", ["latent", "both"])
+def test_the_style_encoder_gets_the_gradient_of_the_reference_guided_loss_only_where_asked(encoder_learns, monkeypatch):
+    """The gradient is that of equation 6 written out, with autograd through all of it; the state is that right before
+    the reference-guided step.
+    """
+    state, batch, loss = encoder_after_a_step(encoder_learns)
+    seen = {}
+
+    def record(state, *names):
+        if len(names) < 3 and "generator" in names:
+            seen["names"] = names
+            seen["gradients"] = [weight.grad for weight in state.nets.style_encoder.parameters()]
+            seen["nets"], seen["discriminator"] = map(copy.deepcopy, (state.nets, state.discriminator))
+        optimize(state, *names)
+
+    optimize = step._optimize
+    monkeypatch.setattr(step, "_optimize", record)
+    train_step(state, batch, loss, 0.7)
+    moved = any(
+        (one != other).any()
+        for one, other in zip(
+            seen["nets"].style_encoder.parameters(), state.nets.style_encoder.parameters(), strict=True
+        )
+    )
+    assert moved == (encoder_learns == "both")
+    if encoder_learns == "latent":
+        assert seen["names"] == ("generator",)
+        return
+    nets, target = seen["nets"], batch.target_domain
+    encoder = nets.style_encoder
+    style, style2 = encoder(batch.reference, target), encoder(batch.reference2, target).detach()
+    fake = nets.generator(batch.source, style)
+    total = torch.nn.functional.softplus(-seen["discriminator"](fake, target)).mean()
+    total = total + loss.sty * (encoder(fake, target) - style).abs().mean()
+    total = total - 0.7 * (fake - nets.generator(batch.source, style2).detach()).abs().mean()
+    back = nets.generator(fake, encoder(batch.source, batch.source_domain))
+    total = total + loss.cyc * (back - batch.source).abs().mean()
+    expected = torch.autograd.grad(total, list(encoder.parameters()), allow_unused=True)
+    assert sum(gradient is not None for gradient in expected) > 10
+    for ours, theirs in zip(seen["gradients"], expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
 def test_state_survives_a_round_trip():

@@ -1,15 +1,21 @@
 """Pretrained networks that turn images into features, by the name that rows carry."""
 
-from sg2bench.evaluation.extractors.alexnet import AlexNet
+from sg2bench.evaluation.extractors.alexnet import AlexNet, AlexNetEdges, AlexNetLayers
 from sg2bench.evaluation.extractors.base import Extractor, Features
+from sg2bench.evaluation.extractors.critters_probe import CrittersProbe
 from sg2bench.evaluation.extractors.efficientnet import EfficientNetLite0
 from sg2bench.evaluation.extractors.inception import InceptionCompat, InceptionTorchvision
+from sg2bench.evaluation.extractors.pixels import Pixels
 
 EXTRACTORS: dict[str, type[Extractor]] = {
     "alexnet": AlexNet,
+    "alexnet-edges": AlexNetEdges,
+    "alexnet-layers": AlexNetLayers,
+    "critters-probe": CrittersProbe,
     "efficientnet-lite0": EfficientNetLite0,
     "inception-v3-compat": InceptionCompat,
     "inception-v3-torchvision": InceptionTorchvision,
+    "pixels": Pixels,
 }
 
 __all__ = ["EXTRACTORS", "AlexNet", "Extractor", "Features"]

@@ -27,7 +27,7 @@ class AlexNet(Extractor):
     Also takes floats on the scale of 0 to 255.
     """
 
-    weights = weights.ALEXNET_LPIPS
+    weights_sha256 = weights.ALEXNET_LPIPS.sha256
     dim = 256
     least_side = 31
     mean: Tensor
@@ -60,3 +60,44 @@ class AlexNet(Extractor):
             x = F.relu(convolution(x))
             layers.append(x)
         return Features(x.mean((2, 3)), tuple(layers))
+
+
+class AlexNetLayers(AlexNet):
+    """The channel means of all five layers, which keep more of shapes and textures than the last alone."""
+
+    pass_of = "alexnet"
+    dim = sum(dim_out for _, dim_out, *_ in _SIZES)
+
+    @staticmethod
+    def view(features: Features) -> Features:
+        return Features(torch.cat([layer.mean((2, 3)) for layer in features.layers], 1), features.layers)
+
+    def forward(self, images: Tensor) -> Features:
+        return self.view(super().forward(images))
+
+
+class AlexNetEdges(Extractor):
+    """What is where, by edges alone: AlexNet's first layer on grey images of 128 pixels, without borders.
+
+    Each channel loses its mean and its variance over the image, which carry the style (Huang and Belongie 2017,
+    section 3); the maps are joined, and have length 1 together.
+    """
+
+    weights_sha256 = weights.ALEXNET_LPIPS.sha256
+    resizes = False
+    dim = 64 * 30 * 30
+
+    def __init__(self, resize: int | None = None) -> None:
+        super().__init__(resize)
+        trunk, _ = weights.alexnet_lpips()
+        mean, std = channel_constant(IMAGENET_MEAN), channel_constant(IMAGENET_STD)
+        kernel = trunk["features.0.weight"]
+        self.convolution = nn.Conv2d(1, 64, 11, 4)
+        bias = trunk["features.0.bias"] - (kernel * mean / std).sum((1, 2, 3))
+        self.convolution.load_state_dict({"weight": (kernel / std / 255).sum(1, keepdim=True), "bias": bias})
+        self.requires_grad_(False)
+
+    def forward(self, images: Tensor) -> Features:
+        red, green, blue = torch.split(resized(images, 128), 1, 1)
+        maps = F.relu(self.convolution(0.299 * red + 0.587 * green + 0.114 * blue))
+        return Features(F.normalize(F.instance_norm(maps, eps=1e-4).flatten(1)))

@@ -9,8 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sg2bench.weights import Weights
-
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -28,7 +26,10 @@ class Extractor(nn.Module, ABC):
     networks with a size of their own (`resizes` False).
     """
 
-    weights: ClassVar[Weights]
+    weights_sha256: ClassVar[str]
+    """Of what it is made from: of its file, or of the recipe of its training; empty if it has nothing to learn."""
+    pass_of: ClassVar[str | None] = None
+    """The extractor whose pass it shares: `view` takes its features out of those."""
     dim: ClassVar[int]
     resizes: ClassVar[bool] = True
     least_side: ClassVar[int] = 1
@@ -38,6 +39,10 @@ class Extractor(nn.Module, ABC):
         super().__init__()
         assert self.resizes or resize is None
         self.resize = resize
+
+    @staticmethod
+    def view(features: Features) -> Features:
+        return features
 
     @abstractmethod
     def forward(self, images: Tensor) -> Features: ...

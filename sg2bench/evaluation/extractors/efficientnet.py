@@ -11,7 +11,7 @@ from sg2bench.evaluation.extractors.base import Extractor, Features, resized
 class EfficientNetLite0(Extractor):
     """The last feature map, pooled over space."""
 
-    weights = weights.EFFICIENTNET_LITE0
+    weights_sha256 = weights.EFFICIENTNET_LITE0.sha256
     dim = 1280
 
     def __init__(self, resize: int | None) -> None:

@@ -19,7 +19,7 @@ class InceptionTorchvision(Extractor):
     Images are resized by PIL (bilinear) to 299, and so rounded to 8 bits, as they would be on disk.
     """
 
-    weights = weights.INCEPTION_TORCHVISION
+    weights_sha256 = weights.INCEPTION_TORCHVISION.sha256
     dim = 2048
     resizes = False
     mean: Tensor
@@ -52,7 +52,7 @@ class InceptionTorchvision(Extractor):
 class InceptionCompat(Extractor):
     """The Inception of 2015 that FID is defined on, as torch-fidelity has it (`inception-v3-compat`)."""
 
-    weights = weights.INCEPTION_2015
+    weights_sha256 = weights.INCEPTION_2015.sha256
     dim = 2048
     resizes = False
 

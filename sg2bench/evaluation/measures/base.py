@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -15,11 +16,14 @@ from torch import Tensor
 
 from sg2bench.config import Evaluate
 from sg2bench.evaluation.extractors import Extractor, Features
+from sg2bench.evaluation.originals import Originals
 from sg2bench.evaluation.outputs import to_uint8
 from sg2bench.evaluation.uncertainty import Array, Estimate
 
-REAL, FAKE, REFERENCE = "real", "fake", "reference"
-"""Samples that an estimate has influences of: training images of the target, sources, references."""
+REAL, FAKE, REFERENCE, HELD_OUT = "real", "fake", "reference", "held out"
+"""Samples that an estimate has influences of: training images of the target, sources, references, validation images
+of the target.
+"""
 Pooled = NDArray[np.float32]
 
 
@@ -28,6 +32,30 @@ class Real:
     """Features (n, d) of a domain's training images, by one network."""
 
     features: Pooled
+    domain: str = ""
+    everyone: RealSet | None = None
+    """The images of all domains, for measures that need those, or validation images."""
+
+
+class RealSet:
+    """Features of all domains' real images, by one network, computed when they are first asked for."""
+
+    def __init__(self, domains: Collection[str], train: Callable[[str], Pooled], val: Callable[[str], Pooled]) -> None:
+        self.domains = tuple(domains)
+        self._train, self._val = train, val
+        self._known: dict[str, Real] = {}
+        self._held_out: dict[str, Pooled] = {}
+
+    def __getitem__(self, domain: str) -> Real:
+        if domain not in self._known:
+            self._known[domain] = Real(self._train(domain), domain, self)
+        return self._known[domain]
+
+    def held_out(self, domain: str) -> Pooled:
+        """Of a domain's validation images."""
+        if domain not in self._held_out:
+            self._held_out[domain] = self._val(domain)
+        return self._held_out[domain]
 
 
 @dataclass(frozen=True)
@@ -43,7 +71,9 @@ class Task:
     outputs: int
     """Of each source."""
     real: Real | None
-    """None for measures that do not look at real images."""
+    """Of the target; None for measures that do not look at real images."""
+    originals: Originals | None = None
+    """None where nothing is known of the sources."""
 
 
 class Batch:
@@ -59,20 +89,31 @@ class Batch:
         sources: NDArray[np.int64],
         references: NDArray[np.int64] | None,
         extractors: Mapping[str, Extractor],
+        originals: Originals | None = None,
     ) -> None:
-        self.raw, self.sources, self.references = raw, sources, references
+        self.raw, self.sources, self.references, self.originals = raw, sources, references, originals
         self.images = raw if raw.dtype == torch.uint8 else to_uint8(raw)
         self._extractors = extractors
         self._features: dict[tuple[str, bool], Features] = {}
         self._pooled: dict[tuple[str, bool], Pooled] = {}
+        self._of_originals: dict[tuple[str, str], Features] = {}
 
     def features(self, task: Task) -> Features:
         """Of every output, by the task's network."""
         key = task.extractor, task.raw and self.raw.dtype != torch.uint8
         if key not in self._features:
             images = (self.raw + 1) * 127.5 if key[1] else self.images
-            self._features[key] = self._extractors[task.extractor](images)
+            self._features[key] = self._pass(task.extractor, key[1], images)
         return self._features[key]
+
+    def _pass(self, extractor: str, raw: bool, images: Tensor) -> Features:
+        network = self._extractors[extractor]
+        if (other := network.pass_of) is None:
+            features: Features = network(images)
+            return features
+        if (other, raw) not in self._features:
+            self._features[other, raw] = self._extractors[other](images)
+        return network.view(self._features[other, raw])
 
     def pooled(self, task: Task) -> Pooled:
         """Pooled features of every output, (n * outputs, d), in memory of the CPU."""
@@ -81,9 +122,41 @@ class Batch:
             self._pooled[key] = self.features(task).pooled.cpu().numpy()
         return self._pooled[key]
 
+    @cached_property
+    def source_images(self) -> Tensor:
+        """The sources, uint8 (n, 3, S, S)."""
+        assert self.originals is not None
+        return self.originals.sources(self.sources)
+
+    @cached_property
+    def truths(self) -> tuple[Tensor, NDArray[np.bool_]]:
+        """The right images of the outputs that have one, uint8 (known, 3, S, S), and which do, (n * outputs,)."""
+        assert self.originals is not None
+        assert self.references is not None
+        return self.originals.truths(self.sources, self.references)
+
+    def features_of_sources(self, task: Task) -> Features:
+        """Of every source, by the task's network."""
+        return self._of("sources", task, lambda: self.source_images)
+
+    def features_of_truths(self, task: Task) -> Features:
+        """Of every right image, by the task's network."""
+        return self._of("truths", task, lambda: self.truths[0])
+
+    def _of(self, what: str, task: Task, images: Callable[[], Tensor]) -> Features:
+        key = what, task.extractor
+        if key not in self._of_originals:
+            self._of_originals[key] = self._extractors[task.extractor](images())
+        return self._of_originals[key]
+
 
 class Measure(ABC):
     """Given a pair's batches, one after the other, ends in an estimate of each of its quantities."""
+
+    needs_originals: ClassVar[bool] = False
+    """Whether it compares outputs with their sources, references or right images, and so has reference lines that are
+    such images in the place of outputs.
+    """
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -165,3 +238,64 @@ def of_units(
     if references is not None and len(used := np.unique(references)) > 1:
         influence[REFERENCE] = np.bincount(np.searchsorted(used, references.ravel()), weights=each_fake)
     return Estimate(value, influence)
+
+
+class OutputMeasure(Measure):
+    """A measure whose quantities are means of one number per output."""
+
+    needs_originals = True
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self._each: list[dict[str, Array]] = []
+        self._sources: list[NDArray[np.int64]] = []
+        self._references: list[NDArray[np.int64]] = []
+
+    @abstractmethod
+    def each(self, batch: Batch) -> dict[str, Array]:
+        """By quantity, a number for every output of a batch, (n * outputs,); NaN for an output that has none."""
+
+    def add(self, batch: Batch) -> None:
+        self._each.append(self.each(batch))
+        self._sources.append(batch.sources)
+        if batch.references is not None:
+            self._references.append(batch.references)
+
+    def estimates(self, quantities: Collection[str]) -> dict[str, Estimate]:
+        order = np.argsort(np.concatenate(self._sources))
+        references = np.concatenate(self._references)[order] if self._references else None
+        return {
+            quantity: self.estimate(quantity, self._in_order(quantity, order), references)
+            for quantity in self._each[0]
+            if quantity in quantities
+        }
+
+    def estimate(self, quantity: str, each: Array, references: NDArray[np.int64] | None) -> Estimate:
+        """The mean of numbers (sources, outputs)."""
+        return replace(mean_of_outputs(each, references), bounds=(0.0, np.inf))
+
+    def _in_order(self, quantity: str, order: NDArray[np.int64]) -> Array:
+        each = np.concatenate([part[quantity] for part in self._each])
+        return each.reshape(len(order), -1)[order]
+
+
+def share_of_outputs(each: Array, references: NDArray[np.int64] | None = None) -> Estimate:
+    """The share of outputs, of numbers 0 or 1 (sources, outputs), with influences as `mean_of_outputs` has them."""
+    least = 3 / len(each)  # the rule of three
+    return replace(mean_of_outputs(each, references), least=least, bounds=(0.0, 1.0))
+
+
+def mean_of_outputs(each: Array, references: NDArray[np.int64] | None = None) -> Estimate:
+    """The mean over outputs of numbers (sources, outputs), NaN where there is none, with influences by source and, with
+    `references` (sources, outputs), by reference. Raises ValueError if fewer than 2 sources have a number.
+    """
+    known = ~np.isnan(each)
+    if (sources := int(known.any(1).sum())) < 2:
+        raise ValueError(f"right images are needed for 2 sources or more, and there are some for {sources}")
+    count = int(known.sum())
+    value = float(each[known].sum() / count)
+    influence_of_each = np.where(known, each - value, 0) / count
+    influence = {FAKE: influence_of_each.sum(1)}
+    if references is not None and len(used := np.unique(references)) > 1:
+        influence[REFERENCE] = np.bincount(np.searchsorted(used, references.ravel()), weights=influence_of_each.ravel())
+    return Estimate(value, influence, images=None if known.all() else count)

@@ -28,12 +28,25 @@ def diversity(activations: Sequence[Tensor], heads: Sequence[Tensor], outputs: i
     """
     total = torch.zeros(len(activations[0]) // outputs, dtype=torch.float64, device=activations[0].device)
     for layer, head in zip(activations, heads, strict=True):
-        unit = layer / (layer.square().sum(1, keepdim=True).sqrt() + 1e-10)
+        unit = _unit(layer)
         unit = unit.view(-1, outputs, *unit.shape[1:])
         unit = unit - unit[:, :1]  # the same variance, and exactly 0 for equal outputs
         variance = (unit - unit.mean(1, keepdim=True)).square().sum(1) / (outputs - 1)  # torch's var takes 3 times this
         total += 2 * (variance.mean((2, 3)).double() @ head.double())
     return total
+
+
+def distance(a: Sequence[Tensor], b: Sequence[Tensor], heads: Sequence[Tensor]) -> Tensor:
+    """LPIPS between images, float64 (N,), by their activations per layer (N, C, H, W)."""
+    total = torch.zeros(len(a[0]), dtype=torch.float64, device=a[0].device)
+    for one, other, head in zip(a, b, heads, strict=True):
+        difference = (_unit(one) - _unit(other)).square().mean((2, 3))
+        total += difference.double() @ head.double()
+    return total
+
+
+def _unit(layer: Tensor) -> Tensor:
+    return layer / (layer.square().sum(1, keepdim=True).sqrt() + 1e-10)
 
 
 class Measure(base.Measure):

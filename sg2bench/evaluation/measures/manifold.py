@@ -126,6 +126,14 @@ def _squared_distances(a: Array, b: Array) -> Array:
     return squared.clip(min=0)
 
 
+def nearest(features: NDArray[np.floating], others: NDArray[np.floating]) -> Array:
+    """Distance (n,) of each feature (n, d) to the nearest of the others (m, d)."""
+    x, y = np.asarray(features, np.float64), np.asarray(others, np.float64)
+    parts = [_squared_distances(x[start : start + _ROWS], y).min(1) for start in range(0, len(x), _ROWS)]
+    distances: Array = np.sqrt(np.concatenate(parts))
+    return distances
+
+
 class Measure(FeatureMeasure):
     """The four shares, by the names of `Manifold`."""
 

@@ -8,7 +8,7 @@ from sg2bench.config import Evaluate
 from sg2bench.data.decode import read_image
 from sg2bench.evaluation.extractors import AlexNet
 from sg2bench.evaluation.measures.base import FAKE
-from sg2bench.evaluation.measures.lpips import Measure, diversity
+from sg2bench.evaluation.measures.lpips import Measure, distance, diversity
 from tests import golden
 from tests.evaluation.measures.test_base import batches, random_images, task
 from tools import conformance
@@ -29,6 +29,24 @@ def test_agrees_with_the_lpips_package_pair_by_pair(alexnet, package):
     ours = diversity(alexnet(images.flatten(0, 1)).layers, alexnet.heads, 6)
     for source in range(2):
         assert ours[source].item() == pytest.approx(conformance.pairwise_lpips(package, images[source]), abs=1e-6)
+
+
+def test_distance_agrees_with_the_lpips_package_image_by_image(alexnet, package):
+    images = torch.randint(0, 256, (2, 4, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    one, other = (alexnet(side).layers for side in images)
+    ours = distance(one, other, alexnet.heads)
+    for index in range(4):
+        assert ours[index].item() == pytest.approx(conformance.pairwise_lpips(package, images[:, index]), abs=1e-6)
+    torch.testing.assert_close(distance(other, one, alexnet.heads), ours)
+    assert distance(one, one, alexnet.heads).tolist() == [0] * 4
+
+
+def test_diversity_is_the_mean_distance_of_pairs(alexnet):
+    layers = alexnet(random_images(3).repeat_interleave(16, 2).repeat_interleave(16, 3)).layers
+    first, second = [0, 0, 1], [1, 2, 2]
+    pairs = [[layer[side] for layer in layers] for side in (first, second)]
+    expected = distance(*pairs, alexnet.heads).mean().item()
+    assert diversity(layers, alexnet.heads, 3).item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,55 @@
+"""The reference that gave each file of a folder of fakes its style, from `references.csv` in that folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sg2bench import csv_files
+from sg2bench.data.images import ImageSet
+from sg2bench.evaluation.fakes import REFERENCES, Fakes
+from sg2bench.evaluation.guidance import Pair
+
+_COLUMNS = ("file", "reference")
+
+
+def read(folder: Path, pairs: Sequence[Fakes], images: ImageSet) -> dict[Pair, NDArray[np.int64]] | None:
+    """Indices (sources, outputs) of validation images of the target, by pair; None without such a file.
+
+    Its columns are `file`, such as `cat2dog/00001_2.png`, and `reference`, the name of an image of val/<target>, its
+    ending or not. Raises ValueError that names the line that does not fit, or a fake that is not there.
+    """
+    path = folder / REFERENCES
+    if not path.exists():
+        return None
+    table = csv_files.read(path, "references")
+    csv_files.refuse_columns(path, table, _COLUMNS, [], "it has the columns file and reference")
+    csv_files.refuse(path, table, table.duplicated("file"), "this file is there already, further up")
+    lines = {file: (line, reference) for line, file, reference in table[list(_COLUMNS)].itertuples(name=None)}
+    found = {}
+    for pair in pairs:
+        places = _places(images, pair.target)
+        chosen = []
+        for file in (file for files in pair.files.values() for file in files):
+            name = file.relative_to(folder).as_posix()
+            if name not in lines:
+                raise ValueError(f"{path}: has no line for {name}")
+            line, reference = lines.pop(name)
+            if reference not in places:
+                raise ValueError(f"{path}: line {line}: val/{pair.target} has no image {reference!r}")
+            chosen.append(places[reference])
+        found[pair.source, pair.target] = np.array(chosen, np.int64).reshape(len(pair.files), -1)
+    if lines:
+        name, (line, _) = next(iter(lines.items()))
+        raise ValueError(f"{path}: line {line}: there is no fake {name!r}")
+    return found
+
+
+def _places(images: ImageSet, domain: str) -> dict[str, int]:
+    names = images.names["val"].get(domain, ())
+    return {Path(name).stem: index for index, name in enumerate(names)} | {
+        name: index for index, name in enumerate(names)
+    }

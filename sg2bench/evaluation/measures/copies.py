@@ -1,0 +1,63 @@
+"""Whether outputs are copied from training images: a test of three samples (Meehan, Chaudhuri and Dasgupta 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sg2bench.evaluation.measures.base import HELD_OUT, FeatureMeasure, Pooled, Real, mean_of_outputs
+from sg2bench.evaluation.measures.manifold import nearest
+from sg2bench.evaluation.uncertainty import Array, Estimate
+
+
+def gap(to_training: Array, held_out_to_training: Array) -> tuple[float, Array, Array]:
+    """How much seldomer than by chance a fake lies farther from training images than a held-out real image does.
+
+    Of distances (n,) and (m,) to the nearest training image: P(fake > held-out) - 1/2, ties counting half, by
+    Mann and Whitney's statistic: 0 for fakes like held-out images, -1/2 where all are nearer. Returns it with the
+    part of each fake (n,) and each held-out image (m,) in it, whose means are both the value.
+    """
+    of_fake = _share_below(to_training, held_out_to_training) - 0.5
+    of_held_out = 0.5 - _share_below(held_out_to_training, to_training)
+    return float(of_fake.mean()), of_fake, of_held_out
+
+
+def _share_below(values: Array, others: Array) -> Array:
+    """Of each value (n,), the share of the others that are smaller; equal ones count half."""
+    ordered = np.sort(others)
+    smaller, not_larger = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
+    share: Array = (smaller + not_larger) / (2 * len(ordered))
+    return share
+
+
+def _distances(features: Pooled, training: Pooled) -> Array:
+    """To the nearest training image, by the angle between features."""
+    return nearest(
+        *(side / np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-12) for side in (features, training))
+    )
+
+
+class Measure(FeatureMeasure):
+    """`gap`, at most 0: outputs that lie farther from training images than real ones do are not copied."""
+
+    @classmethod
+    def compare(
+        cls,
+        quantities: Collection[str],
+        real: Real,
+        fake: Pooled,
+        outputs: int = 1,
+        references: NDArray[np.int64] | None = None,
+    ) -> dict[str, Estimate]:
+        assert real.everyone is not None
+        held_out = _distances(real.everyone.held_out(real.domain), real.features)
+        value, of_fake, of_held_out = gap(_distances(fake, real.features), held_out)
+        estimate = mean_of_outputs(of_fake.reshape(-1, outputs), references)
+        influence = {**estimate.influence, HELD_OUT: (of_held_out - value) / len(of_held_out)}
+        least = 1.5 / min(len(held_out), len(fake) // outputs)  # half the rule of three, as for a share of copies
+        return {
+            "gap": replace(estimate, value=min(value, 0.0) + 0.0, influence=influence, least=least, bounds=(-0.5, 0.0))
+        }

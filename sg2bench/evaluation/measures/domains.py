@@ -1,0 +1,47 @@
+"""The domain that an output is taken for, by a classifier on frozen features of real training images."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sg2bench.evaluation.measures.base import FeatureMeasure, Pooled, Real, RealSet, share_of_outputs
+from sg2bench.evaluation.uncertainty import Estimate
+
+_known: WeakKeyDictionary[RealSet, Pipeline] = WeakKeyDictionary()
+
+
+def classifier(everyone: RealSet) -> Pipeline:
+    """Logistic regression on standardised features of all domains' training images, each domain of equal weight."""
+    if everyone not in _known:
+        features = [everyone[domain].features for domain in everyone.domains]
+        labels = np.repeat(everyone.domains, [len(of_domain) for of_domain in features])
+        regression = LogisticRegression(C=0.01, class_weight="balanced", max_iter=1000)
+        _known[everyone] = make_pipeline(StandardScaler(), regression).fit(np.concatenate(features), labels)
+    return _known[everyone]
+
+
+class Measure(FeatureMeasure):
+    """`accuracy`: the share of outputs that are taken for the target domain.
+
+    The interval leaves out the chance in the classifier's training images.
+    """
+
+    @classmethod
+    def compare(
+        cls,
+        quantities: Collection[str],
+        real: Real,
+        fake: Pooled,
+        outputs: int = 1,
+        references: NDArray[np.int64] | None = None,
+    ) -> dict[str, Estimate]:
+        assert real.everyone is not None
+        reached = classifier(real.everyone).predict(fake) == real.domain
+        return {"accuracy": share_of_outputs(reached.astype(np.float64).reshape(-1, outputs), references)}

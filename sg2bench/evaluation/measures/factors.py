@@ -1,0 +1,113 @@
+"""Pose and colours of outputs, read by a probe, against those that source and reference were drawn with."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sg2bench.data.critters import FACTORS
+from sg2bench.evaluation.measures.base import FAKE, REAL, Batch, OutputMeasure, Pooled, Task
+from sg2bench.evaluation.uncertainty import Array, Estimate
+
+_POSITION, _RADIUS, _ANGLE = [FACTORS.index("x"), FACTORS.index("y")], FACTORS.index("radius"), FACTORS.index("angle")
+STYLE = {
+    part: [index for index, factor in enumerate(FACTORS) if factor.startswith(part)]
+    for part in ("fur", "eyes", "background", "stripes")
+}
+"""Columns of what makes the style, each part of equal weight."""
+
+
+def content_errors(read: Array, sources: Array, image_size: int) -> dict[str, Array]:
+    """Errors (n,) of factors read (n, 14) against the sources': in pixels, degrees and per cent."""
+    shift = (read - sources)[:, _POSITION] * image_size
+    return {
+        "position": np.hypot(shift[:, 0], shift[:, 1]),
+        "angle": np.abs(read - sources)[:, _ANGLE],
+        "size": 100 * np.abs(read[:, _RADIUS] / sources[:, _RADIUS] - 1),
+    }
+
+
+def style_errors(read: Array, references: Array) -> dict[str, Array]:
+    """Errors (n,) of factors read (n, 14) against the references': in 8-bit levels and number of stripes."""
+    off = {part: np.abs(read - references)[:, columns].mean(1) for part, columns in STYLE.items()}
+    colours = [off[part] for part in ("fur", "eyes", "background")]
+    return off | {"colour": np.mean(colours, 0)}
+
+
+def spread(read: Array, real: Array) -> tuple[float, Array, Array]:
+    """Spread of style among the outputs of a source over that among real images, with influences.
+
+    The root of the mean over parts of the style of two variances' ratio: within the outputs of a source, of factors
+    read (sources, outputs, 14), and among real images (m, 14). Returns influences of sources and of real images.
+    """
+    of_source, of_real = np.zeros(len(read)), np.zeros(len(real))
+    for columns in STYLE.values():
+        squares = np.square(real[:, columns] - real[:, columns].mean(0)).sum(1) * len(real) / (len(real) - 1)
+        within = read[:, :, columns].var(1, ddof=1).sum(1) / squares.mean()
+        of_source += within / len(STYLE)
+        of_real -= within.mean() * (squares / squares.mean() - 1) / len(STYLE)
+    value = float(np.sqrt(of_source.mean()))
+    scale = 2 * max(value, 1e-12)
+    return value, (of_source - of_source.mean()) / len(read) / scale, of_real / len(real) / scale
+
+
+def leak(read: Array, sources: Array) -> tuple[float, Array]:
+    """Share of the sources' style (n, 14) in the outputs' (n, 14), with the influence of each source.
+
+    The mean over parts of the style, those in which sources differ, of the slope of a regression of outputs on sources:
+    1 if the style stays as it was, 0 if it does not depend on the source's.
+    """
+    slopes, influences = [], []
+    for columns in STYLE.values():
+        of_source = sources[:, columns] - sources[:, columns].mean(0)
+        together = ((read[:, columns] - read[:, columns].mean(0)) * of_source).sum(1)
+        alone = np.square(of_source).sum(1)
+        if alone.any():
+            slopes.append(together.sum() / alone.sum())
+            influences.append((together - slopes[-1] * alone) / alone.sum())
+    if not slopes:
+        return 0.0, np.zeros(len(read))
+    return float(np.mean(slopes)), np.mean(influences, 0)
+
+
+class Measure(OutputMeasure):
+    """Errors of what is to be kept and of what is to be followed, `spread` and `leak`."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self._read: list[Pooled] = []
+
+    def each(self, batch: Batch) -> dict[str, Array]:
+        originals, outputs = batch.originals, self.task.outputs
+        assert originals is not None
+        read = batch.pooled(self.task).astype(np.float64)
+        self._read.append(batch.pooled(self.task))
+        sources = originals.factors(originals.source, batch.sources).repeat(outputs, 0)
+        errors = content_errors(read, sources, originals.image_size)
+        if batch.references is not None:
+            errors |= style_errors(read, originals.factors(originals.target, batch.references.ravel()))
+        return errors
+
+    def estimates(self, quantities: Collection[str]) -> dict[str, Estimate]:
+        found = super().estimates(quantities)
+        sources = np.concatenate(self._sources)
+        order = np.argsort(sources)
+        read = np.concatenate(self._read).astype(np.float64).reshape(len(sources), self.task.outputs, -1)[order]
+        if "spread" in quantities:
+            found["spread"] = self._spread(read)
+        if "leak" in quantities:
+            found["leak"] = self._leak(read, sources[order])
+        return found
+
+    def _spread(self, read: Array) -> Estimate:
+        assert self.task.real is not None
+        value, of_source, of_real = spread(read, self.task.real.features.astype(np.float64))
+        return Estimate(value, {FAKE: of_source, REAL: of_real}, bounds=(0.0, np.inf))
+
+    def _leak(self, read: Array, sources: NDArray[np.int64]) -> Estimate:
+        originals = self.task.originals
+        assert originals is not None
+        value, influence = leak(read.mean(1), originals.factors(originals.source, sources))
+        return Estimate(value, {FAKE: influence})

@@ -1,0 +1,46 @@
+"""Which metrics a set of images has what it takes for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sg2bench.catalog import METRICS, Need, default_metrics
+from sg2bench.config import Evaluate
+from sg2bench.data.images import ImageSet
+
+_MEANING: dict[Need, str] = {
+    "held_out": "validation images of every domain",
+    "outputs": "two or more outputs of each source",
+    "sources": "the validation images that were translated",
+    "references": "the reference of each output",
+    "truth": "images of which the right translation is known (docs/own-data.md)",
+    "factors": "images of known factors: critters, or a folder of them with its factors.csv",
+}
+
+
+def with_metrics(evaluate: Evaluate, images: ImageSet, lacking: Collection[Need] = ()) -> Evaluate:
+    """The configuration with its metrics named: those asked for, else the usual ones that the images allow.
+
+    `lacking` is what there is not, whatever the images offer. Raises ValueError for a metric that was asked for and
+    needs what there is not.
+    """
+    if evaluate.metrics:
+        for metric in evaluate.metrics:
+            if missing := _missing(metric, images, lacking):
+                raise ValueError(f"{metric} needs {_MEANING[missing]}; leave it out with evaluate.metrics")
+        return evaluate
+    usual = default_metrics(evaluate.protocol)
+    able = [metric for metric in usual if evaluate.measures(metric) and not _missing(metric, images, lacking)]
+    return Evaluate.model_validate(evaluate.model_dump() | {"metrics": able})
+
+
+def _missing(metric: str, images: ImageSet, lacking: Collection[Need]) -> Need | None:
+    """The first thing that a metric needs and these images do not give."""
+    absent: set[Need] = set(lacking)
+    if not all(images.names["val"].get(domain) for domain in images.domains):
+        absent |= {"held_out", "sources", "references"}
+    if images.truth is None:
+        absent.add("truth")
+    if images.factors is None:
+        absent.add("factors")
+    return next((need for need in _MEANING if need in absent & METRICS[metric].needs), None)

@@ -1,0 +1,170 @@
+"""Values as small multiples: a panel for each metric and mode, by variant or by target domain."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sg2bench.catalog import METRICS, REFERENCE_LINES
+from sg2bench.report import plots
+from sg2bench.report.variants import metrics_and_modes
+from sg2bench.rows import is_line, overall
+from sg2bench.rows import models as models_of
+
+_ACROSS = 4
+"""Panels, at most."""
+_TALLEST = 40.0
+"""Inches of a panel."""
+_LINES: tuple[Any, ...] = ("--", "-", ":", "-.", (0, (6, 2, 1, 2, 1, 2)))
+_INKS = ("#333333", "#2e7d32", "#b3261e", "#7b4bb7", "#9a6b00")
+_LOOKS = {
+    line: {"linestyle": style, "color": ink, "linewidth": 1.4, "zorder": 1}
+    for line, style, ink in zip(REFERENCE_LINES, _LINES, _INKS, strict=True)
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One metric in one mode: its values, and the levels of its reference lines."""
+
+    metric: str
+    mode: str
+    values: pd.DataFrame
+    levels: dict[str, float]
+
+
+def variants_plot(table: pd.DataFrame) -> Figure:
+    """Overall value of each variant: dots are seeds, squares their mean, whiskers one standard deviation."""
+    means, lines = overall(models_of(table)), overall(table[is_line(table)])
+    variants = list(dict.fromkeys(means["variant"]))
+    levels: dict[str, dict[str, float]] = {}
+    for metric, line, level in lines[["metric", "variant", "value"]].itertuples(index=False, name=None):
+        levels.setdefault(metric, {}).setdefault(line, level)
+    height = max(1.1, 0.26 * len(variants) + 0.2)
+    with mpl.rc_context(_style()):
+        figure, panels = _multiples(means, levels, variants, height)
+        drawn: dict[str, Any] = {}
+        for axis, panel in panels:
+            for place, variant in enumerate(variants):
+                values = panel.values[panel.values["variant"] == variant]["value"]
+                if len(values):
+                    _dots_and_mean(axis, place, values, plots.COLOURS[place % len(plots.COLOURS)])
+            drawn |= _reference_lines(axis, panel.levels)
+        if drawn:
+            known = [line for line in REFERENCE_LINES if line in drawn]
+            plots.legend(figure, [drawn[line] for line in known], [REFERENCE_LINES[line] for line in known])
+    return figure
+
+
+def targets_plot(table: pd.DataFrame) -> Figure:
+    """Value of each variant for each target domain; whiskers are one standard deviation over seeds."""
+    table = models_of(table)
+    by_target = table[(table["source"] == "*") & (table["target"] != "*")]
+    variants, targets = list(dict.fromkeys(by_target["variant"])), sorted(set(by_target["target"]))
+    row = max(0.2, min(0.1 * len(variants), _TALLEST / len(targets)))
+    offsets = (np.arange(len(variants)) - (len(variants) - 1) / 2) * 0.8 / len(variants)
+    with mpl.rc_context(_style("both")):
+        figure, panels = _multiples(by_target, {}, targets, max(1.1, row * len(targets) + 0.2))
+        marks = {}
+        for axis, panel in panels:
+            for order, variant in enumerate(variants):
+                groups = panel.values[panel.values["variant"] == variant].groupby("target")["value"]
+                marks[variant] = axis.errorbar(
+                    groups.mean().reindex(targets),
+                    np.arange(len(targets)) + offsets[order],
+                    xerr=groups.std().reindex(targets),
+                    color=plots.COLOURS[order % len(plots.COLOURS)],
+                    fmt=plots.MARKERS[order // len(plots.COLOURS) % len(plots.MARKERS)],
+                    markersize=4,
+                    capsize=2,
+                    label=variant,
+                )
+        plots.legend(figure, list(marks.values()), list(marks))
+    return figure
+
+
+def _style(grid: str = "x") -> Any:
+    return plots.STYLE | {"font.size": 9, "axes.titlesize": "medium", "axes.grid.axis": grid}
+
+
+def _multiples(
+    values: pd.DataFrame, levels: dict[str, dict[str, float]], names: Sequence[str], height: float
+) -> tuple[Figure, list[tuple[Axes, Panel]]]:
+    """A figure of empty panels, names down the side, and what belongs in each; the modes of a metric have one scale."""
+    found = metrics_and_modes(values)
+    rows = -(-len(found) // _ACROSS)
+    columns = -(-len(found) // rows)
+    side = 0.075 * max(map(len, plots.short(names))) + 0.3
+    figure = Figure(figsize=(max(4.5, 2.6 * columns + side), (height + 0.75) * rows + 0.4), layout="constrained")
+    axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    panels = []
+    for axis, (metric, mode) in zip(axes, found, strict=False):
+        of_metric = values[values["metric"] == metric]
+        _scale(axis, of_metric, levels.get(metric, {}).values())
+        axis.set_title(f"{metric} {METRICS[metric].arrow}, {mode}")
+        panels.append((axis, Panel(metric, mode, of_metric[of_metric["mode"] == mode], levels.get(metric, {}))))
+    for axis in axes[len(found) :]:
+        axis.set_axis_off()
+    axes[0].set_yticks(range(len(names)), plots.short(names))
+    axes[0].set_ylim(len(names) - 0.5, -0.5)
+    return figure, panels
+
+
+def _dots_and_mean(axis: Axes, place: int, values: pd.Series[float], colour: str) -> None:
+    """A dot a seed; below them their mean and standard deviation."""
+    deviation = values.std() if len(values) > 1 else 0.0
+    look: dict[str, Any] = {"color": colour, "capsize": 3, "linewidth": 1.5, "marker": "s", "markersize": 5}
+    axis.errorbar(values.mean(), place + 0.14, xerr=deviation, **look)
+    axis.plot(values, [place - 0.14] * len(values), "o", color=colour, markersize=3.5, alpha=0.6)
+
+
+def _reference_lines(axis: Axes, levels: dict[str, float]) -> dict[str, Any]:
+    """Draw the lines that lie within the axis, and name the others below it; returns those drawn."""
+    low, high = axis.get_xlim()
+    beyond = [
+        f"{REFERENCE_LINES[line]}: {level:.3g} {'←' if level < low else '→'}"
+        for line, level in levels.items()
+        if not low <= level <= high
+    ]
+    axis.set_xlabel("\n".join(beyond), fontsize="small")
+    return {line: axis.axvline(level, **_LOOKS[line]) for line, level in levels.items() if low <= level <= high}
+
+
+def _scale(axis: Axes, of_metric: pd.DataFrame, levels: Collection[float]) -> None:
+    """From zero, or logarithmic where one variant would flatten the others, with the reference lines that are near."""
+    values = of_metric["value"]
+    if plots.is_logarithmic(values):
+        low, high = _widened(values.min(), values.max(), levels, values.min() / 4, 4 * values.max())
+        room = (high / low) ** 0.06
+        axis.set_xscale("log")
+        plots.use_plain_numbers(axis.xaxis)
+        axis.set_xlim(low / room, high * room)
+        return
+    low, high = min(0.0, *_reach(of_metric)), max(0.0, *_reach(of_metric))
+    span = high - low or 1.0
+    low, high = _widened(low, high, levels, low - span, high + span)
+    room = 0.05 * (high - low or 1.0)
+    axis.set_xlim(low - room, high + room)
+
+
+def _reach(of_metric: pd.DataFrame) -> Iterator[float]:
+    """Where values and whiskers end."""
+    values = of_metric["value"]
+    groups = of_metric.groupby(["mode", "variant", "target"])["value"]
+    deviation = groups.std().fillna(0)
+    yield from (values.min(), values.max(), (groups.mean() + deviation).max())
+    if values.min() < 0:
+        yield (groups.mean() - deviation).min()
+
+
+def _widened(low: float, high: float, levels: Collection[float], least: float, most: float) -> tuple[float, float]:
+    """The ends of an axis, moved so that it holds the levels between `least` and `most`."""
+    near = [level for level in levels if least <= level <= most]
+    return min([low, *near]), max([high, *near])

@@ -1,0 +1,154 @@
+"""Quality over training: curves of values over the steps of runs, and the best step of each variant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from sg2bench import yaml_files
+from sg2bench.catalog import METRICS
+from sg2bench.layout import STEPS_PLOT
+from sg2bench.report import figures, plots
+from sg2bench.report.figures import Picture
+from sg2bench.report.variants import spread
+from sg2bench.rows import of_half, overall
+from sg2bench.statistics import mean_interval
+
+_ACROSS = 4
+"""Panels."""
+_MOST = 3
+"""Times the middle variant's largest value: as far as an axis goes."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a page shows of the steps of runs: the curves, and the table of best steps."""
+
+    curves: Picture
+    header: list[str]
+    rows: list[list[str]]
+    caption: str
+
+
+def training(halves: pd.DataFrame, out: Path, experiment: str) -> Training | None:
+    """Draw the curves and compare the best steps with the last ones, from rows of half of the sources; None if there
+    are none on the even ones. `experiment` is the YAML that may name the metric that chose the best steps.
+    """
+    even, odd = overall(of_half(halves, "even")), overall(of_half(halves, "odd"))
+    if even.empty:
+        return None
+    plots.save(curves_plot(even), out / STEPS_PLOT)
+    bands = "95 % interval over seeds" if even["seed"].nunique() > 1 else "95 % interval of the value"
+    caption = (
+        f"Mean over all pairs of domains and over seeds, on the even sources alone; bands: {bands}. A triangle at the "
+        f"edge: a value more than {_MOST} times the largest of the median variant. "
+        f"{figures.counts(of_half(halves, 'even'))}"
+    )
+    reading = (
+        "a line that still gets better at the end says that the variant needs more steps, one that turns, that it had "
+        "too many; variants differ where their bands are apart. Half of the sources gives other values than all of "
+        "them, so compare these values with each other alone."
+    )
+    picture = Picture("Values over training", caption, reading, out / STEPS_PLOT)
+    metric = _chosen_by(even, experiment)
+    header, rows = best_steps(odd, metric)
+    return Training(picture, header, rows, _caption(metric))
+
+
+def curves_plot(even: pd.DataFrame) -> Figure:
+    """A panel for each metric and mode, a line for each variant: mean over seeds, with its interval."""
+    panels = list(even[["metric", "mode"]].drop_duplicates().itertuples(index=False, name=None))
+    variants = list(dict.fromkeys(even["variant"]))
+    lines: list[dict[str, Any]] = plots.looks(len(variants))
+    columns = min(_ACROSS, len(panels))
+    rows = -(-len(panels) // columns)
+    with mpl.rc_context(plots.STYLE | {"font.size": 8}):
+        figure = Figure(figsize=(max(5.5, 2.75 * columns), 2.3 * rows + 0.5), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axis, (metric, mode) in zip(axes, panels, strict=False):
+            of_panel = even[(even["metric"] == metric) & (even["mode"] == mode)]
+            ends = limits(of_panel)
+            for variant, look in zip(variants, lines, strict=True):
+                points = pd.DataFrame(_points(of_panel[of_panel["variant"] == variant]), columns=["step", *"mlh"])
+                axis.plot(points["step"], points["m"], marker=".", linewidth=1.3, **look)
+                low, high = (points[end].clip(*ends) for end in "lh")
+                axis.fill_between(points["step"], low, high, color=look["color"], alpha=0.13, linewidth=0)
+                _mark_beyond(axis, points, ends, look["color"])
+            axis.set_ylim(*ends)
+            axis.set_title(f"{metric} {METRICS[metric].arrow}, {mode}")
+            axis.set_xlabel("step")
+        for axis in axes[len(panels) :]:
+            axis.set_axis_off()
+        plots.legend(figure, [mpl.lines.Line2D([], [], **look) for look in lines], variants)
+    return figure
+
+
+def _mark_beyond(axis: mpl.axes.Axes, points: pd.DataFrame, ends: tuple[float, float], colour: str) -> None:
+    """A triangle at the edge for each point that the axis does not reach."""
+    inset = 0.03 * (ends[1] - ends[0])
+    for place, beyond, mark in (
+        (ends[0] + inset, points["m"] < ends[0], "v"),
+        (ends[1] - inset, points["m"] > ends[1], "^"),
+    ):
+        steps = points["step"][beyond]
+        axis.plot(steps, [place] * len(steps), mark, color=colour, markersize=5)
+
+
+def _points(of_variant: pd.DataFrame) -> Iterator[tuple[Any, float, float, float]]:
+    """Step, mean, and the ends of its interval: over seeds, or of a single seed's value."""
+    for step, values in of_variant.groupby("step"):
+        mean, half = mean_interval(values["value"].to_numpy(float))
+        low, high = (mean - half, mean + half) if len(values) > 1 else values[["ci_low", "ci_high"]].iloc[0]
+        yield step, mean, float(low), float(high)
+
+
+def limits(of_panel: pd.DataFrame) -> tuple[float, float]:
+    """The ends of an axis, which one variant that diverged does not decide."""
+    means = of_panel.groupby(["variant", "step"])["value"].mean()
+    largest = means.abs().groupby("variant").max().sort_values().to_numpy()
+    most = _MOST * largest[(len(largest) - 1) // 2]
+    shown = means[means.abs() <= most]
+    low, high = float(shown.min()), float(shown.max())
+    room = 0.12 * (high - low) or 0.05 * abs(high) or 1.0
+    return low - room, high + room
+
+
+def best_steps(odd: pd.DataFrame, metric: str) -> tuple[list[str], list[list[str]]]:
+    """Header and rows as text: each variant's best step by seed, and by mode the values there and at the last step, on
+    the sources that did not choose it.
+    """
+    sides = [f"{metric} at the {side} step {METRICS[metric].arrow}" for side in ("best", "last")]
+    rows = []
+    of_metric = odd[odd["metric"] == metric]
+    for (variant, mode), values in of_metric.groupby(["variant", "mode"], sort=False):
+        by_seed = values.sort_values("step").groupby("seed")
+        best, last = by_seed.first(), by_seed.last()
+        change = best["value"] - last["value"]
+        chosen = dict.fromkeys(best["step"]) if best["step"].nunique() == 1 else best["step"]
+        cells = [spread(side["value"].mean(), side["value"].std()) for side in (best, last)]
+        cells.append(spread(change.mean(), change.std(), signed=True))
+        rows.append([str(variant), str(mode), ", ".join(map(str, chosen)), *cells])
+    return ["variant", "guidance", "best step", *sides, "best minus last"], rows
+
+
+def _chosen_by(even: pd.DataFrame, experiment: str) -> str:
+    """The metric that chose the best steps: the experiment's `train.best_by`, or its first."""
+    plain = yaml_files.parse(experiment)
+    train = plain.get("train") if isinstance(plain, dict) else None
+    named = train.get("best_by") if isinstance(train, dict) else None
+    return named if isinstance(named, str) and named in set(even["metric"]) else str(even["metric"].iloc[0])
+
+
+def _caption(metric: str) -> str:
+    return (
+        f"The best step of each seed (a single number: of all), chosen by {metric} on the even sources. Values are "
+        "those of the odd sources, so that choosing does not flatter them; mean ± standard deviation over seeds, and "
+        "of the difference, paired by seed. All other tables and plots of this page are of the last step, on all "
+        "sources."
+    )

@@ -1,0 +1,88 @@
+"""Which steps of a run are measured, on which part of its sources, and which of them is the best."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from sg2bench import rows
+from sg2bench.evaluation.guidance import Part
+from sg2bench.evaluation.protocol import Protocol
+from sg2bench.files import is_intact
+from sg2bench.layout import ROWS, STEPS, ema_file
+from sg2bench.runs.job import Job
+from sg2bench.training.resume import trained_steps
+
+Measured = tuple[int, Part]
+"""A step, and the part of the sources that are translated."""
+
+
+def wanted(job: Job, table: pd.DataFrame) -> list[Measured]:
+    """What the rows of a run have to be of, in order: the last step, and if others are measured, too, all of them on
+    the even sources; then the best of them, as soon as `table` holds these rows, and the last on the odd sources.
+    """
+    even: list[Measured] = [(step, "even") for step in job.experiment.train.evaluated_steps]
+    if not even:
+        return [(job.steps, "all")]
+    odd = {job.steps}
+    if all(_is_whole(job, table, each) for each in even):
+        odd.add(rows.best_step(of(job, table, even), best_by(job)))
+    return [*even, *((step, "odd") for step in sorted(odd)), (job.steps, "all")]
+
+
+def missing(job: Job, table: pd.DataFrame) -> list[Measured]:
+    """What of that the table does not hold whole, for these images, protocol, metrics and modes."""
+    return [each for each in wanted(job, table) if not _is_whole(job, table, each)]
+
+
+def of(job: Job, table: pd.DataFrame, measured: list[Measured]) -> pd.DataFrame:
+    """The rows of these, in this order, and no others."""
+    return pd.concat([table[:0], *(table[_chosen(job, table, each)] for each in measured)])
+
+
+def without(job: Job, table: pd.DataFrame, measured: Measured) -> pd.DataFrame:
+    return table[~_chosen(job, table, measured)]
+
+
+def known(job: Job) -> pd.DataFrame:
+    """The rows in the run's folder, if they are of this job; otherwise none."""
+    if not is_intact(job.folder, ROWS, config_hash=job.config_hash):
+        return pd.DataFrame(columns=rows.COLUMNS)
+    table = rows.read(job.folder / ROWS)
+    return table[(table["data_fingerprint"] == job.data_fingerprint) & (table["config_hash"] == job.config_hash)]
+
+
+def best_by(job: Job) -> str:
+    """The metric that chooses the best step."""
+    return job.experiment.train.best_by or job.experiment.evaluate.metrics[0]
+
+
+def refuse_steps_gone_by(job: Job) -> None:
+    """Raise ValueError if training is past a step that is to be measured, and did not keep its networks."""
+    gone = [
+        step
+        for step in job.experiment.train.evaluated_steps[:-1]
+        if not (job.folder / STEPS / ema_file(step)).is_file()
+    ]
+    if not gone:
+        return
+    trained = job.steps if (job.folder / ema_file(job.steps)).is_file() else trained_steps(job.folder)
+    if trained >= gone[0]:
+        raise ValueError(
+            f"{job.folder}: the networks of step {gone[0]} were not kept, and training is at step {trained}; remove "
+            "the folder to train again, or leave the step out of train.evaluate_at or evaluate_every"
+        )
+
+
+def _is_whole(job: Job, table: pd.DataFrame, measured: Measured) -> bool:
+    protocol = _protocol(job, measured)
+    asked = {(metric, mode, protocol.hash(metric)) for metric, mode in job.experiment.evaluate.measured}
+    found = table[_chosen(job, table, measured)]
+    return asked <= set(zip(found["metric"], found["mode"], found["protocol_hash"], strict=True))
+
+
+def _chosen(job: Job, table: pd.DataFrame, measured: Measured) -> pd.Series[bool]:
+    return (table["step"] == measured[0]) & (table["protocol"] == _protocol(job, measured).title)
+
+
+def _protocol(job: Job, measured: Measured) -> Protocol:
+    return Protocol(job.experiment.evaluate, job.experiment.model.image_size, measured[1])
