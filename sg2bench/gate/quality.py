@@ -19,6 +19,8 @@ from sg2bench.statistics import FAIL_LEVEL, PASS_LEVEL, difference, holm
 
 PASS, REGRESSION, INCONCLUSIVE = "pass", "regression", "inconclusive"
 Values: TypeAlias = "pd.Series[float]"
+_LEAST_SHARE = 1e-12
+"""No share of images that there can be is smaller, but for 0."""
 KEYS = ["variant", "mode", "metric", "target"]
 _Pairs: TypeAlias = "frozenset[tuple[str, int, int]]"
 """Pairs of domains with n_real and n_fake."""
@@ -107,7 +109,7 @@ def _step(metric: str, rows: pd.DataFrame, now: Values, then: Values) -> float:
     if not METRICS[metric].counted:
         return 0.0
     step = 1 / min(rows["n_real"].min(), rows["n_fake"].min())
-    return float(step / min(now.min(), then.min()) if _by_logarithms(metric, now, then) else step)
+    return float(step / max(min(now.min(), then.min()), _LEAST_SHARE) if _by_logarithms(metric, now, then) else step)
 
 
 def _center(values: Values, by_logarithms: bool) -> float:
