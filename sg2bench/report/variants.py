@@ -19,7 +19,7 @@ COMPARED = [name for name, entry in METRICS.items() if "real" in entry.needs]
 
 def number(value: float) -> str:
     """Three significant digits, four below 1."""
-    return f"{value:.4f}" if abs(value) < 1 else f"{value:.2f}" if abs(value) < 100 else f"{value:.1f}"
+    return f"{round(value, 4) + 0.0:.4f}" if abs(value) < 1 else f"{value:.2f}" if abs(value) < 100 else f"{value:.1f}"
 
 
 def spread(mean: float, deviation: float, signed: bool = False) -> str:

@@ -60,6 +60,33 @@ def test_files_give_the_rows_that_the_model_gives(quick_cli, tmp_path):
     assert files["ci_low"].notna().all()
 
 
+def test_files_with_their_references_are_compared_with_the_right_images(quick_cli, tmp_path):
+    """The right images themselves, and then untranslated sources, of critters in a folder."""
+    critters.export(config.Data(train_per_domain=6, val_per_domain=3, domains=("cat", "dog")), 32, tmp_path / "real")
+    found, lines = critters.load(config.Data(train_per_domain=6, val_per_domain=3, domains=("cat", "dog")), 32), []
+    for source, target in (("cat", "dog"), ("dog", "cat")):
+        for name in ("right", "sources"):
+            (tmp_path / name / f"{source}2{target}").mkdir(parents=True)
+        for index in range(3):
+            for number, reference in enumerate((index, (index + 1) % 3), 1):
+                file = f"{source}2{target}/{index:05d}_{number}.png"
+                found.truth(source, index, target, reference).save(tmp_path / "right" / file)
+                found.image("val", source, index).save(tmp_path / "sources" / file)
+                lines.append(f"{file},{reference:05d}.png")
+    values = []
+    for name in ("right", "sources"):
+        (tmp_path / name / "references.csv").write_text("\n".join(["file,reference", *lines]))
+        settings = "evaluate.metrics=[truth_l1,truth_lpips,lpips]"
+        process = quick_cli("score", "--real", "real", "--fake", name, "--set", settings, "--out", f"{name}.csv")
+        assert process.returncode == 0, process.stderr
+        rows = row_table.read(tmp_path / f"{name}.csv")
+        assert set(rows["mode"]) == {"reference"}
+        values.append(row_table.overall(rows).set_index("metric")["value"])
+    assert (values[0][["truth_l1", "truth_lpips"]] == 0).all()
+    assert values[1]["truth_l1"] > 20
+    assert_refused(quick_cli("score", "--real", "real", "--fake", "right", "--mode", "latent"), "references.csv in right")
+
+
 def test_the_worked_example_of_the_docs(cli, tmp_path):
     text = DOCS.read_text()
     writing, source = re.findall(r"```python\n(.*?)```", text, re.S)

@@ -58,6 +58,5 @@ class Measure(FeatureMeasure):
         estimate = mean_of_outputs(of_fake.reshape(-1, outputs), references)
         influence = {**estimate.influence, HELD_OUT: (of_held_out - value) / len(of_held_out)}
         least = 1.5 / min(len(held_out), len(fake) // outputs)  # half the rule of three, as for a share of copies
-        return {
-            "gap": replace(estimate, value=min(value, 0.0) + 0.0, influence=influence, least=least, bounds=(-0.5, 0.0))
-        }
+        shown = min(round(value, 12), 0.0) + 0.0  # no rounding, and no sign of -0.0
+        return {"gap": replace(estimate, value=shown, influence=influence, least=least, bounds=(-0.5, 0.0))}
