@@ -65,7 +65,7 @@ def test_ablate_repeat_evaluate_report_check(cli, tmp_path):
     against = ("check", "worse.csv", "--baseline", out / "results.csv")
     process = cli(*against, "--exact", 1e-6, "--junit", "junit.xml", GITHUB_STEP_SUMMARY=str(tmp_path / "step.md"))
     assert process.returncode == 1
-    assert "Regression: 16 regression, 48 pass" in process.stdout
+    assert "Regression: 16 regression, 80 pass" in process.stdout
     assert "+100.0%" in process.stdout
     assert "regression" in (tmp_path / "step.md").read_text()
     assert 'failures="16"' in (tmp_path / "junit.xml").read_text()

@@ -191,7 +191,7 @@ def test_what_is_no_file_or_holds_nothing_is_named(tmp_path, monkeypatch):
     for name, why in {
         "empty": "it is empty",
         "folder": "it is no file",
-        "link": "No such file or directory",
+        "link": "it is a broken link",
         "circle": "Too many levels of symbolic links",
         "zero": "it is no file",
         "pipe": "it is no file",
