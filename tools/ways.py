@@ -25,7 +25,13 @@ EVALUATED = Experiment(
     name="bench",
     data={"train_per_domain": 100, "val_per_domain": 12},
     model={"image_size": 64, "first_width": 16, "max_width": 64},
-    evaluate={"resize": 64, "sources": 6, "outputs_per_source": OUTPUTS, "modes": ["latent"]},
+    evaluate={
+        "metrics": ["fd_alexnet", "lpips"],
+        "resize": 64,
+        "sources": 6,
+        "outputs_per_source": OUTPUTS,
+        "modes": ["latent"],
+    },
 )
 """Of the evaluation that is timed."""
 _DATA = {"train_per_domain": 8, "val_per_domain": 2}
