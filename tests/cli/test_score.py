@@ -84,7 +84,8 @@ def test_files_with_their_references_are_compared_with_the_right_images(quick_cl
         values.append(row_table.overall(rows).set_index("metric")["value"])
     assert (values[0][["truth_l1", "truth_lpips"]] == 0).all()
     assert values[1]["truth_l1"] > 20
-    assert_refused(quick_cli("score", "--real", "real", "--fake", "right", "--mode", "latent"), "references.csv in right")
+    latent = quick_cli("score", "--real", "real", "--fake", "right", "--mode", "latent")
+    assert_refused(latent, "references.csv in right")
 
 
 def test_the_worked_example_of_the_docs(cli, tmp_path):
