@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from sg2bench import yaml_files
+from sg2bench import texts, yaml_files
 from sg2bench.config import Experiment, describe, with_overrides
 
 
@@ -80,8 +80,8 @@ def _experiment(plain: dict[str, Any], settings: Mapping[str, Any] | None, where
 def _parse_setting(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise ValueError(f"--set {text}: expected key=value, as in --set train.steps=200")
+        raise ValueError(f"--set {texts.one_line(text)}: expected key=value, as in --set train.steps=200")
     try:
         return key, yaml_files.parse(value)
     except ValueError as error:
-        raise ValueError(f"--set {text}: the value is not YAML: {error}") from None
+        raise ValueError(f"--set {texts.one_line(text)}: the value is not YAML: {error}") from None

@@ -83,3 +83,10 @@ def test_the_wheel_performs_smoke_by_name_elsewhere(tmp_path):
     process = python("-c", program, "ablate", "smoke", *settings, cwd=work, PYTHONPATH=str(site))
     assert process.stdout.startswith(str(site))
     assert (work / "reports/smoke/report.html").is_file()
+
+
+@pytest.mark.parametrize("setting", ["=a\nb", "a\nb", "a.b=[1\n"])
+def test_a_bad_setting_is_refused_in_one_line(setting):
+    with pytest.raises(ValueError, match=r"^--set ") as refused:
+        experiments.parse_settings([setting])
+    assert "\n" not in str(refused.value)
