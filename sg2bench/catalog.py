@@ -186,8 +186,8 @@ _ALL = (
     ),
     Metric(
         "source_retrieval",
-        measure="sources",
-        quantity="retrieval",
+        measure="retrieval",
+        quantity="share",
         extractor=_EDGES,
         unit="share of outputs whose nearest source is their own, no unit",
         reading="the higher, the more of the source's content is left to tell it from other sources. Chance is 1 in as "

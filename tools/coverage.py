@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg2bench.catalog import METRICS
-from sg2bench.evaluation.measures.base import FeatureMeasure, Real, measure
+from sg2bench.evaluation.measures.base import Fake, FeatureMeasure, Real, measure
 from sg2bench.evaluation.uncertainty import Estimate
 from tools.tables import markdown
 
@@ -58,7 +58,7 @@ def estimate(
     entry = METRICS[metric]
     measured = measure(entry.measure)
     assert issubclass(measured, FeatureMeasure)
-    return measured.compare([entry.quantity], Real(real), fake, outputs, references)[entry.quantity]
+    return measured.compare([entry.quantity], Real(real), Fake(fake, outputs, references))[entry.quantity]
 
 
 def normals(n: int, d: int, seed: int | list[int], shift: float = 0.0, scale: float = 1.0) -> Features:

@@ -11,7 +11,7 @@ from torch import Tensor
 from sg2bench.catalog import REFERENCE_LINES, Mode
 from sg2bench.evaluation.evaluator import Evaluator, sampled
 from sg2bench.evaluation.guidance import Guidance, guide, source_count
-from sg2bench.evaluation.measures.base import FeatureMeasure, measure, shortage
+from sg2bench.evaluation.measures.base import Fake, FeatureMeasure, measure, shortage
 from sg2bench.evaluation.originals import Originals
 from sg2bench.evaluation.values import ANY, Value, means
 
@@ -49,7 +49,7 @@ def _of_features(evaluator: Evaluator) -> dict[str, list[Value]]:
                 n, dim = len(real.features), features.shape[1]
                 able = [quantity for quantity in metrics if not shortage(measured, [quantity], n, count, 1, dim)]
                 line, shown = ("real", ANY) if source == target else ("sources", source)
-                estimates = measured.compare(able, real, features) if able else {}
+                estimates = measured.compare(able, real, Fake(features)) if able else {}
                 for quantity in able:
                     estimate = sampled(estimates[quantity], source, target)
                     lines[line].append(Value("none", shown, target, metrics[quantity], estimate, n, count))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sg2bench.evaluation.evaluator import Evaluator
 from sg2bench.evaluation.guidance import Guidance, guide
+from sg2bench.evaluation.measures.copies import unit
 from sg2bench.evaluation.outputs import finite, style_codes, to_uint8, translate
 from sg2bench.models.networks import Networks
 from sg2bench.samples.grids import tiles
@@ -72,16 +73,10 @@ def _near(
     evaluator: Evaluator, extractor: str, domain: str, images: Tensor, features: NDArray[np.float32]
 ) -> Iterator[Near]:
     real = evaluator.real[extractor]
-    training = _unit(real[domain].features)
-    usual = np.median(1 - (_unit(real.held_out(domain)) @ training.T).max(1))
-    likeness = _unit(features) @ training.T
+    training = unit(real[domain].features)
+    usual = np.median(1 - (unit(real.held_out(domain)) @ training.T).max(1))
+    likeness = unit(features) @ training.T
     for image, place, distance in zip(images.cpu(), likeness.argmax(1), 1 - likeness.max(1), strict=True):
         index = int(place)
         nearest = evaluator.images.batch("train", domain, range(index, index + 1), evaluator.image_size)[0]
         yield Near(float(distance / max(usual, 1e-12)), image, nearest)
-
-
-def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = features / np.maximum(lengths, 1e-12)
-    return unit

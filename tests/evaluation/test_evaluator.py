@@ -17,7 +17,7 @@ from sg2bench.evaluation.extractors import AlexNet
 from sg2bench.evaluation.guidance import guide
 from sg2bench.evaluation.lines import reference_lines
 from sg2bench.evaluation.measures import frechet
-from sg2bench.evaluation.measures.base import measure
+from sg2bench.evaluation.measures.base import Fake, measure
 from sg2bench.evaluation.measures.lpips import diversity
 from sg2bench.evaluation.outputs import style_codes, to_uint8, translate
 from sg2bench.evaluation.protocol import VERSION, Protocol
@@ -171,7 +171,7 @@ def test_every_metric_is_measured_on_the_same_features(tiny, nets, tmp_path, mon
     real = evaluator.real["alexnet"]["dog"]
 
     def of_itself(name, quantity):
-        return measure(name).compare([quantity], real, real.features)[quantity].value
+        return measure(name).compare([quantity], real, Fake(real.features))[quantity].value
 
     assert of_itself("manifold", "precision") == 1
     assert of_itself("frechet", "distance") == pytest.approx(0, abs=1e-6)

@@ -8,7 +8,7 @@ from sg2bench.evaluation.extractors.base import Extractor, Features
 
 
 class Pixels(Extractor):
-    """Images as they are."""
+    """Images as they are, float32 (N, 3 * H * W); how many numbers that is (`dim`), no metric on pixels asks."""
 
     weights_sha256 = ""
     resizes = False

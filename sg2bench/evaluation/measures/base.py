@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar, cast
+from typing import ClassVar, TypeVar, cast
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ REAL, FAKE, REFERENCE, HELD_OUT = "real", "fake", "reference", "held out"
 of the target.
 """
 Pooled = NDArray[np.float32]
+Number = TypeVar("Number", np.float32, np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,17 @@ class Real:
     domain: str = ""
     everyone: RealSet | None = None
     """The images of all domains, for measures that need those, or validation images."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fake:
+    """Features (sources * outputs, d) of outputs, those of a source in a row; with `references` (sources, outputs), the
+    images that styles came from.
+    """
+
+    features: Pooled
+    outputs: int = 1
+    references: NDArray[np.int64] | None = None
 
 
 class RealSet:
@@ -160,10 +172,34 @@ class Measure(ABC):
 
     def __init__(self, task: Task) -> None:
         self.task = task
+        self._sources: list[NDArray[np.int64]] = []
+        self._references: list[NDArray[np.int64]] = []
 
-    @abstractmethod
     def add(self, batch: Batch) -> None:
         """Take a batch in."""
+        self._sources.append(batch.sources)
+        if batch.references is not None:
+            self._references.append(batch.references)
+        self.look_at(batch)
+
+    @abstractmethod
+    def look_at(self, batch: Batch) -> None:
+        """Keep what the measure needs of a batch's outputs."""
+
+    @cached_property
+    def order(self) -> NDArray[np.int64]:
+        """Places (sources,) of all sources among those that came, by their indices."""
+        return np.argsort(np.concatenate(self._sources))
+
+    @property
+    def references(self) -> NDArray[np.int64] | None:
+        """Of all outputs, (sources, outputs), by the indices of the sources."""
+        return np.concatenate(self._references)[self.order] if self._references else None
+
+    def by_source(self, batches: Sequence[NDArray[Number]]) -> NDArray[Number]:
+        """What was kept of each batch, (sources * k, …) -> of all, (sources, k, …), by the indices of the sources."""
+        whole = np.concatenate(batches)
+        return whole.reshape(len(self.order), -1, *whole.shape[1:])[self.order]
 
     @abstractmethod
     def estimates(self, quantities: Collection[str]) -> dict[str, Estimate]:
@@ -183,36 +219,20 @@ class FeatureMeasure(Measure):
     def __init__(self, task: Task) -> None:
         super().__init__(task)
         self._pooled: list[Pooled] = []
-        self._sources: list[NDArray[np.int64]] = []
-        self._references: list[NDArray[np.int64]] = []
 
-    def add(self, batch: Batch) -> None:
+    def look_at(self, batch: Batch) -> None:
         self._pooled.append(batch.pooled(self.task))
-        self._sources.append(batch.sources)
-        if batch.references is not None:
-            self._references.append(batch.references)
 
     def estimates(self, quantities: Collection[str]) -> dict[str, Estimate]:
         assert self.task.real is not None
-        order, outputs = np.argsort(np.concatenate(self._sources)), self.task.outputs
-        fake = np.concatenate(self._pooled)
-        fake = fake.reshape(len(order), outputs, -1)[order].reshape(fake.shape)
-        references = np.concatenate(self._references)[order] if self._references else None
-        return self.compare(quantities, self.task.real, fake, outputs, references)
+        features = self.by_source(self._pooled)
+        fake = Fake(features.reshape(-1, features.shape[-1]), self.task.outputs, self.references)
+        return self.compare(quantities, self.task.real, fake)
 
     @classmethod
     @abstractmethod
-    def compare(
-        cls,
-        quantities: Collection[str],
-        real: Real,
-        fake: Pooled,
-        outputs: int = 1,
-        references: NDArray[np.int64] | None = None,
-    ) -> dict[str, Estimate]:
-        """Estimates for fakes (sources * outputs, d), the outputs of a source in a row; with `references`
-        (sources, outputs), the images that styles came from, also with their influences.
-        """
+    def compare(cls, quantities: Collection[str], real: Real, fake: Fake) -> dict[str, Estimate]:
+        """Estimates with influences by real image, by source and, where there are references, by reference."""
 
 
 def measure(name: str) -> type[Measure]:
@@ -230,14 +250,18 @@ def shortage(
     return next((lack for lack in lacks if lack), None)
 
 
-def of_units(
-    value: float, each_real: Array, each_fake: Array, outputs: int, references: NDArray[np.int64] | None
-) -> Estimate:
-    """An estimate with influences by real image and by source, all of its outputs together; and by reference."""
-    influence = {REAL: each_real, FAKE: each_fake.reshape(-1, outputs).sum(1)}
+def of_units(value: float, each_real: Array, each_fake: Array, fake: Fake) -> Estimate:
+    """An estimate with influences by real image (n,) and by output (sources * outputs,)."""
+    of_fake = influence_of_outputs(each_fake.reshape(-1, fake.outputs), fake.references)
+    return Estimate(value, {REAL: each_real} | of_fake)
+
+
+def influence_of_outputs(each: Array, references: NDArray[np.int64] | None) -> dict[str, Array]:
+    """Influences of outputs (sources, outputs), together by source and, with references of that shape, by reference."""
+    influence = {FAKE: each.sum(1)}
     if references is not None and len(used := np.unique(references)) > 1:
-        influence[REFERENCE] = np.bincount(np.searchsorted(used, references.ravel()), weights=each_fake)
-    return Estimate(value, influence)
+        influence[REFERENCE] = np.bincount(np.searchsorted(used, references.ravel()), weights=each.ravel())
+    return influence
 
 
 class OutputMeasure(Measure):
@@ -248,35 +272,24 @@ class OutputMeasure(Measure):
     def __init__(self, task: Task) -> None:
         super().__init__(task)
         self._each: list[dict[str, Array]] = []
-        self._sources: list[NDArray[np.int64]] = []
-        self._references: list[NDArray[np.int64]] = []
 
     @abstractmethod
     def each(self, batch: Batch) -> dict[str, Array]:
         """By quantity, a number for every output of a batch, (n * outputs,); NaN for an output that has none."""
 
-    def add(self, batch: Batch) -> None:
+    def look_at(self, batch: Batch) -> None:
         self._each.append(self.each(batch))
-        self._sources.append(batch.sources)
-        if batch.references is not None:
-            self._references.append(batch.references)
 
     def estimates(self, quantities: Collection[str]) -> dict[str, Estimate]:
-        order = np.argsort(np.concatenate(self._sources))
-        references = np.concatenate(self._references)[order] if self._references else None
         return {
-            quantity: self.estimate(quantity, self._in_order(quantity, order), references)
+            quantity: self.estimate(self.by_source([each[quantity] for each in self._each]))
             for quantity in self._each[0]
             if quantity in quantities
         }
 
-    def estimate(self, quantity: str, each: Array, references: NDArray[np.int64] | None) -> Estimate:
+    def estimate(self, each: Array) -> Estimate:
         """The mean of numbers (sources, outputs)."""
-        return replace(mean_of_outputs(each, references), bounds=(0.0, np.inf))
-
-    def _in_order(self, quantity: str, order: NDArray[np.int64]) -> Array:
-        each = np.concatenate([part[quantity] for part in self._each])
-        return each.reshape(len(order), -1)[order]
+        return replace(mean_of_outputs(each, self.references), bounds=(0.0, np.inf))
 
 
 def share_of_outputs(each: Array, references: NDArray[np.int64] | None = None) -> Estimate:
@@ -294,8 +307,5 @@ def mean_of_outputs(each: Array, references: NDArray[np.int64] | None = None) ->
         raise ValueError(f"right images are needed for 2 sources or more, and there are some for {sources}")
     count = int(known.sum())
     value = float(each[known].sum() / count)
-    influence_of_each = np.where(known, each - value, 0) / count
-    influence = {FAKE: influence_of_each.sum(1)}
-    if references is not None and len(used := np.unique(references)) > 1:
-        influence[REFERENCE] = np.bincount(np.searchsorted(used, references.ravel()), weights=influence_of_each.ravel())
+    influence = influence_of_outputs(np.where(known, each - value, 0) / count, references)
     return Estimate(value, influence, images=None if known.all() else count)

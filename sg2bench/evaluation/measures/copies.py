@@ -6,9 +6,8 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sg2bench.evaluation.measures.base import HELD_OUT, FeatureMeasure, Pooled, Real, mean_of_outputs
+from sg2bench.evaluation.measures.base import HELD_OUT, Fake, FeatureMeasure, Pooled, Real, mean_of_outputs
 from sg2bench.evaluation.measures.manifold import nearest
 from sg2bench.evaluation.uncertainty import Array, Estimate
 
@@ -33,30 +32,29 @@ def _share_below(values: Array, others: Array) -> Array:
     return share
 
 
+def unit(features: Pooled) -> Pooled:
+    """Features (n, d) of length 1."""
+    scaled: Pooled = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    return scaled
+
+
 def _distances(features: Pooled, training: Pooled) -> Array:
     """To the nearest training image, by the angle between features."""
-    return nearest(
-        *(side / np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-12) for side in (features, training))
-    )
+    return nearest(unit(features), unit(training))
 
 
 class Measure(FeatureMeasure):
     """`gap`, at most 0: outputs that lie farther from training images than real ones do are not copied."""
 
     @classmethod
-    def compare(
-        cls,
-        quantities: Collection[str],
-        real: Real,
-        fake: Pooled,
-        outputs: int = 1,
-        references: NDArray[np.int64] | None = None,
-    ) -> dict[str, Estimate]:
+    def compare(cls, quantities: Collection[str], real: Real, fake: Fake) -> dict[str, Estimate]:
         assert real.everyone is not None
         held_out = _distances(real.everyone.held_out(real.domain), real.features)
-        value, of_fake, of_held_out = gap(_distances(fake, real.features), held_out)
-        estimate = mean_of_outputs(of_fake.reshape(-1, outputs), references)
+        value, of_fake, of_held_out = gap(_distances(fake.features, real.features), held_out)
+        estimate = mean_of_outputs(of_fake.reshape(-1, fake.outputs), fake.references)
         influence = {**estimate.influence, HELD_OUT: (of_held_out - value) / len(of_held_out)}
-        least = 1.5 / min(len(held_out), len(fake) // outputs)  # half the rule of three, as for a share of copies
+        least = 1.5 / min(
+            len(held_out), len(fake.features) // fake.outputs
+        )  # half the rule of three, as for a share of copies
         shown = min(round(value, 12), 0.0) + 0.0  # no rounding, and no sign of -0.0
         return {"gap": replace(estimate, value=shown, influence=influence, least=least, bounds=(-0.5, 0.0))}

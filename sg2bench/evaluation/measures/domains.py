@@ -6,12 +6,11 @@ from collections.abc import Collection
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sg2bench.evaluation.measures.base import FeatureMeasure, Pooled, Real, RealSet, share_of_outputs
+from sg2bench.evaluation.measures.base import Fake, FeatureMeasure, Real, RealSet, share_of_outputs
 from sg2bench.evaluation.uncertainty import Estimate
 
 _known: WeakKeyDictionary[RealSet, Pipeline] = WeakKeyDictionary()
@@ -34,14 +33,7 @@ class Measure(FeatureMeasure):
     """
 
     @classmethod
-    def compare(
-        cls,
-        quantities: Collection[str],
-        real: Real,
-        fake: Pooled,
-        outputs: int = 1,
-        references: NDArray[np.int64] | None = None,
-    ) -> dict[str, Estimate]:
+    def compare(cls, quantities: Collection[str], real: Real, fake: Fake) -> dict[str, Estimate]:
         assert real.everyone is not None
-        reached = classifier(real.everyone).predict(fake) == real.domain
-        return {"accuracy": share_of_outputs(reached.astype(np.float64).reshape(-1, outputs), references)}
+        reached = classifier(real.everyone).predict(fake.features) == real.domain
+        return {"accuracy": share_of_outputs(reached.astype(np.float64).reshape(-1, fake.outputs), fake.references)}

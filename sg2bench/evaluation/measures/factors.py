@@ -92,13 +92,11 @@ class Measure(OutputMeasure):
 
     def estimates(self, quantities: Collection[str]) -> dict[str, Estimate]:
         found = super().estimates(quantities)
-        sources = np.concatenate(self._sources)
-        order = np.argsort(sources)
-        read = np.concatenate(self._read).astype(np.float64).reshape(len(sources), self.task.outputs, -1)[order]
+        read = self.by_source(self._read).astype(np.float64)
         if "spread" in quantities:
             found["spread"] = self._spread(read)
         if "leak" in quantities:
-            found["leak"] = self._leak(read, sources[order])
+            found["leak"] = self._leak(read, np.concatenate(self._sources)[self.order])
         return found
 
     def _spread(self, read: Array) -> Estimate:

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from sg2bench.evaluation.measures.base import FeatureMeasure, Pooled, Real, of_units
+from sg2bench.evaluation.measures.base import Fake, FeatureMeasure, Real, of_units
 from sg2bench.evaluation.uncertainty import Estimate, Indices, extrapolate
 
 Array = NDArray[np.float64]
@@ -100,19 +100,12 @@ class Measure(FeatureMeasure):
     """`distance`, and `extrapolated` to infinitely many images."""
 
     @classmethod
-    def compare(
-        cls,
-        quantities: Collection[str],
-        real: Real,
-        fake: Pooled,
-        outputs: int = 1,
-        references: NDArray[np.int64] | None = None,
-    ) -> dict[str, Estimate]:
-        found = influences(real.features, _of_real(real), fake, statistics(fake))
-        full = replace(of_units(*found, outputs, references), bounds=(0.0, np.inf))
+    def compare(cls, quantities: Collection[str], real: Real, fake: Fake) -> dict[str, Estimate]:
+        found = influences(real.features, _of_real(real), fake.features, statistics(fake.features))
+        full = replace(of_units(*found, fake), bounds=(0.0, np.inf))
         estimates = {"distance": full}
         if "extrapolated" in quantities:
-            estimates["extrapolated"] = _extrapolated(full, real, fake, outputs)
+            estimates["extrapolated"] = _extrapolated(full, real, fake)
         return estimates
 
     @staticmethod
@@ -135,11 +128,12 @@ def _of_real(real: Real) -> Statistics:
     return _known[real]
 
 
-def _extrapolated(full: Estimate, real: Real, fake: Pooled, outputs: int) -> Estimate:
-    by_source = fake.reshape(-1, outputs, fake.shape[-1])
+def _extrapolated(full: Estimate, real: Real, fake: Fake) -> Estimate:
+    dim = fake.features.shape[-1]
+    by_source = fake.features.reshape(-1, fake.outputs, dim)
 
     def of_parts(some_real: Indices, sources: Indices) -> float:
-        some_fake = by_source[sources].reshape(-1, fake.shape[-1])
+        some_fake = by_source[sources].reshape(-1, dim)
         return distance(statistics(real.features[some_real]), statistics(some_fake))
 
     return extrapolate(full, of_parts, len(real.features), len(by_source))

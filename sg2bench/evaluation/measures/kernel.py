@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
-from sg2bench.evaluation.measures.base import FeatureMeasure, Pooled, Real, of_units
+from sg2bench.evaluation.measures.base import Fake, FeatureMeasure, Real, of_units
 from sg2bench.evaluation.uncertainty import Estimate
 
 Array = NDArray[np.float64]
@@ -67,12 +67,5 @@ class Measure(FeatureMeasure):
     """`distance`."""
 
     @classmethod
-    def compare(
-        cls,
-        quantities: Collection[str],
-        real: Real,
-        fake: Pooled,
-        outputs: int = 1,
-        references: NDArray[np.int64] | None = None,
-    ) -> dict[str, Estimate]:
-        return {"distance": of_units(*influences(real.features, fake), outputs, references)}
+    def compare(cls, quantities: Collection[str], real: Real, fake: Fake) -> dict[str, Estimate]:
+        return {"distance": of_units(*influences(real.features, fake.features), fake)}

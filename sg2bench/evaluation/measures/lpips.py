@@ -55,18 +55,15 @@ class Measure(base.Measure):
     def __init__(self, task: Task) -> None:
         super().__init__(task)
         self._each: list[NDArray[np.float64]] = []
-        self._sources: list[NDArray[np.int64]] = []
 
-    def add(self, batch: Batch) -> None:
+    def look_at(self, batch: Batch) -> None:
         heads = cast(AlexNet, self.task.network).heads
         each = diversity(batch.features(self.task).layers, heads, self.task.outputs)
         self._each.append(each.cpu().numpy())
-        self._sources.append(batch.sources)
 
     def estimates(self, quantities: Collection[str]) -> dict[str, Estimate]:
-        order = np.argsort(np.concatenate(self._sources))
-        weights = self._weights(len(order))
-        estimate = average(np.concatenate(self._each)[order], weights[order], FAKE)
+        weights = self._weights(len(self.order))
+        estimate = average(self.by_source(self._each)[:, 0], weights[self.order], FAKE)
         return {"diversity": replace(estimate, bounds=(0.0, np.inf))}
 
     def _weights(self, sources: int) -> Array:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sg2bench.evaluation.measures.base import FAKE, REAL, FeatureMeasure, Pooled, Real
+from sg2bench.evaluation.measures.base import FAKE, REAL, Fake, FeatureMeasure, Real
 from sg2bench.evaluation.uncertainty import Estimate
 
 Array = NDArray[np.float64]
@@ -138,16 +138,9 @@ class Measure(FeatureMeasure):
     """The four shares, by the names of `Manifold`."""
 
     @classmethod
-    def compare(
-        cls,
-        quantities: Collection[str],
-        real: Real,
-        fake: Pooled,
-        outputs: int = 1,
-        references: NDArray[np.int64] | None = None,
-    ) -> dict[str, Estimate]:
-        shares, each_real, each_fake = influences(real.features, fake, outputs)
-        least = 3 / min(len(real.features), len(fake) // outputs)  # the rule of three
+    def compare(cls, quantities: Collection[str], real: Real, fake: Fake) -> dict[str, Estimate]:
+        shares, each_real, each_fake = influences(real.features, fake.features, fake.outputs)
+        least = 3 / min(len(real.features), len(fake.features) // fake.outputs)  # the rule of three
         return {
             name: Estimate(
                 share,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import torch
 
@@ -12,18 +14,20 @@ from sg2bench.evaluation.uncertainty import Array
 
 
 class Measure(OutputMeasure):
-    """`perceptual`: LPIPS. `l1`: the mean absolute difference of pixels, in 8-bit levels."""
+    """`perceptual`: LPIPS, by a network that has layers. `l1`: the mean absolute difference of pooled features, which
+    for pixels is in 8-bit levels.
+    """
 
     def each(self, batch: Batch) -> dict[str, Array]:
-        truths, known = batch.truths
-        each = np.full(len(known), np.nan)
-        if not known.any():
-            return {"perceptual": each, "l1": each}
-        some = torch.from_numpy(known).to(batch.images.device)
-        if not isinstance(self.task.network, AlexNet):
-            each[known] = (batch.images[some].float() - truths.float()).abs().mean((1, 2, 3)).cpu().numpy()
-            return {"l1": each}
-        outputs = [layer[some] for layer in batch.features(self.task).layers]
-        right = batch.features_of_truths(self.task).layers
-        each[known] = lpips.distance(outputs, right, self.task.network.heads).cpu().numpy()
-        return {"perceptual": each}
+        _, known = batch.truths
+        outputs = batch.features(self.task)
+        quantity, each = "perceptual" if outputs.layers else "l1", np.full(len(known), np.nan)
+        if known.any():
+            some, right = torch.from_numpy(known).to(outputs.pooled.device), batch.features_of_truths(self.task)
+            if outputs.layers:
+                of_known = [layer[some] for layer in outputs.layers]
+                distances = lpips.distance(of_known, right.layers, cast(AlexNet, self.task.network).heads)
+            else:
+                distances = (outputs.pooled[some] - right.pooled).abs().mean(1)
+            each[known] = distances.cpu().numpy()
+        return {quantity: each}

@@ -6,7 +6,7 @@ import torch
 
 from sg2bench.config import Evaluate
 from sg2bench.evaluation.extractors import Extractor, Features
-from sg2bench.evaluation.measures.base import FAKE, REAL, REFERENCE, Batch, Real, Task, measure, of_units
+from sg2bench.evaluation.measures.base import FAKE, REAL, REFERENCE, Batch, Fake, Real, Task, measure, of_units
 
 OUTPUTS, SOURCES = 3, 12
 QUANTITIES = {
@@ -63,7 +63,7 @@ def test_batches_in_any_order_give_what_all_outputs_give_at_once(name, guided, s
     for batch in batches(given, images, rng.permutation(SOURCES), references, sizes):
         measured.add(batch)
     streamed = measured.estimates(QUANTITIES[name])
-    at_once = measure(name).compare(QUANTITIES[name], real, Stub()(images).pooled.numpy(), OUTPUTS, references)
+    at_once = measure(name).compare(QUANTITIES[name], real, Fake(Stub()(images).pooled.numpy(), OUTPUTS, references))
     for quantity in QUANTITIES[name]:
         ours, expected = streamed[quantity], at_once[quantity]
         assert ours.value == pytest.approx(expected.value, rel=1e-9)
@@ -108,8 +108,12 @@ def test_outputs_are_seen_in_8_bits_or_raw():
 
 def test_influences_add_up_by_source_and_by_reference():
     each = np.arange(6.0)
-    found = of_units(1.5, np.zeros(2), each, 2, np.array([[7, 3], [7, 9], [3, 3]])).influence
+
+    def influence(references):
+        return of_units(1.5, np.zeros(2), each, Fake(np.zeros((6, 1)), 2, references)).influence
+
+    found = influence(np.array([[7, 3], [7, 9], [3, 3]]))
     assert found[REAL].tolist() == [0, 0]
     assert found[FAKE].tolist() == [1, 5, 9]
     assert found[REFERENCE].tolist() == [1 + 4 + 5, 0 + 2, 3]  # of the images 3, 7 and 9
-    assert REFERENCE not in of_units(1.5, np.zeros(2), each, 2, np.full((3, 2), 7)).influence
+    assert REFERENCE not in influence(np.full((3, 2), 7))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
-from sg2bench.evaluation.measures.base import FAKE, HELD_OUT, RealSet
+from sg2bench.evaluation.measures.base import FAKE, HELD_OUT, Fake, RealSet
 from sg2bench.evaluation.measures.copies import Measure, gap
 from tests.evaluation.measures.known import left_out
 from tools.coverage import normals
@@ -23,7 +23,7 @@ def compared(fake, held_out=None, train=None, outputs=1, references=None):
     train = points(200, 0) if train is None else train
     held_out = points(60, 1) if held_out is None else held_out
     real = RealSet(("a",), lambda _: train, lambda _: held_out)["a"]
-    return Measure.compare(["gap"], real, fake, outputs, references)["gap"]
+    return Measure.compare(["gap"], real, Fake(fake, outputs, references))["gap"]
 
 
 @settings(deadline=None)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score
 
 from sg2bench.evaluation.measures import domains
-from sg2bench.evaluation.measures.base import FAKE, REFERENCE, RealSet
+from sg2bench.evaluation.measures.base import FAKE, REFERENCE, Fake, RealSet
 from tests.evaluation.measures.known import left_out
 
 NAMES = ("a", "b", "c")
@@ -25,7 +25,7 @@ def everyone(spread=0.3, counts=(50, 50, 50)):
 
 
 def accuracy(real, fake, outputs=1, references=None):
-    return domains.Measure.compare(["accuracy"], real, fake, outputs, references)["accuracy"]
+    return domains.Measure.compare(["accuracy"], real, Fake(fake, outputs, references))["accuracy"]
 
 
 def test_domains_far_apart_are_told_apart_for_sure():

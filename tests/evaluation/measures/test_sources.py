@@ -32,7 +32,7 @@ class Angles(Stub, AlexNet):
 
 
 def retrieval(outputs, originals, network=None, **how):
-    return measured("sources", ["retrieval"], outputs, originals, network=network or Colours(), **how)["retrieval"]
+    return measured("retrieval", ["share"], outputs, originals, network=network or Colours(), **how)["share"]
 
 
 def perceptual(outputs, originals, network=None, **how):
