@@ -14,7 +14,7 @@ from sg2bench.catalog import METRICS, Need
 from sg2bench.config import Evaluate
 from sg2bench.data.images import ImageSet, Split, prefetch
 from sg2bench.devices import true_float32
-from sg2bench.evaluation import feature_cache
+from sg2bench.evaluation import array_cache
 from sg2bench.evaluation.extractors import EXTRACTORS
 from sg2bench.evaluation.guidance import Guidance, Mode, Pair, Part, guide, source_count, take
 from sg2bench.evaluation.measures.base import (
@@ -192,11 +192,11 @@ class Evaluator:
         resize, digest = self.protocol.resize(extractor), EXTRACTORS[extractor].weights_sha256
         key = stable_hash([VERSION, extractor, self.images.fingerprint, domain, self.image_size, resize, digest])
         path = cache_folder() / "real" / f"{key}.npz"
-        kept = feature_cache.read(path, self.images.count("train", domain), self.extractors[extractor].dim)
-        if kept is None:
-            kept = self._features(extractor, "train", domain)
-            feature_cache.write(path, kept)
-        return kept
+        shape = self.images.count("train", domain), self.extractors[extractor].dim
+        if (kept := array_cache.read(path, {"features": shape})) is None:
+            kept = {"features": self._features(extractor, "train", domain)}
+            array_cache.write(path, kept)
+        return kept["features"]
 
     @torch.inference_mode()
     @true_float32()

@@ -94,7 +94,7 @@ def test_real_features_are_cached_by_content_and_a_damaged_entry_is_replaced(eva
     assert (evaluator.real["alexnet"]["cat"].features == fresh).all()
     evaluator = Evaluator(evaluator.evaluate, evaluator.images, 32)
     entry.write_bytes(entry.read_bytes()[:100])
-    with pytest.warns(UserWarning, match=f"{entry.name}: not the features that were kept there"):
+    with pytest.warns(UserWarning, match=f"{entry.name}: not what was kept there"):
         assert (evaluator.real["alexnet"]["cat"].features == fresh).all()
     assert entry.stat().st_size > 100
     other = Evaluator(evaluator.evaluate, sets.load(Data(train_per_domain=6, val_per_domain=5, seed=1), 32), 32)

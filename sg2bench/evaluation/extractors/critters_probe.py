@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,9 +19,9 @@ from torch import Tensor, nn
 
 from sg2bench.data import critters
 from sg2bench.data.critters import Factors
+from sg2bench.evaluation import array_cache
 from sg2bench.evaluation.extractors.base import Extractor, Features
-from sg2bench.files import atomic_file, cache_folder
-from sg2bench.tensor_files import refuse_compressed
+from sg2bench.files import cache_folder
 
 _SIDE, _BATCH, _STEPS, _RATE, _NOISE = 32, 64, 1800, 3e-3, 8.0
 _WIDER, _STRIPES = 4, 2.0
@@ -61,7 +59,7 @@ class CrittersProbe(Extractor):
         self.register_buffer("mean", torch.zeros(self.dim))
         self.register_buffer("deviation", torch.ones(self.dim))
         self.register_buffer("held_out", torch.zeros(self.dim))
-        shapes = {name: tensor.shape for name, tensor in self.state_dict().items()}
+        shapes = {name: tuple(tensor.shape) for name, tensor in self.state_dict().items()}
         self.load_state_dict(_kept_or_trained(shapes), assign=True)
         self.requires_grad_(False)
 
@@ -98,41 +96,15 @@ def _coordinates_added(images: Tensor) -> Tensor:
     return torch.cat([images / 127.5 - 1, rows_and_columns.expand(len(images), -1, -1, -1)], 1)
 
 
-def _kept_or_trained(shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
+def _kept_or_trained(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
     """The probe's state from the cache; trained and kept there first, if need be."""
     path = cache_folder() / "probes" / f"critters-{CrittersProbe.weights_sha256[:16]}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
-        state = _read(path, shapes) if path.exists() else None
-        if state is None:
-            state = _train()
-            with atomic_file(path) as temporary:
-                arrays = {name: tensor.numpy() for name, tensor in state.items()}
-                np.savez(temporary, allow_pickle=False, sha256=np.array(_digest(state)), **arrays)
-    return state
-
-
-def _read(path: Path, shapes: Mapping[str, torch.Size]) -> dict[str, Tensor] | None:
-    """What was kept; None, with a warning, if the file holds anything else."""
-    try:
-        refuse_compressed(path)
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            digest = str(stored["sha256"])
-            state = {name: torch.from_numpy(stored[name]) for name in stored.files if name != "sha256"}
-    except PermissionError:
-        raise
-    except Exception:  # numpy and zipfile raise many kinds for files that are damaged
-        state, digest = {}, ""
-    expected = {name: tensor.shape for name, tensor in state.items()} == shapes
-    if expected and digest == _digest(state) and all(tensor.isfinite().all() for tensor in state.values()):
-        return state
-    warnings.warn(f"{path}: not the probe that was kept there; it is trained again", stacklevel=2)
-    return None
-
-
-def _digest(state: dict[str, Tensor]) -> str:
-    parts = (name.encode() + np.ascontiguousarray(tensor.numpy()).tobytes() for name, tensor in sorted(state.items()))
-    return hashlib.sha256(CrittersProbe.weights_sha256.encode() + b"".join(parts)).hexdigest()
+        if (arrays := array_cache.read(path, shapes)) is None:
+            arrays = {name: tensor.numpy() for name, tensor in _train().items()}
+            array_cache.write(path, arrays)
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 @torch.inference_mode(False)

@@ -8,33 +8,42 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sg2bench.evaluation import feature_cache
+from sg2bench.evaluation import array_cache
 from tests.test_tensor_files import disk_full_after
 
 FEATURES = np.random.default_rng(0).standard_normal((5, 7), dtype=np.float32)
 
 
+def read(path):
+    found = array_cache.read(path, {"features": FEATURES.shape})
+    return None if found is None else found["features"]
+
+
+def write(path, features):
+    array_cache.write(path, {"features": features})
+
+
 @pytest.fixture
 def path(tmp_path):
-    feature_cache.write(tmp_path / "key.npz", FEATURES)
+    write(tmp_path / "key.npz", FEATURES)
     return tmp_path / "key.npz"
 
 
 def test_what_was_kept_is_read_and_what_is_not_there_is_not(path, tmp_path):
-    assert (feature_cache.read(path, 5, 7) == FEATURES).all()
-    assert feature_cache.read(tmp_path / "none.npz", 5, 7) is None
+    assert (read(path) == FEATURES).all()
+    assert read(tmp_path / "none.npz") is None
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-@pytest.mark.filterwarnings("ignore:.*not the features that were kept there")
+@pytest.mark.filterwarnings("ignore:.*not what was kept there")
 def test_whatever_bytes_are_damaged_the_features_are_right_or_left_out(path, data):
-    feature_cache.write(path, FEATURES)
+    write(path, FEATURES)
     content = bytearray(path.read_bytes())
     start = data.draw(st.integers(0, len(content)))
     content[start : start + data.draw(st.integers(0, 200))] = data.draw(st.binary(max_size=200))
     path.write_bytes(content)
-    found = feature_cache.read(path, 5, 7)
+    found = read(path)
     assert found is None or (found == FEATURES).all()
 
 
@@ -64,30 +73,30 @@ def pack(path):
         lambda path: path.write_bytes(path.read_bytes()[:-30]),
         lambda path: path.write_bytes(pickle.dumps({"features": FEATURES})),
         lambda path: save(path, features=FEATURES),
-        lambda path: save(path, features=FEATURES + 1, sha256=feature_cache._digest(path, FEATURES)),
-        lambda path: feature_cache.write(path, FEATURES[:4]),
-        lambda path: feature_cache.write(path, FEATURES[:, :6]),
-        lambda path: feature_cache.write(path, FEATURES.astype(np.float64)),
-        lambda path: feature_cache.write(path, FEATURES * np.float32("nan")),
-        lambda path: feature_cache.write(path, np.full_like(FEATURES, np.inf)),
-        lambda path: feature_cache.write(path, FEATURES.astype(object)),
+        lambda path: save(path, features=FEATURES + 1, sha256=array_cache._digest(path, {"features": FEATURES})),
+        lambda path: write(path, FEATURES[:4]),
+        lambda path: write(path, FEATURES[:, :6]),
+        lambda path: write(path, FEATURES.astype(np.float64)),
+        lambda path: write(path, FEATURES * np.float32("nan")),
+        lambda path: write(path, np.full_like(FEATURES, np.inf)),
+        lambda path: write(path, FEATURES.astype(object)),
         claim_more_than_all_memory,
         pack,
     ],
 )
 def test_anything_else_is_left_out_and_named(path, replace):
     replace(path)
-    with pytest.warns(UserWarning, match=r"key.npz: not the features that were kept there; they are computed again"):
-        assert feature_cache.read(path, 5, 7) is None
+    with pytest.warns(UserWarning, match=r"key.npz: not what was kept there; it is computed again"):
+        assert read(path) is None
 
 
 def test_features_under_another_s_name_are_left_out(path, tmp_path):
     path.rename(tmp_path / "other.npz")
-    with pytest.warns(UserWarning, match=r"other.npz: not the features"):
-        assert feature_cache.read(tmp_path / "other.npz", 5, 7) is None
+    with pytest.warns(UserWarning, match=r"other.npz: not what was kept"):
+        assert read(tmp_path / "other.npz") is None
 
 
 def test_a_full_disk_is_an_error_that_names_the_file(path):
     with pytest.raises(OSError, match=r"File too large: '.*key\.npz'"), disk_full_after(10_000):
-        feature_cache.write(path, np.zeros((1000, 100), np.float32))
-    assert (feature_cache.read(path, 5, 7) == FEATURES).all()
+        write(path, np.zeros((1000, 100), np.float32))
+    assert (read(path) == FEATURES).all()
