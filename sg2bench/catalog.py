@@ -132,32 +132,28 @@ def _right_image(name: str, quantity: str, extractor: str, unit: str) -> Metric:
     )
 
 
-def _content(name: str, unit: str, what: str) -> Metric:
-    reading = f"the lower, the better {what} is kept. The right images score what the probe misreads"
-    needs: frozenset[Need] = frozenset({"sources", "factors"})
-    quantity = name.removesuffix("_error")
-    return Metric(
-        name,
-        "factors",
-        quantity,
-        _PROBE,
-        f"{unit}, read by a probe",
-        reading,
-        question="kept",
-        needs=needs,
-        default=True,
-    )
-
-
-def _style(name: str, quantity: str, unit: str, what: str, default: bool = True) -> Metric:
-    reading = f"the lower, the better {what} follow the reference. The right images score what the probe misreads"
+def _content(name: str, quantity: str, unit: str, what: str) -> Metric:
     return Metric(
         name,
         measure="factors",
         quantity=quantity,
         extractor=_PROBE,
         unit=f"{unit}, read by a probe",
-        reading=reading,
+        reading=f"the lower, the better {what} is kept. The right images score what the probe misreads",
+        question="kept",
+        needs=frozenset({"sources", "factors"}),
+        default=True,
+    )
+
+
+def _style(name: str, quantity: str, unit: str, what: str, default: bool = True) -> Metric:
+    return Metric(
+        name,
+        measure="factors",
+        quantity=quantity,
+        extractor=_PROBE,
+        unit=f"{unit}, read by a probe",
+        reading=f"the lower, the better {what} follow the reference. The right images score what the probe misreads",
         question="followed",
         needs=frozenset({"references", "factors"}),
         modes=("reference",),
@@ -229,19 +225,13 @@ _ALL = (
     ),
     _right_image("truth_lpips", "perceptual", "alexnet", "LPIPS"),
     _right_image("truth_l1", "l1", "pixels", _LEVELS),
-    _content("position_error", "distance in pixels", "the head's position"),
-    _content("angle_error", "degrees", "the head's rotation"),
-    _content("size_error", "per cent of the source's", "the head's size"),
+    _content("position_error", "position", "distance in pixels", "the head's position"),
+    _content("angle_error", "angle", "degrees", "the head's rotation"),
+    _content("size_error", "size", "per cent of the source's", "the head's size"),
     _style("colour_error", "colour", _LEVELS, "the colours of fur, eyes and background"),
     _style("fur_error", "fur", _LEVELS, "the fur's colours", default=False),
     _style("eyes_error", "eyes", _LEVELS, "the eyes' colours", default=False),
-    _style(
-        "background_error",
-        "background",
-        _LEVELS,
-        "the background's colours",
-        default=False,
-    ),
+    _style("background_error", "background", _LEVELS, "the background's colours", default=False),
     _style("stripe_error", "stripes", "mean absolute difference in number of stripes", "the stripes"),
     Metric(
         "style_spread",

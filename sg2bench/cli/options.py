@@ -124,8 +124,9 @@ def print_table(frame: Any, columns: list[str]) -> None:
 
 
 def make_place(out: Path, *inputs: Path | None) -> None:
-    """Make sure, before hours of work, that a file can be written and is none of those to read. Raises ValueError if
-    not.
+    """Check, before hours of work, that rows can be written to `out`, and that it is not one of the `inputs`.
+
+    Raises ValueError otherwise.
     """
     from sg2bench.files import make_writable
 

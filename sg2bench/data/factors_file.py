@@ -112,7 +112,7 @@ def _places(path: Path, images: ImageSet) -> list[Place]:
 
 
 def _line_of(path: Path, lines: Mapping[str, Line], images: ImageSet, place: Place) -> Line:
-    """The line of an image. Raises ValueError if there is none."""
+    """Return the line of an image. Raises ValueError if no line names it."""
     if (file := _file(images, place)) not in lines:
         raise ValueError(f"{path}: no line names {texts.one_line(file)}; {_ADVICE}")
     return lines[file]

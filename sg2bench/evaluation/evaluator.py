@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sg2bench.catalog import METRICS, Need
+from sg2bench.catalog import METRICS
 from sg2bench.config import Evaluate
 from sg2bench.data.images import ImageSet, Split, prefetch
 from sg2bench.devices import true_float32
@@ -48,9 +48,8 @@ Groups = dict[Group, dict[str, str]]
 class Evaluator:
     """Measures models on one image set under one protocol; features of real images are cached on disk.
 
-    Without metrics in `evaluate`, the usual ones for these images are measured; `lacking` is what there is not,
-    whatever the images offer. Raises ValueError if the metrics asked for need more, or more images, also of the parts
-    of the sources that are to be measured alone.
+    Without metrics in `evaluate`, it measures the default ones that the images allow. `parts` of the sources are to be
+    measured alone, too. Raises ValueError if the images do not have what the metrics need, or are too few.
     """
 
     def __init__(
@@ -59,10 +58,9 @@ class Evaluator:
         images: ImageSet,
         image_size: int,
         device: torch.device | str = "cpu",
-        lacking: Collection[Need] = (),
         parts: Collection[Part] = (),
     ) -> None:
-        evaluate = with_metrics(evaluate, images, lacking)
+        evaluate = with_metrics(evaluate, images)
         self.evaluate = evaluate
         self.protocol = Protocol(evaluate, image_size)
         self.image_size = image_size

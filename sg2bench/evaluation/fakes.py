@@ -27,7 +27,7 @@ from sg2bench.evaluation.translators import checked
 from sg2bench.evaluation.values import Value, means
 
 REFERENCES = "references.csv"
-"""The one file beside the folders: see fake_references.py."""
+"""Names the reference of each file: see fake_references.py."""
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from sg2bench.evaluation.values import ANY, Value, means
 
 
 def reference_lines(evaluator: Evaluator) -> dict[str, list[Value]]:
-    """Values of each line of `REFERENCE_LINES` that there is for the metrics measured.
+    """Return values by line of `REFERENCE_LINES`, each for the metrics that have it.
 
-    Metrics of features are those of as many validation images as a pair has outputs, or of all there are (fewer images
-    raise a Fréchet distance). Those that look at the source or the right image are those of such images in the place of
-    the outputs, in mode reference where that is measured.
+    Metrics of features compare as many validation images as a pair has outputs, or all there are (fewer images raise a
+    Fréchet distance). Metrics that compare an output with its source, reference or right image get such images in place
+    of the outputs, in mode reference if that is measured.
     """
     lines: dict[str, list[Value]] = {name: [] for name in REFERENCE_LINES}
     for name, values in (*_of_features(evaluator).items(), *_in_place_of_outputs(evaluator).items()):
@@ -85,7 +85,7 @@ def _in_place_of_outputs(evaluator: Evaluator) -> dict[str, list[Value]]:
 def _lines(
     evaluator: Evaluator, originals: Originals, given: Guidance, mean_image: Tensor | None
 ) -> dict[str, Iterable[Tensor]]:
-    """What stands in the place of a pair's outputs, by line, in batches of a source's outputs in a row."""
+    """Return what takes the place of a pair's outputs, by line, in batches with a source's outputs in a row."""
     outputs = evaluator.evaluate.outputs_per_source
     step = max(1, evaluator.images_per_batch // outputs)
     parts = [slice(start, start + step) for start in range(0, len(given.sources), step)]

@@ -1,4 +1,4 @@
-"""Which metrics a set of images has what it takes for."""
+"""Which metrics a set of images allows."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _MEANING: dict[Need, str] = {
 
 
 def with_metrics(evaluate: Evaluate, images: ImageSet, lacking: Collection[Need] = ()) -> Evaluate:
-    """The configuration with its metrics named: those asked for, else the usual ones that the images allow.
+    """Return the configuration with its metrics named: those asked for, else the default ones that the images allow.
 
-    `lacking` is what there is not, whatever the images offer. Raises ValueError for a metric that was asked for and
-    needs what there is not.
+    `lacking` is missing whatever the images offer, such as the references of fakes. Raises ValueError for a metric that
+    was asked for and needs something that is missing.
     """
     if evaluate.metrics:
         for metric in evaluate.metrics:
@@ -35,7 +35,7 @@ def with_metrics(evaluate: Evaluate, images: ImageSet, lacking: Collection[Need]
 
 
 def _missing(metric: str, images: ImageSet, lacking: Collection[Need]) -> Need | None:
-    """The first thing that a metric needs and these images do not give."""
+    """Return the first need of a metric that is missing, or None."""
     absent: set[Need] = set(lacking)
     if not all(images.names["val"].get(domain) for domain in images.domains):
         absent |= {"held_out", "sources", "references"}

@@ -34,12 +34,12 @@ class Originals:
         return self._batch(self.target, indices)
 
     def content(self) -> dict[int, str | int]:
-        """What is the same in images of one content, by index of those that are translated: a name, or the index."""
+        """Return what tells contents apart, by index of each translated source: the content's name, or the index."""
         known = self.images.content
         return {int(index): known(self.source, int(index)) if known else int(index) for index in self.translated}
 
     def truths(self, sources: Indices, references: Indices) -> tuple[Tensor, NDArray[np.bool_]]:
-        """The right images of sources (n,) and their references (n, outputs) there are, and which, (n * outputs,)."""
+        """Return the right images of sources (n,) and references (n, outputs), and which exist, (n * outputs,)."""
         assert self.images.truth is not None
         found = [
             self.images.truth(self.source, int(source), self.target, int(reference))
@@ -52,7 +52,7 @@ class Originals:
         return tensor.to(self.device), np.array([image is not None for image in found])
 
     def factors(self, domain: str, indices: Indices) -> NDArray[np.float64]:
-        """What validation images were made from, (n, 14): see `data.critters.FACTORS`."""
+        """Return what validation images were made from, (n, 14): see `data.critters.FACTORS`."""
         assert self.images.factors is not None
         return np.stack([as_vector(self.images.factors("val", domain, int(index))) for index in indices])
 

@@ -50,7 +50,7 @@ def resume(state: State, folder: Path, steps: int, lineage: str) -> int:
 
 
 def trained_steps(folder: Path) -> int:
-    """The step of the last sound checkpoint, 0 if there is none."""
+    """Return the step of the last sound checkpoint, or 0."""
     for path in (folder / CHECKPOINT, folder / EARLIER_CHECKPOINT):
         if path.is_file() and _damage(path) is None:
             return int(_read(path, mmap=True)["step"])

@@ -77,8 +77,9 @@ def test_the_usual_ones_are_measured_in_the_modes_asked_for():
 def test_a_metric_asked_for_that_the_images_do_not_allow_is_refused(metric, missing, images, lacking):
     with pytest.raises(ValueError, match=f"^{metric} needs {MEANINGS[missing]}.*; leave it out with evaluate.metrics$"):
         with_metrics(Evaluate(metrics=["fd_alexnet", metric]), images, lacking)
-    with pytest.raises(ValueError, match=f"^{metric} needs {MEANINGS[missing]}"):
-        Evaluator(Evaluate(metrics=[metric]), images, 32, lacking=lacking)
+    if not lacking:
+        with pytest.raises(ValueError, match=f"^{metric} needs {MEANINGS[missing]}"):
+            Evaluator(Evaluate(metrics=[metric]), images, 32)
 
 
 def test_a_set_without_validation_images_has_neither_sources_nor_references():

@@ -13,11 +13,11 @@ from sg2bench.evaluation.uncertainty import Array, Estimate
 
 
 def gap(to_training: Array, held_out_to_training: Array) -> tuple[float, Array, Array]:
-    """How much seldomer than by chance a fake lies farther from training images than a held-out real image does.
+    """Compare distances to the nearest training image, of fakes (n,) and of held-out real images (m,).
 
-    Of distances (n,) and (m,) to the nearest training image: P(fake > held-out) - 1/2, ties counting half, by
-    Mann and Whitney's statistic: 0 for fakes like held-out images, -1/2 where all are nearer. Returns it with the
-    part of each fake (n,) and each held-out image (m,) in it, whose means are both the value.
+    Returns P(fake > held-out) - 1/2 by Mann and Whitney's statistic, ties counting half: 0 if fakes lie as far away as
+    held-out images do, -1/2 if all lie nearer. Also returns each fake's (n,) and each held-out image's (m,) share in
+    it; the mean of either is the value.
     """
     of_fake = _share_below(to_training, held_out_to_training) - 0.5
     of_held_out = 0.5 - _share_below(held_out_to_training, to_training)
@@ -53,8 +53,7 @@ class Measure(FeatureMeasure):
         value, of_fake, of_held_out = gap(_distances(fake.features, real.features), held_out)
         estimate = mean_of_outputs(of_fake.reshape(-1, fake.outputs), fake.references)
         influence = {**estimate.influence, HELD_OUT: (of_held_out - value) / len(of_held_out)}
-        least = 1.5 / min(
-            len(held_out), len(fake.features) // fake.outputs
-        )  # half the rule of three, as for a share of copies
+        sources = len(fake.features) // fake.outputs
+        least = 1.5 / min(len(held_out), sources)  # half the rule of three, as for a share of copies
         shown = min(round(value, 12), 0.0) + 0.0  # no rounding, and no sign of -0.0
         return {"gap": replace(estimate, value=shown, influence=influence, least=least, bounds=(-0.5, 0.0))}
