@@ -27,6 +27,7 @@ QUESTIONS: dict[Question, str] = {
     "followed": "the reference's style taken, and many styles",
 }
 """A translation is right when all four hold."""
+
 Need = Literal["real", "held_out", "outputs", "sources", "references", "truth", "factors"]
 
 _ALEXNET = dict.fromkeys(PROTOCOLS, "alexnet")
@@ -302,3 +303,8 @@ def metrics_of(protocol: str) -> tuple[str, ...]:
 def default_metrics(protocol: str) -> tuple[str, ...]:
     """Names of the metrics that are measured, on images that have what they need, unless others are asked for."""
     return tuple(name for name in metrics_of(protocol) if METRICS[name].default)
+
+
+def heading(question: Question) -> str:
+    """A question as a heading, with its meaning."""
+    return f"{question.capitalize()}: {QUESTIONS[question]}"

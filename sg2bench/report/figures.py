@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sg2bench.catalog import METRICS, QUESTIONS, REFERENCE_LINES, Question
+from sg2bench.catalog import METRICS, QUESTIONS, REFERENCE_LINES, Question, heading
 from sg2bench.layout import CURVES_PLOT, NEIGHBOURS, STEPS_PLOT, grid_file, plot_file
 from sg2bench.report import html, panels, plots
 from sg2bench.report.variants import COMPARED, span
@@ -63,7 +63,7 @@ class Plots:
 
     @property
     def title(self) -> str:
-        return f"{self.question.capitalize()}: {QUESTIONS[self.question]}"
+        return heading(self.question)
 
 
 def plots_of(table: pd.DataFrame, out: Path) -> list[Plots]:

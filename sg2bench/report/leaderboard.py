@@ -13,7 +13,7 @@ import pandas as pd
 
 from sg2bench import rows as row_table
 from sg2bench import texts
-from sg2bench.catalog import METRICS, QUESTIONS, REFERENCE_LINES, metrics_of
+from sg2bench.catalog import METRICS, QUESTIONS, REFERENCE_LINES, heading, metrics_of
 from sg2bench.csv_files import Forms
 from sg2bench.files import atomic_file, locked
 from sg2bench.hashes import stable_hash
@@ -242,7 +242,7 @@ def _parts(entries: list[_Entry], columns: list[_Column], rank: dict[int, str], 
             more += [("", [""] * len(_MADE))] * (len(rows) - len(more))
             rows = [[of_entry, *row, *made] for row, (of_entry, made) in zip(rows, more, strict=True)]
             header = [_RANK, *header, *_MADE]
-        yield Part(f"{question.capitalize()}: {QUESTIONS[question]}", header, rows)
+        yield Part(heading(question), header, rows)
 
 
 def _ranks(entries: list[_Entry], sign: int) -> dict[int, str]:

@@ -9,7 +9,7 @@ from math import inf, nan
 import pandas as pd
 
 from sg2bench import texts
-from sg2bench.catalog import METRICS, QUESTIONS, REFERENCE_LINES, Question
+from sg2bench.catalog import METRICS, QUESTIONS, REFERENCE_LINES, Question, heading
 from sg2bench.rows import commits, days, is_line, listed, overall, summarize
 from sg2bench.rows import models as models_of
 
@@ -40,7 +40,7 @@ class Table:
 
     @property
     def title(self) -> str:
-        return f"{self.question.capitalize()}: {QUESTIONS[self.question]}"
+        return heading(self.question)
 
 
 def order(table: pd.DataFrame) -> list[str]:
