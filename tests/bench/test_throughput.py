@@ -44,7 +44,8 @@ def test_bench(cli, quick_cli, tmp_path):
     assert (table["ms_per_batch"] <= table["ms_p90"]).all()
     assert (table["ms_p90"] <= table["ms_p99"]).all()
     assert table["device"].str.startswith("cpu (").all()
-    assert table["gflop_per_image"].nunique() == 1
+    per_image = table.groupby("batch_size")["gflop_per_image"]  # some work is a batch's, whatever its size
+    assert (per_image.nunique() == 1).all()
     at_most = table[["ceiling_gflop_per_second", "ceiling_gbyte_per_second"]]
     assert (at_most > 0).all(axis=None)
     assert json.loads((out / "bench.json").read_text())["benchmarks"]
