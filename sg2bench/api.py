@@ -7,8 +7,8 @@ it, by dotted keys (`{"train.steps": 200}`). Wrong input raises ValueError with 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +19,7 @@ from sg2bench.layout import with_home
 if TYPE_CHECKING:
     from sg2bench.config import Experiment
     from sg2bench.evaluation.translators import Translator
+    from sg2bench.runs.known import Known
     from sg2bench.runs.status import Status
 
 PathLike = str | os.PathLike[str]
@@ -43,76 +44,66 @@ def ablate(
     device: str = "auto",
     runs: PathLike = "runs",
     out: PathLike | None = None,
+    known: Sequence[PathLike] = (),
     command: str = "sg2bench.ablate",
     progress: Callable[[Sequence[Status]], None] = lambda _: None,
 ) -> pd.DataFrame:
     """Train and evaluate every variant with every seed, and write the report; returns its rows.
 
-    Finished runs are skipped and interrupted ones go on. `workers` runs go at the same time, by default one on each
-    core or GPU. Rows and report go to `out`, by default `reports/<experiment>`; `command` stands in the report as what
-    made it. `progress` is called about twice a second. Raises FailedRunsError, after the report, if a run failed.
+    Finished runs are skipped, interrupted ones resumed; `workers` run at the same time, by default one per core or GPU.
+    Runs whose rows are in a table `known`, of the same configuration, images and protocol, are taken from there; a
+    warning names the others. Rows and report go to `out` (`reports/<experiment>`), meanwhile to `<runs>/<experiment>`.
+    `progress` is called about twice a second. Raises FailedRunsError, after the report, if a run failed.
     """
-    from sg2bench import devices
+    from sg2bench import devices, experiments
     from sg2bench.data import sets
     from sg2bench.evaluation.needs import with_metrics
     from sg2bench.files import make_writable
-    from sg2bench.runs import perform, plan
+    from sg2bench.layout import RESULTS
+    from sg2bench.report.whole import refuse_to_overwrite
+    from sg2bench.report.write import write
+    from sg2bench.runs import collect, perform, plan
+    from sg2bench.runs.known import warn_of_unused
     from sg2bench.runs.local import LocalExecutor
 
     loaded = _load(experiment, settings, protocol)
     most = len(loaded.variants) * len(loaded.seeds)
-    slots = devices.slots(device, None if workers is None else min(workers, most))
+    slots = devices.slots(device, workers and min(workers, most), loaded.resources.gpus)
     folder = with_home(out) if out is not None else Path("reports") / loaded.name
-    _refuse_to_overwrite(folder, experiment)
+    collected = with_home(runs) / loaded.name
+    plan.refuse_folders(experiments.find(with_home(experiment)), folder, collected)
+    refuse_to_overwrite(folder)
+    tables = [_read_known(with_home(path), loaded) for path in known]
     images = sets.load(loaded.data, loaded.model.image_size)
     loaded = loaded.model_copy(update={"evaluate": with_metrics(loaded.evaluate, images)})
-    plan.plan(loaded, with_home(runs))  # refuses bad input before anything is written
+    planned = plan.plan(loaded, with_home(runs), tables)  # refuses bad input before anything is written
+    warn_of_unused(tables, planned, [folder / RESULTS, collected / RESULTS])
     make_writable(folder)
-    with plan.exclusively(with_home(runs) / loaded.name):
-        statuses = plan.plan(loaded, with_home(runs))
+    table, finished = pd.DataFrame(), 0
+    with plan.exclusively(collected):
+        statuses = plan.plan(loaded, with_home(runs), tables)
         plan.write(statuses)
         progress(statuses)
         reference = perform.reference_lines(loaded, images, devices.device(slots[0]))
-        for _ in LocalExecutor(slots).perform(statuses):
-            progress(statuses)
-        failed = [status for status in statuses if status.state == "failed"]
-        table = pd.DataFrame()
-        if len(failed) < len(statuses):
-            table = _report(loaded, statuses, reference, folder, command)
-    if failed:
+        with closing(LocalExecutor(slots).perform(statuses)) as performing:
+            for _ in performing:
+                progress(statuses)
+                if (now := sum(status.is_finished for status in statuses)) > finished:
+                    table, finished = collect.collect(loaded, statuses, reference, collected, command), now
+        if finished:
+            write(collected / RESULTS, folder, command)
+    if failed := [status for status in statuses if status.state == "failed"]:
         raise FailedRunsError(failed)
     return table
 
 
-def _refuse_to_overwrite(out: Path, experiment: PathLike) -> None:
-    """Raise ValueError, before anything is trained, if the report would take the place of a file that is not one's."""
-    from sg2bench import experiments
-    from sg2bench.layout import EXPERIMENT
-    from sg2bench.report.whole import refuse_to_overwrite
+def _read_known(path: Path, experiment: Experiment) -> Known:
+    from sg2bench.report import material
+    from sg2bench.rows import models, read
+    from sg2bench.runs.known import Known
 
-    if (out / EXPERIMENT).resolve() == experiments.find(with_home(experiment)).resolve():
-        raise ValueError(f"--out {out}: the report's {EXPERIMENT} would overwrite the experiment; name another folder")
-    refuse_to_overwrite(out)
-
-
-def _report(
-    experiment: Experiment, statuses: Sequence[Status], reference: pd.DataFrame, out: Path, command: str
-) -> pd.DataFrame:
-    """Write the report of the runs that are finished; returns its rows. What it is made from is collected elsewhere, so
-    that an earlier report stays whole if this one fails.
-    """
-    from sg2bench.files import TEMPORARY
-    from sg2bench.layout import RESULTS
-    from sg2bench.report.write import write
-    from sg2bench.runs import collect
-
-    with tempfile.TemporaryDirectory(dir=statuses[0].job.folder.parent.parent, prefix=TEMPORARY) as folder:
-        table = collect.collect(experiment, statuses, reference, Path(folder), command)
-        try:
-            write(Path(folder, RESULTS), out, command)
-        except ValueError as error:
-            raise ValueError(str(error).replace(folder, str(out))) from None
-    return table
+    found = material.read(path.parent, experiment.variants, experiment.evaluate.modes)
+    return Known(path, models(read(path)), found.curves, found.files)
 
 
 def evaluate(

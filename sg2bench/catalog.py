@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import inf
-from typing import Literal
+
+from sg2bench.metric import QUESTIONS, Metric, Mode, Need, Question
+
+__all__ = [
+    "METRICS",
+    "PROTOCOLS",
+    "QUESTIONS",
+    "REFERENCE_LINES",
+    "Metric",
+    "Mode",
+    "Need",
+    "Question",
+    "default_metrics",
+    "heading",
+    "metric",
+    "metrics_of",
+]
 
 REFERENCE_LINES = {
     "real": "real validation images",
@@ -17,18 +32,6 @@ REFERENCE_LINES = {
 """Lines to read values by, with their titles: what is scored by outputs that are just these images."""
 
 PROTOCOLS = ("offline", "standard", "paper")
-
-Mode = Literal["latent", "reference"]
-Question = Literal["realistic", "reached", "kept", "followed"]
-QUESTIONS: dict[Question, str] = {
-    "realistic": "like the target's images",
-    "reached": "taken for the target domain",
-    "kept": "the source's content still there",
-    "followed": "the reference's style taken, and many styles",
-}
-"""A translation is right when all four hold."""
-
-Need = Literal["real", "held_out", "outputs", "sources", "references", "truth", "factors"]
 
 _ALEXNET = dict.fromkeys(PROTOCOLS, "alexnet")
 _NOT_PUBLISHED = ("offline", "standard")
@@ -43,66 +46,21 @@ _ANY_NETWORK = {"offline": "alexnet"} | _INCEPTION
 _LIKE_REAL = "the lower, the more the outputs are distributed like real images of the target, in look and in variety"
 
 
-@dataclass(frozen=True)
-class Metric:
-    """One metric: how to compute it, and how to read it."""
-
-    name: str
-    measure: str
-    """The module of `evaluation.measures` that computes it."""
-    quantity: str
-    """Which of the measure's quantities it is."""
-    extractor: Mapping[str, str]
-    """By protocol that has this metric: the network whose features it is computed on."""
-    unit: str
-    reading: str
-    question: Question = "realistic"
-    better: Literal["lower", "higher"] = "lower"
-    signed: bool = False
-    """Whether it may be negative, and so is compared as it is, not by its logarithm."""
-    most: float = inf
-    """The largest value it can have."""
-    margin: float = 0.10
-    """The gate's: the largest worsening to tolerate, as a share of the baseline."""
-    absolute: bool = False
-    """Whether the margin is in the metric's own unit instead, as a share of a value near 0 means nothing."""
-    counted: bool = False
-    """Whether it is a share of images, and so moves in steps of one image."""
-    needs: frozenset[Need] = frozenset({"real"})
-    """`real`: training images of the target; `held_out`: its validation images; `outputs`: two or more outputs of each
-    source; `sources`: validation images that were translated; `references`: those that gave the style; `truth`: the one
-    right image of a source and a reference; `factors`: what an image was made from.
-    """
-    modes: tuple[Mode, ...] = ("latent", "reference")
-    raw: frozenset[str] = frozenset()
-    """Protocols in which it sees what the generator gave, neither clamped nor rounded to 8 bits."""
-    default: bool = False
-    """Whether it is measured unless others are asked for."""
-
-    @property
-    def sign(self) -> int:
-        """1 where more is worse, else -1."""
-        return 1 if self.better == "lower" else -1
-
-    @property
-    def arrow(self) -> str:
-        return "↓" if self.better == "lower" else "↑"
-
-
-def _frechet(name: str, extractor: Mapping[str, str], default: bool = False) -> Metric:
+def _frechet(name: str, extractor: Mapping[str, str], noun: str = "", default: bool = False) -> Metric:
     unit = "Fréchet distance, in squared units of the network's features"
-    return Metric(name, "frechet", "distance", extractor, unit, _LIKE_REAL, default=default)
+    return Metric(name, "frechet", "distance", extractor, unit, _LIKE_REAL, noun, default=default)
 
 
-def _extrapolated(name: str, extractor: Mapping[str, str]) -> Metric:
+def _extrapolated(name: str, extractor: Mapping[str, str], noun: str) -> Metric:
     unit = "Fréchet distance at infinitely many images, in squared units of the network's features"
     reading = f"{_LIKE_REAL}; chance may take it below 0"
-    return Metric(name, "frechet", "extrapolated", extractor, unit, reading, signed=True)
+    return Metric(name, "frechet", "extrapolated", extractor, unit, reading, noun, signed=True)
 
 
-def _kernel(name: str, extractor: Mapping[str, str]) -> Metric:
+def _kernel(name: str, extractor: Mapping[str, str], noun: str) -> Metric:
     unit = "kernel distance (squared maximum mean discrepancy), no unit"
-    return Metric(name, "kernel", "distance", extractor, unit, f"{_LIKE_REAL}; chance may take it below 0", signed=True)
+    reading = f"{_LIKE_REAL}; chance may take it below 0"
+    return Metric(name, "kernel", "distance", extractor, unit, reading, noun, signed=True)
 
 
 def _share(name: str) -> Metric:
@@ -114,10 +72,11 @@ def _share(name: str) -> Metric:
     }[name]
     most = inf if name == "density" else 1.0
     reading = f"the higher, {reading}"
-    return Metric(name, "manifold", name, _ANY_NETWORK, unit, reading, better="higher", most=most, counted=True)
+    noun = f"the {name}"
+    return Metric(name, "manifold", name, _ANY_NETWORK, unit, reading, noun, better="higher", most=most, counted=True)
 
 
-def _right_image(name: str, quantity: str, extractor: str, unit: str) -> Metric:
+def _right_image(name: str, quantity: str, extractor: str, unit: str, noun: str, symbol: str = "") -> Metric:
     return Metric(
         name,
         measure="truth",
@@ -126,6 +85,8 @@ def _right_image(name: str, quantity: str, extractor: str, unit: str) -> Metric:
         unit=f"{unit} between output and the one right image",
         reading="the lower, the nearer to the one right image. A model is of use where it lies below the untranslated "
         "sources, the references and the target's mean image",
+        noun=noun,
+        symbol=symbol,
         question="followed",
         needs=frozenset({"sources", "references", "truth"}),
         modes=("reference",),
@@ -133,7 +94,7 @@ def _right_image(name: str, quantity: str, extractor: str, unit: str) -> Metric:
     )
 
 
-def _content(name: str, quantity: str, unit: str, what: str) -> Metric:
+def _content(name: str, quantity: str, unit: str, symbol: str, what: str) -> Metric:
     return Metric(
         name,
         measure="factors",
@@ -141,13 +102,15 @@ def _content(name: str, quantity: str, unit: str, what: str) -> Metric:
         extractor=_PROBE,
         unit=f"{unit}, read by a probe",
         reading=f"the lower, the better {what} is kept. The right images score what the probe misreads",
+        noun=f"the {name.replace('_', ' ')}",
+        symbol=symbol,
         question="kept",
         needs=frozenset({"sources", "factors"}),
         default=True,
     )
 
 
-def _style(name: str, quantity: str, unit: str, what: str, default: bool = True) -> Metric:
+def _style(name: str, quantity: str, unit: str, symbol: str, what: str, default: bool = True) -> Metric:
     return Metric(
         name,
         measure="factors",
@@ -155,6 +118,8 @@ def _style(name: str, quantity: str, unit: str, what: str, default: bool = True)
         extractor=_PROBE,
         unit=f"{unit}, read by a probe",
         reading=f"the lower, the better {what} follow the reference. The right images score what the probe misreads",
+        noun=f"the {name.replace('_', ' ')}",
+        symbol=symbol,
         question="followed",
         needs=frozenset({"references", "factors"}),
         modes=("reference",),
@@ -163,8 +128,8 @@ def _style(name: str, quantity: str, unit: str, what: str, default: bool = True)
 
 
 _ALL = (
-    _frechet("fd_alexnet", {"offline": "alexnet"}, default=True),
-    _frechet("fid", _INCEPTION, default=True),
+    _frechet("fd_alexnet", {"offline": "alexnet"}, "the Fréchet distance", default=True),
+    _frechet("fid", _INCEPTION, "the FID", default=True),
     Metric(
         "domain_accuracy",
         measure="domains",
@@ -173,6 +138,7 @@ _ALL = (
         unit="share of outputs that a classifier takes for the target domain, no unit",
         reading="the higher, the more outputs are taken for the target domain. Real validation images score the "
         "classifier's own accuracy",
+        noun="the share of outputs taken for the target domain",
         question="reached",
         better="higher",
         most=1.0,
@@ -189,6 +155,7 @@ _ALL = (
         unit="share of outputs whose nearest source is their own, no unit",
         reading="the higher, the more of the source's content is left to tell it from other sources. Chance is 1 in as "
         "many as there are sources; doing nothing scores 1",
+        noun="the share of outputs that find their source",
         question="kept",
         better="higher",
         most=1.0,
@@ -205,6 +172,7 @@ _ALL = (
         extractor=_ALEXNET_OF_OURS,
         unit="LPIPS between output and source, no unit",
         reading="the lower, the nearer to the source. Doing nothing scores 0: read it together with the domain reached",
+        noun="the LPIPS to the source",
         question="kept",
         needs=frozenset({"sources"}),
         default=True,
@@ -217,6 +185,7 @@ _ALL = (
         unit="LPIPS between the outputs of one source, no unit",
         reading="the higher, the more the outputs of a source differ. Noise is diverse, too: read it together with the "
         "distance to real images",
+        noun="the diversity (LPIPS)",
         question="followed",
         better="higher",
         margin=0.05,
@@ -224,16 +193,16 @@ _ALL = (
         raw=frozenset({"paper"}),
         default=True,
     ),
-    _right_image("truth_lpips", "perceptual", "alexnet", "LPIPS"),
-    _right_image("truth_l1", "l1", "pixels", _LEVELS),
-    _content("position_error", "position", "distance in pixels", "the head's position"),
-    _content("angle_error", "angle", "degrees", "the head's rotation"),
-    _content("size_error", "size", "per cent of the source's", "the head's size"),
-    _style("colour_error", "colour", _LEVELS, "the colours of fur, eyes and background"),
-    _style("fur_error", "fur", _LEVELS, "the fur's colours", default=False),
-    _style("eyes_error", "eyes", _LEVELS, "the eyes' colours", default=False),
-    _style("background_error", "background", _LEVELS, "the background's colours", default=False),
-    _style("stripe_error", "stripes", "mean absolute difference in number of stripes", "the stripes"),
+    _right_image("truth_lpips", "perceptual", "alexnet", "LPIPS", "the LPIPS to the right image"),
+    _right_image("truth_l1", "l1", "pixels", _LEVELS, "the distance to the right image", "levels"),
+    _content("position_error", "position", "distance in pixels", "px", "the head's position"),
+    _content("angle_error", "angle", "degrees", "degrees", "the head's rotation"),
+    _content("size_error", "size", "per cent of the source's", "%", "the head's size"),
+    _style("colour_error", "colour", _LEVELS, "levels", "the colours of fur, eyes and background"),
+    _style("fur_error", "fur", _LEVELS, "levels", "the fur's colours", default=False),
+    _style("eyes_error", "eyes", _LEVELS, "levels", "the eyes' colours", default=False),
+    _style("background_error", "background", _LEVELS, "levels", "the background's colours", default=False),
+    _style("stripe_error", "stripes", "mean absolute difference in number of stripes", "", "the stripes"),
     Metric(
         "style_spread",
         measure="factors",
@@ -241,6 +210,7 @@ _ALL = (
         extractor=_PROBE,
         unit="spread of a source's outputs over that of real images, in colours and stripes that a probe reads",
         reading="1 is as varied as real images, 0 one style for all",
+        noun="the spread of styles",
         question="followed",
         better="higher",
         needs=frozenset({"real", "outputs", "factors"}),
@@ -254,6 +224,7 @@ _ALL = (
         extractor=_PROBE,
         unit="share of the source's colours and stripes that is left in the outputs, read by a probe",
         reading="0: nothing of the source's style is left, as it should be; 1: all of it. Chance may take it below 0",
+        noun="the share of the source's style left",
         question="followed",
         signed=True,
         margin=0.05,
@@ -268,6 +239,7 @@ _ALL = (
         extractor=_LAYERS,
         unit="share of outputs nearer to training images than real validation images are, less than by chance",
         reading="0: no nearer to training images than held-out real images; below: copied from them, all at -0.5",
+        noun="the gap to training images",
         better="higher",
         signed=True,
         most=0.0,
@@ -277,10 +249,10 @@ _ALL = (
         needs=frozenset({"real", "held_out"}),
         default=True,
     ),
-    _extrapolated("fd_alexnet_inf", {"offline": "alexnet"}),
-    _extrapolated("fid_inf", _INCEPTION),
-    _kernel("kd_alexnet", {"offline": "alexnet"}),
-    _kernel("kid", _INCEPTION),
+    _extrapolated("fd_alexnet_inf", {"offline": "alexnet"}, "the Fréchet distance at infinitely many images"),
+    _extrapolated("fid_inf", _INCEPTION, "the FID at infinitely many images"),
+    _kernel("kd_alexnet", {"offline": "alexnet"}, "the kernel distance"),
+    _kernel("kid", _INCEPTION, "the KID"),
     *map(_share, ("precision", "recall", "density", "coverage")),
     _frechet("fd_efflite0", {"offline": "efficientnet-lite0"}),
 )

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from sg2bench import texts
 from sg2bench.catalog import METRICS, REFERENCE_LINES, default_metrics, metrics_of
-from sg2bench.keys import Part, Train, Weight, suggestion
+from sg2bench.keys import Claim, Part, Train, Weight, refuse_other_variants, suggestion
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]
 IMAGE_SIZES = (32, 64, 128, 256, 512)
@@ -186,6 +186,12 @@ class Evaluate(Part):
         return value
 
 
+class Resources(Part):
+    """What a run takes of a machine; never part of a hash."""
+
+    gpus: float = Field(1, ge=0.01, le=1, description="share of a GPU: 0.25 lets four runs share one")
+
+
 class Experiment(Part):
     """One experiment: a configuration, the variants that change it, the seeds that repeat it."""
 
@@ -196,11 +202,13 @@ class Experiment(Part):
     loss: Loss = Loss()
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
+    resources: Resources = Resources()
     variants: dict[Name, dict[str, Any]] = Field({"full": {}}, min_length=1)
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31, strict=True)], ...] = Field((0,), min_length=1)
     margins: dict[str, Annotated[float, Field(gt=0, strict=True)]] = Field(
         {}, description="gate: by metric, the worsening to tolerate, in the unit of docs/metrics.md"
     )
+    claims: tuple[Claim, ...] = Field((), description="what terms are for, and by which metric that shows")
 
     @field_validator("margins")
     @classmethod
@@ -222,6 +230,11 @@ class Experiment(Part):
         return self
 
     @model_validator(mode="after")
+    def _claims_compare_variants(self) -> Experiment:
+        refuse_other_variants(self.claims, tuple(self.variants))
+        return self
+
+    @model_validator(mode="after")
     def _losses_fit_the_networks(self) -> Experiment:
         condition = self.model.condition
         if not self.model.given.takes_references:
@@ -238,7 +251,7 @@ class Experiment(Part):
         return self
 
     def resolve(self, variant: str) -> Experiment:
-        """The experiment with this variant's overrides applied and no other variant left."""
+        """The experiment with this variant's overrides applied, no other variant left, and so no claim."""
         if variant not in self.variants:
             raise ValueError(f"no variant `{variant}`{suggestion(variant, self.variants)}")
         overrides = self.variants[variant]
@@ -247,7 +260,7 @@ class Experiment(Part):
                 raise ValueError(
                     f"variants.{variant}: `{key}` cannot be changed by a variant (only data, model, loss and train can)"
                 )
-        plain = self.model_dump(mode="json") | {"variants": {variant: {}}}
+        plain = self.model_dump(mode="json") | {"variants": {variant: {}}, "claims": ()}
         try:
             resolved = Experiment.model_validate(with_overrides(plain, overrides))
         except ValidationError as error:

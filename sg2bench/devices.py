@@ -27,8 +27,10 @@ def device(name: str) -> torch.device:
     return found
 
 
-def slots(name: str, workers: int | None) -> list[str]:
+def slots(name: str, workers: int | None, gpus: float = 1) -> list[str]:
     """A device for each run that goes at the same time: each GPU, else each core; `workers` of them if given.
+
+    Where a run takes a share of a GPU, `gpus`, as many go on each as fit.
 
     Raises ValueError as `device`.
     """
@@ -37,8 +39,9 @@ def slots(name: str, workers: int | None) -> list[str]:
     chosen = device(name)
     if chosen.type == "cpu":
         return ["cpu"] * (workers or cores())
-    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if chosen.index is None else [str(chosen)]
-    return [gpus[index % len(gpus)] for index in range(workers or len(gpus))]
+    found = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if chosen.index is None else [str(chosen)]
+    fitting = len(found) * int(1 / gpus)
+    return [found[index % len(found)] for index in range(workers or fitting)]
 
 
 def cores() -> int:

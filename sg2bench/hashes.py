@@ -9,8 +9,17 @@ from typing import Any
 
 from sg2bench.config import Experiment
 
-_NOT_DECISIVE = ("log_every", "save_every", "loader_workers", "start_from", "evaluate_at", "evaluate_every", "best_by")
-_USUAL = {"mirror": True, "sparse_heads": False, "encoder_learns": "latent", "precision": "float32", "compile": False}
+_NOT_DECISIVE = (
+    "log_every",
+    "save_every",
+    "loader_workers",
+    "start_from",
+    "evaluate_at",
+    "evaluate_every",
+    "best_by",
+    "compile",
+)
+_USUAL = {"mirror": True, "sparse_heads": False, "encoder_learns": "latent", "precision": "float32"}
 
 
 def stable_hash(value: object) -> str:

@@ -1,14 +1,16 @@
-"""Groups of an experiment's keys: what all of them share, and those of the training."""
+"""Groups of an experiment's keys: what all of them share, those of the training, and of a claim."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from sg2bench import texts
 from sg2bench.catalog import METRICS
 from sg2bench.layout import with_home
 
@@ -56,7 +58,9 @@ class Train(Part):
         "latent", description="both: the style encoder learns on reference guidance, too; the authors advise against it"
     )
     precision: Literal["float32", "bf16"] = Field("float32", description="bf16: networks by autocast, R1 in float32")
-    compile: bool = Field(False, description="networks by torch.compile, R1 without; worth it for thousands of steps")
+    compile: bool | Literal["auto"] = Field(
+        False, description="the step by torch.compile, R1 included, which takes minutes; auto: from 10,000 steps on"
+    )
     crop_probability: float = Field(0.5, ge=0, le=1)
     mirror: bool = Field(True, description="flip images half the time")
     log_every: int = Field(10, ge=1, le=10**9, description="steps between lines of the training log")
@@ -84,9 +88,76 @@ class Train(Part):
         return self
 
     @property
+    def compiles(self) -> bool:
+        """Whether the step is to be compiled: where it was left open, if the steps saved pay for it."""
+        return self.steps >= 10_000 if self.compile == "auto" else self.compile
+
+    @property
     def evaluated_steps(self) -> list[int]:
         """The steps that are measured on the way, and the last; none unless asked for."""
         steps = set(self.evaluate_at)
         if self.evaluate_every:
             steps.update(range(self.evaluate_every, self.steps + 1, self.evaluate_every))
         return sorted(steps | {self.steps}) if steps else []
+
+
+class Claim(Part):
+    """What a term is for, and the one metric that says whether it is so here: named before the study runs."""
+
+    term: str = Field(min_length=1, max_length=40, description="as sentences call it: cyc")
+    variant: str = Field(description="the one without the term")
+    purpose: str = Field(min_length=1, max_length=200, description="what the term is for")
+    metric: str
+    mode: Literal["latent", "reference"] = "latent"
+    margin: float | None = Field(None, gt=0, description="the worsening that counts as none; the catalogue's if null")
+    over: Literal["value", "swing"] = Field(
+        "value", description="swing: how far the metric swings over the last evaluated steps, not its last value"
+    )
+
+    @field_validator("term", "purpose")
+    @classmethod
+    def _plain(cls, value: str) -> str:
+        if not re.fullmatch(texts.PLAIN, value):
+            raise ValueError(f"expected one line of text, which no spreadsheet takes for a formula, got {value!r}")
+        return value
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in METRICS:
+            raise ValueError(f"no metric `{value}`{suggestion(value, METRICS)}")
+        return value
+
+    @model_validator(mode="after")
+    def _can_be_measured(self) -> Claim:
+        if self.mode not in (modes := METRICS[self.metric].modes):
+            raise ValueError(f"mode: {self.metric} is measured in mode {' and '.join(modes)}, not {self.mode}")
+        return self
+
+    @property
+    def subject(self) -> tuple[str, str, str, str]:
+        """What it is decided by."""
+        return self.variant, self.metric, self.mode, self.over
+
+
+def refuse_other_variants(claims: Sequence[Claim], variants: Sequence[str]) -> None:
+    """Raise ValueError for a claim on no variant, on the first one, which others are compared with, or made twice."""
+    for place, claim in enumerate(claims):
+        key = f"claims.{place}"
+        if claim.variant == variants[0]:
+            raise ValueError(f"{key}.variant: `{claim.variant}` is the one that all others are compared with")
+        if claim.variant not in variants:
+            raise ValueError(f"{key}.variant: no variant `{claim.variant}`{suggestion(claim.variant, variants[1:])}")
+        if claim.subject in [other.subject for other in claims[:place]]:
+            raise ValueError(f"{key}: another claim on this variant, metric and mode is there already")
+
+
+def refuse_unmeasured(claims: Iterable[Claim], measured: Collection[tuple[str, str]]) -> None:
+    """Raise ValueError for a claim whose metric is not among those `measured`, each with its mode."""
+    for place, claim in enumerate(claims):
+        if (claim.metric, claim.mode) not in measured:
+            known = ", ".join(f"{metric} {mode}" for metric, mode in measured)
+            raise ValueError(
+                f"claims.{place}.metric: {claim.metric} {claim.mode} is not measured, only {known}; add it to "
+                "evaluate.metrics and evaluate.modes, or make no claims: --set claims=[]"
+            )

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 CONFIG, LOG, ROWS, RUN_LOG, LOCK = "config.yaml", "train.csv", "rows.csv", "run.log", ".lock"
 CHECKPOINT, EARLIER_CHECKPOINT = "checkpoint.pt", "checkpoint-earlier.pt"
 DIGESTS = "digests.json"
-SAMPLES, NEIGHBOURS = "samples", "neighbours"
-PICTURES = ("latent", "reference", NEIGHBOURS)
-"""What a run draws: its outputs in each mode, and those nearest to training images."""
+SAMPLES, EXAMPLES, NEIGHBOURS = "samples", "examples", "neighbours"
+PICTURES = ("latent", "reference", EXAMPLES, NEIGHBOURS)
+"""What a run draws: its outputs in each mode, a few next to the right images, and those nearest to training images."""
+EXAMPLES_ACROSS = 8
+"""Columns of EXAMPLES; its rows are as high as these are wide."""
 STEPS = "steps"
 """Of a run's folder: the averaged networks of steps that are measured."""
 
 RESULTS, SUMMARY, CURVES, EXPERIMENT = "results.csv", "summary.csv", "curves.csv", "experiment.yaml"
+CLAIMS, EFFECTS = "claims.csv", "effects.csv"
 GRIDS, VARIANTS, PAGE = "grids", "leaderboard.md", "report.html"
 REPORT_FILES = ".report-files"
 """Lists the files of a report, one a line: those that the next one in the folder may replace."""
 MADE_BY = "# Made by: "
 """Begins `experiment.yaml`; the command that made the rows follows."""
-CURVES_PLOT, STEPS_PLOT = "curves.png", "steps.png"
+CURVES_PLOT, STEPS_PLOT, EXAMPLES_PLOT = "curves.png", "steps.png", "examples.png"
+EFFECTS_PLOT = "effects.png"
 LEADERBOARD = "leaderboard"
 """Stem of the leaderboard's CSV, Markdown and HTML."""
 
@@ -55,8 +60,14 @@ def step_of(checkpoint: Path) -> int:
 
 
 def plot_file(name: str, by: str = "") -> str:
-    """A plot in a report folder: of a question by variant or by `target`, or of a metric by `pair`."""
+    """A plot in a report folder: of a question by variant, `target` or `effect`, or of a metric by `pair`."""
     return f"{name}-by-{by}.png" if by else f"{name}.png"
+
+
+def pictures_of(modes: Iterable[str]) -> list[str]:
+    """The PICTURES of runs with these modes; NEIGHBOURS only where copies are measured."""
+    found = [*modes]
+    return [*found, *([EXAMPLES] if "reference" in found else []), NEIGHBOURS]
 
 
 def sample_file(picture: str) -> Path:

@@ -1,4 +1,4 @@
-"""Comparing over seeds: intervals, differences, non-inferiority."""
+"""Comparing over seeds: intervals, differences, effects, non-inferiority."""
 
 from __future__ import annotations
 
@@ -39,6 +39,15 @@ class Difference:
     def p_at_most_none(self) -> float:
         """One-sided p of the hypothesis that the true difference is 0 or less; 1 for a single seed."""
         return self._p(-self.mean)
+
+    def p_no_difference(self) -> float:
+        """Two-sided p of the hypothesis that the true difference is 0; 1 for a single seed."""
+        return min(1.0, 2 * min(self._p(self.mean), self._p(-self.mean)))
+
+    def interval(self) -> tuple[float, float]:
+        """Ends of the 95 % interval of the difference by Student's t; NaN for a single seed."""
+        half_width = float(stdtrit(self.freedom, 0.975)) * self.error
+        return self.mean - half_width, self.mean + half_width
 
     def seeds_needed(self, margin: float) -> int | None:
         """Seeds with which, were the difference and the spread as found, but no better than none, the margin would be
@@ -98,20 +107,29 @@ def _constant_difference(new: pd.Series[float], old: pd.Series[float]) -> float 
     return mean if abs(mean) > rounding else 0.0
 
 
+def standardised(new: pd.Series[float], old: pd.Series[float]) -> float:
+    """New minus old in units of the spread over seeds: the difference of means over the standard deviation that both
+    sides have within (n - 1, pooled; Cohen 1988, chapter 2: d).
+
+    NaN if a side has a single seed, infinite where seeds agree and the sides do not.
+    """
+    if min(len(new), len(old)) < 2:
+        return np.nan
+    mean = float(new.mean() - old.mean())
+    rounding = 1e-12 * max(new.abs().max(), old.abs().max())
+    squares = sum(((side - side.mean()) ** 2).sum() for side in (new, old))
+    spread = float(np.sqrt(squares / (len(new) + len(old) - 2)))
+    if spread > rounding:
+        return mean / spread
+    return float(np.copysign(np.inf, mean)) if abs(mean) > rounding else 0.0
+
+
 def mean_interval(values: Array) -> tuple[float, float]:
     """Mean of (n,) values and half the width of its 95 % interval by Student's t; NaN for a single value."""
     n = len(values)
     if n < 2:
         return float(values.mean()), np.nan
     return float(values.mean()), float(stdtrit(n - 1, 0.975) * values.std(ddof=1) / np.sqrt(n))
-
-
-def ranks(low: Array, high: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Best and worst rank that (n,) intervals leave open, lower is better: behind those that lie wholly below, before
-    those that lie wholly above. They are equal for an interval that overlaps no other.
-    """
-    below = high[None] < low[:, None]
-    return 1 + below.sum(1), len(low) - below.sum(0)
 
 
 def holm(p: Array) -> Array:

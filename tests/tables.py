@@ -70,3 +70,15 @@ def _with_means(pairs, values, **shared):
     found += [("*", target, np.mean([v for _, t, v in found if t == target])) for target in targets]
     found.append(("*", "*", float(np.mean(values))))
     return [shared | {"source": source, "target": target, "value": value} for source, target, value in found]
+
+
+def over_seeds(values, step=4, protocol="offline", mode="latent", first_seed=0):
+    """The means over all pairs of variants: `values` by variant and metric, one a seed."""
+    keys = {"mode": mode, "source": "*", "target": "*", "step": step, "protocol": protocol, "n_real": 50, "n_fake": 40}
+    keys |= {"experiment": "study", "data_fingerprint": "0" * 16, "protocol_hash": "0" * 16, "config_hash": "0" * 16}
+    return pd.DataFrame(
+        keys | {"variant": variant, "metric": metric, "seed": first_seed + place, "value": float(value)}
+        for variant, by_metric in values.items()
+        for metric, of_seeds in by_metric.items()
+        for place, value in enumerate(of_seeds)
+    )

@@ -104,7 +104,7 @@ def test_the_home_folder_is_known_in_every_path(tmp_path, monkeypatch):
 def test_no_more_workers_than_runs(tmp_path, monkeypatch):
     asked = []
 
-    def slots(device, workers):
+    def slots(device, workers, gpus):
         asked.append(workers)
         raise ValueError("asked")
 

@@ -49,6 +49,7 @@ def test_every_entry_is_whole():
         assert metric.margin > 0
         assert metric.unit
         assert metric.reading
+        assert metric.phrase
 
 
 def test_an_unknown_name_is_an_error():
@@ -77,3 +78,11 @@ def test_direction_and_sign():
         "nearest_training_gap",
         "style_leak",
     }
+
+
+def test_what_can_be_0_or_less_or_ends_at_1_is_compared_by_difference():
+    by_ratio = {name for name, metric in METRICS.items() if metric.by_ratio}
+    assert {"fd_alexnet", "fid", "lpips", "truth_l1", "position_error", "style_spread"} < by_ratio
+    for name in set(METRICS) - by_ratio:
+        metric = METRICS[name]
+        assert metric.signed or metric.counted or metric.most == 1

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sg2bench import config, experiments
 from sg2bench.config import Experiment
 from sg2bench.experiments import load, parse_settings
-from sg2bench.hashes import lineage_hash, stable_hash, training_hash
+from sg2bench.hashes import _NOT_DECISIVE, lineage_hash, stable_hash, training_hash
 
 EXPERIMENTS = sorted(experiments.shipped().values())
 
@@ -18,6 +18,13 @@ def written(tmp_path, text):
     path = tmp_path / "e.yaml"
     path.write_text(text)
     return path
+
+
+def claims(variant, *metrics):
+    """An experiment that claims so of a variant, by each of the metrics."""
+    made = [f"{{term: cyc, purpose: x, variant: {variant}, metric: {metric}}}" for metric in metrics]
+    made = [line.replace("term: cyc, ", "") if "term: =" in line else line for line in made]
+    return f"variants: {{full: {{}}, no_cyc: {{loss.cyc: 0}}}}\nclaims: [{', '.join(made)}]"
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: p.stem)
@@ -82,6 +89,21 @@ def test_defaults_are_the_paper_s():
         (
             "{train: {evaluate_at: [3]}, variants: {a: {train.best_by: lpips}}}",
             "variants.a: `train.best_by` cannot be changed by a variant",
+        ),
+        (
+            claims("no_cyc", "position_eror"),
+            "claims.0.metric: no metric `position_eror`, did you mean `position_error`",
+        ),
+        (claims("no_cyc", "style_spread, mode: reference"), "claims.0: mode: style_spread is measured in mode latent"),
+        (claims("no_cy", "lpips"), "claims.0.variant: no variant `no_cy`, did you mean `no_cyc`?"),
+        (claims("full", "lpips"), "claims.0.variant: `full` is the one that all others are compared with"),
+        (claims("no_cyc", "lpips, over: sway"), "claims.0.over: Input should be 'value' or 'swing'"),
+        (claims("no_cyc", "lpips, margin: 0"), "claims.0.margin: Input should be greater than 0"),
+        (claims("no_cyc", "lpips, why: 0"), "unknown key `claims.0.why`"),
+        (claims("no_cyc", "lpips, term: =1"), "claims.0.term: expected one line of text, which no spreadsheet takes"),
+        (
+            claims("no_cyc", "lpips", "lpips"),
+            "claims.1: another claim on this variant, metric and mode is there already",
         ),
         ("- a\n- b", "an experiment is a mapping"),
         ("a: [", "cannot be read as YAML"),
@@ -166,10 +188,10 @@ def test_measured_steps_change_no_hash_and_end_with_the_last(tiny):
 
 def test_keys_that_came_later_leave_hashes_as_they_were_unless_they_are_used(tiny):
     before = tiny.model_dump(mode="json", include={"model", "loss", "train"}) | {"data": "images", "files": {}}
-    for key in ("log_every", "save_every", "loader_workers", "start_from", "evaluate_at", "evaluate_every", "best_by"):
+    for key in _NOT_DECISIVE:
         del before["train"][key]
     del before["model"]["fan_weights"]
-    others = {"mirror": False, "sparse_heads": True, "encoder_learns": "both", "precision": "bf16", "compile": True}
+    others = {"mirror": False, "sparse_heads": True, "encoder_learns": "both", "precision": "bf16"}
     for key, other in others.items():
         changed = config.with_overrides(tiny.model_dump(mode="json"), {f"train.{key}": other})
         assert training_hash(Experiment.model_validate(changed), "images", {}) != training_hash(tiny, "images", {})
@@ -195,3 +217,23 @@ def test_margins_are_shares_of_known_metrics(tmp_path):
         file.write_text(f"margins: {text}")
         with pytest.raises(ValueError, match=message):
             load(file)
+
+
+def test_claims_change_no_hash_and_a_run_has_none(tmp_path):
+    plain, claimed = (load(written(tmp_path, claims("no_cyc", *metrics))) for metrics in ((), ("lpips", "fd_alexnet")))
+    assert [claim.metric for claim in claimed.claims] == ["lpips", "fd_alexnet"]
+    assert claimed.claims[0].mode == "latent"
+    assert claimed.resolve("no_cyc").claims == ()
+    for of in (training_hash, lineage_hash):
+        assert of(claimed.resolve("no_cyc"), "images", {}) == of(plain.resolve("no_cyc"), "images", {})
+    assert load(written(tmp_path, experiments.dump(claimed))) == claimed
+
+
+def test_a_claim_on_what_is_not_measured_is_refused_before_the_study(quick_cli, tmp_path):
+    written(tmp_path, claims("no_cyc", "lpips"))
+    process = quick_cli(
+        "ablate", "e.yaml", "--set", "evaluate.metrics=[fd_alexnet]", "--set", "data.train_per_domain=2"
+    )
+    assert process.returncode == 2
+    assert "claims.0.metric: lpips latent is not measured, only fd_alexnet latent, fd_alexnet ref" in process.stderr
+    assert "--set claims=[]" in process.stderr

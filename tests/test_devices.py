@@ -57,6 +57,9 @@ def test_runs_share_gpus_in_turn_or_take_a_core_each(gpus, monkeypatch):
     assert devices.slots("cuda", 3) == ["cuda:0", "cuda:1", "cuda:0"]
     assert devices.slots("cuda:1", None) == ["cuda:1"]
     assert devices.slots("cuda:1", 2) == ["cuda:1", "cuda:1"]
+    assert devices.slots("auto", None, gpus=0.5) == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
+    assert devices.slots("auto", None, gpus=0.3) == ["cuda:0", "cuda:1"] * 3
+    assert devices.slots("auto", 3, gpus=0.5) == ["cuda:0", "cuda:1", "cuda:0"]
     assert devices.slots("cpu", None) == ["cpu"] * 3
     assert devices.slots("cpu", 2) == ["cpu"] * 2
     for workers in (0, -1):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sg2bench.statistics import difference, holm, mean_interval, ranks
+from sg2bench.statistics import difference, holm, mean_interval, standardised
 
 
 def series(values, seeds=None):
@@ -101,17 +101,55 @@ def test_the_interval_of_a_mean_is_student_s():
     assert np.isnan(mean_interval(values[:1])[1])
 
 
-def test_ranks_tie_where_intervals_overlap():
-    low, high = np.array([1.0, 2.0, 4.0, 3.5]), np.array([3.0, 3.6, 5.0, 4.5])
-    best, worst = ranks(low, high)
-    assert best.tolist() == [1, 1, 3, 2]  # the last lies above the first and overlaps the second
-    assert worst.tolist() == [2, 3, 4, 4]
+def test_the_interval_and_the_two_sided_p_are_student_s():
+    stats = pytest.importorskip("scipy.stats")
+    new, old = series([3.0, 5.5, 4.0, 4.4]), series([2.0, 4.0, 3.9, 3.0])
+    paired, unpaired = difference(new, old), difference(new, old[:3])
+    for found, test in (
+        (paired, stats.ttest_rel(new, old)),
+        (unpaired, stats.ttest_ind(new, old[:3], equal_var=False)),
+    ):
+        assert found.interval() == pytest.approx(tuple(test.confidence_interval(0.95)))
+        assert found.p_no_difference() == pytest.approx(test.pvalue)
+    mirrored = difference(old, new)
+    assert mirrored.interval() == pytest.approx(tuple(-end for end in reversed(paired.interval())))
+    assert mirrored.p_no_difference() == pytest.approx(paired.p_no_difference())
 
 
-@given(st.lists(st.tuples(st.floats(-10, 10), st.floats(0, 5)), min_size=1, max_size=8))
-def test_the_best_is_first_and_equals_are_equal(intervals):
-    low, high = (np.array(side) for side in zip(*((a, a + width) for a, width in intervals), strict=True))
-    best, worst = ranks(low, high)
-    assert best[high.argmin()] == 1
-    assert worst[low.argmax()] == len(low)
-    assert (best <= worst).all()
+def test_the_interval_of_three_numbers_by_hand():
+    """Differences 1, 2, 3: mean 2, standard error 1 / √3, and 4.3027 of these for two degrees of freedom."""
+    half_width = 4.302653 / 3**0.5
+    found = difference(series([2.0, 4.0, 6.0]), series([1.0, 2.0, 3.0]))
+    assert found.interval() == pytest.approx((2 - half_width, 2 + half_width))
+
+
+def test_an_interval_of_a_single_seed_has_no_ends_and_of_equal_seeds_no_width():
+    one = difference(series([9.0]), series([1.0]))
+    assert np.isnan(one.interval()).all()
+    assert one.p_no_difference() == 1
+    same, moved = (difference(series([1.0, 2.0, 4.0]) + shift, series([1.0, 2.0, 4.0])) for shift in (0, 3))
+    assert (same.interval(), same.p_no_difference()) == ((0, 0), 1)
+    assert moved.interval() == pytest.approx((3, 3))
+    assert moved.p_no_difference() == 0
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_intervals_over_three_seeds_hold_the_difference_19_times_in_20(paired):
+    rng, held = np.random.default_rng(0), []
+    for _ in range(400):
+        luck = rng.standard_normal(3) if paired else np.zeros(3)
+        new, old = (series(shift + luck + 0.5 * rng.standard_normal(3)) for shift in (1.0, 0.0))
+        old.index = old.index if paired else old.index + 9
+        low, high = difference(new, old).interval()
+        held.append(low <= 1 <= high)
+    assert np.mean(held) == pytest.approx(0.95, abs=0.035)
+
+
+def test_a_standardised_difference_is_in_units_of_the_pooled_spread():
+    """Variances 1 and 4 of three seeds each: √2.5. Three and two seeds with 1 and 2: √(4 / 3)."""
+    assert standardised(series([4.0, 5.0, 6.0]), series([0.0, 2.0, 4.0])) == pytest.approx(3 / 2.5**0.5)
+    assert standardised(series([4.0, 5.0, 6.0]), series([1.0, 3.0])) == pytest.approx(3 / (4 / 3) ** 0.5)
+    assert np.isnan(standardised(series([4.0]), series([1.0, 3.0])))
+    same, other = series([0.1 + 0.2] * 3), series([0.3] * 3)
+    assert standardised(same, other) == 0
+    assert standardised(same, other + 1) == -np.inf

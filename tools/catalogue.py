@@ -12,7 +12,7 @@ PAGE = ROOT / "docs" / "metrics.md"
 
 def table() -> str:
     """All that the catalogue says of each metric, a table a question."""
-    heads = ("metric", "better", "unit", "how to read it", "needs", "modes", "margin", *PROTOCOLS)
+    heads = ("metric", "better", "unit", "how to read it", "needs", "modes", "compared by", "margin", *PROTOCOLS)
     parts = []
     for question, meaning in QUESTIONS.items():
         metrics = [metric for metric in METRICS.values() if metric.question == question]
@@ -25,7 +25,8 @@ def _cells(metric: Metric) -> tuple[str, ...]:
     needs = ", ".join(need for need in get_args(Need) if need in metric.needs)
     margin = f"{metric.margin:g}" if metric.absolute else f"{metric.margin:.0%}"
     networks = (metric.extractor.get(protocol, "–") for protocol in PROTOCOLS)
-    return name, metric.better, metric.unit, metric.reading, needs, ", ".join(metric.modes), margin, *networks
+    modes, scale = ", ".join(metric.modes), "ratio" if metric.by_ratio else "difference"
+    return name, metric.better, metric.unit, metric.reading, needs, modes, scale, margin, *networks
 
 
 def main() -> None:

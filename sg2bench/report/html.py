@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import io
+import warnings
+from pathlib import Path
 
 import jinja2
+import numpy as np
+from PIL import Image
+
+_LEVELS = [5 * round(level / 5) for level in range(256)] * 3
+"""What a page shows of the 256 levels of red, green and blue: none is off by more than 2, and black and white stay."""
+_LONGEST_SIDE, _MOST_PIXELS = 16_383, 20_000_000
+"""Of what WebP can hold, and of what is worth the seconds."""
 
 
 def template(name: str) -> jinja2.Template:
@@ -17,3 +28,23 @@ def template(name: str) -> jinja2.Template:
 def data_uri(kind: str, content: bytes) -> str:
     """An address that holds the content itself; `kind` is its MIME type."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def picture_uri(file: Path) -> str:
+    """An address that holds a PNG as WebP, in half of the bytes: with colours that the eye takes for the same, and at
+    the half size where it was enlarged to twice that. A picture too large for it, or damaged, stays as it is.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # only the header is read
+        with Image.open(file) as image, contextlib.suppress(OSError):
+            if max(image.size) <= _LONGEST_SIDE and image.width * image.height <= _MOST_PIXELS:
+                return data_uri("image/webp", _webp(image))
+    return data_uri("image/png", file.read_bytes())
+
+
+def _webp(image: Image.Image) -> bytes:
+    pixels = np.asarray(image.convert("RGB").point(_LEVELS))
+    half, encoded = pixels[::2, ::2], io.BytesIO()
+    is_twice = not any(side % 2 for side in image.size) and bool((half.repeat(2, 0).repeat(2, 1) == pixels).all())
+    Image.fromarray(np.ascontiguousarray(half) if is_twice else pixels).save(encoded, format="WEBP", lossless=True)
+    return encoded.getvalue()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from sg2bench.files import atomic_file, locked
 from sg2bench.hashes import stable_hash
 from sg2bench.layout import EXPERIMENT, LEADERBOARD
 from sg2bench.report import html, material
+from sg2bench.report.ranks import ranks
 from sg2bench.report.variants import hashes, number, span
 from sg2bench.rows import (
     COUNT,
@@ -32,7 +33,7 @@ from sg2bench.rows import (
     refuse_mixed_configurations,
     refuse_other_lines,
 )
-from sg2bench.statistics import mean_interval, ranks
+from sg2bench.statistics import mean_interval
 
 _OF_PAIRS: Forms = dict.fromkeys(("most_real", "most_fake"), COUNT) | {"pairs_hash": HASH}
 """Columns of a row that it had not among its pairs: their largest counts, and a hash of them with their counts."""
@@ -46,9 +47,8 @@ _Column: TypeAlias = tuple[str, str, str]
 """Metric, mode, and protocol hash."""
 _MADE = ("seeds", "steps", "date", "commit", "command")
 COLUMNS = [*row_table.COLUMNS, *_OF_PAIRS, *_COMMAND]
-_RANK = "rank"
 _LIKE = ["protocol", "data_fingerprint", "pairs_hash"]
-"""Rows that share these, and the protocol hash of the metric that ranks, are ranked together."""
+"""Rows that share these, and the protocol hash of the metric that orders them, are ranked together."""
 PUBLISHED = (
     ("images", "fid latent ↓", "lpips latent ↑", "fid reference ↓", "lpips reference ↑"),
     ("CelebA-HQ", "13.73 ± 0.06", "0.4515 ± 0.0006", "23.84 ± 0.03", "0.3880 ± 0.0001"),
@@ -63,17 +63,18 @@ PUBLISHED_NOTE = (
 EXPLAINED = (
     "Only rows of one protocol, image set, set of pairs and number of images are ranked together. A cell is the mean "
     "over seeds ± half of its 95 % interval (Student's t), so it tells how another training would turn out; with two "
-    "seeds that is ± 9 standard deviations. Ranks are by the first column of values of the first table of a section: "
-    "entries whose intervals overlap are tied, and 2–5 says that an entry is anything from second to fifth. One seed † "
-    "has the interval for the sample of images alone and is not ranked. Never compare values of two sections."
+    "seeds that is ± 9 standard deviations. In brackets its rank in the column, as far as it is decided: (2–5) is "
+    "anything from second to fifth. Every two entries are compared over seeds (Student's t, paired where both have the "
+    "same seeds, else Welch's; by ratio where effects multiply); one is before another where p < 0.05 after Holm's "
+    "correction for all pairs of the column. Intervals that overlap do not decide it. One seed † has the interval for "
+    "the sample of images alone, and decides nothing. Entries stand in the order of the first column of the first "
+    "table of a section. Never compare values of two sections."
 )
 
 
 @dataclass(frozen=True)
 class Part:
-    """What the metrics of one question say of the entries, as text; the first one has their ranks and what made them,
-    too.
-    """
+    """What the metrics of one question say of the entries, as text; the first one has what made them, too."""
 
     title: str
     header: list[str]
@@ -187,7 +188,7 @@ def markdown(rankings: Sequence[Ranking]) -> str:
     for ranking in rankings:
         parts.append(f"## {texts.markdown(ranking.title)}")
         for part in ranking.parts:
-            rows = [_escaped(row, is_ranked=part.header[0] == _RANK) for row in part.rows]
+            rows = [_escaped(row, has_command=part.header[-1] == _MADE[-1]) for row in part.rows]
             parts += [f"### {part.title}", _markdown_table(part.header, rows)]
         parts.append(texts.markdown(ranking.caption))
     parts += ["## Published", PUBLISHED_NOTE, _markdown_table(PUBLISHED[0], PUBLISHED[1:])]
@@ -204,8 +205,9 @@ def _ranking(models: pd.DataFrame, lines: pd.DataFrame) -> Ranking:
         for hashed in dict.fromkeys(models["protocol_hash"])
         if (metric, mode, hashed) in found
     ]
-    entries = [_Entry(rows, columns) for _, rows in models.groupby(OF_A_MODEL, sort=False)]
-    rank = _ranks(entries, METRICS[columns[0][0]].sign)
+    entries = [_Entry(rows) for _, rows in models.groupby(OF_A_MODEL, sort=False)]
+    entries.sort(key=lambda entry: entry.place(columns[0]))
+    cells = {column: _cells(entries, column) for column in columns}
     extractors = models.drop_duplicates("metric").set_index("metric")["extractor"]
     outputs, real = (span(pd.concat([models[f"n_{of}"], models[f"most_{of}"]])) for of in ("fake", "real"))
     return Ranking(
@@ -216,79 +218,81 @@ def _ranking(models: pd.DataFrame, lines: pd.DataFrame) -> Ranking:
             f"{first['data_fingerprint']}; each pair: {outputs} outputs against {real} training images of the target; "
             f"{', '.join(dict.fromkeys(models['device']))}."
         ),
-        parts=list(_parts(entries, columns, rank, lines)),
+        parts=list(_parts(entries, cells, lines)),
     )
 
 
-def _parts(entries: list[_Entry], columns: list[_Column], rank: dict[int, str], lines: pd.DataFrame) -> Iterator[Part]:
+def _parts(entries: list[_Entry], cells: dict[_Column, list[str]], lines: pd.DataFrame) -> Iterator[Part]:
     """A table for each question that the columns answer: the entries, then the reference lines that have a value."""
+    columns = list(cells)
     twice = {column[:2] for column in columns if sum(other[:2] == column[:2] for other in columns) > 1}
     for question in sorted({METRICS[column[0]].question for column in columns}, key=list(QUESTIONS).index):
         chosen = [column for column in columns if METRICS[column[0]].question == question]
-        rows = [[*entry.names, *(entry.values[column] for column in chosen)] for entry in entries]
+        rows = [[*entry.names, *(cells[column][place] for column in chosen)] for place, entry in enumerate(entries)]
         for line, title in REFERENCE_LINES.items():
             known = lines[lines["variant"] == line].drop_duplicates(["metric", "protocol_hash"], keep="last")
             level = known.set_index(["metric", "protocol_hash"])["value"]
-            cells = [number(level[m, hashed]) if (m, hashed) in level.index else "–" for m, _, hashed in chosen]
-            if set(cells) != {"–"}:
-                rows.append([title, "", *cells])
+            levels = [number(level[m, hashed]) if (m, hashed) in level.index else "–" for m, _, hashed in chosen]
+            if set(levels) != {"–"}:
+                rows.append([title, "", *levels])
         arrows = (
             f"{metric} {mode} {METRICS[metric].arrow}" + (f" ({hashed[:4]}…)" if (metric, mode) in twice else "")
             for metric, mode, hashed in chosen
         )
         header = ["variant", "experiment", *arrows]
         if columns[0] in chosen:
-            more = [(rank.get(id(entry), "–"), entry.made) for entry in entries]
-            more += [("", [""] * len(_MADE))] * (len(rows) - len(more))
-            rows = [[of_entry, *row, *made] for row, (of_entry, made) in zip(rows, more, strict=True)]
-            header = [_RANK, *header, *_MADE]
+            made = [entry.made for entry in entries] + [[""] * len(_MADE)] * (len(rows) - len(entries))
+            rows = [[*row, *more] for row, more in zip(rows, made, strict=True)]
+            header += _MADE
         yield Part(heading(question), header, rows)
 
 
-def _ranks(entries: list[_Entry], sign: int) -> dict[int, str]:
-    """Sort the entries, best first, and return the ranks that their intervals leave open, by the entry's id."""
-    entries.sort(key=lambda entry: np.nan_to_num(sign * entry.mean, nan=np.inf))
-    sure = [entry for entry in entries if not np.isnan(entry.half_width)]
-    centres, widths = (np.array([getattr(entry, name) for entry in sure]) for name in ("mean", "half_width"))
-    open_ranks = zip(*ranks(sign * centres - widths, sign * centres + widths), strict=True)
-    return {id(entry): "–".join(map(str, sorted(set(each)))) for entry, each in zip(sure, open_ranks, strict=True)}
-
-
 class _Entry:
-    """A variant's line: its cells behind the rank, and what it is ranked by."""
+    """A model of the leaderboard: its rows by column, and what made it."""
 
-    def __init__(self, rows: pd.DataFrame, columns: Sequence[_Column]) -> None:
-        first, seeds = rows.iloc[0], rows["seed"].nunique()
-        by_column = dict(list(rows.groupby(["metric", "mode", "protocol_hash"])))
-        self.mean, self.half_width = np.nan, np.nan
-        if columns[0] in by_column:
-            self.mean, self.half_width = mean_interval(by_column[columns[0]]["value"].to_numpy())
+    def __init__(self, rows: pd.DataFrame) -> None:
+        first = rows.iloc[0]
+        by_column: Any = rows.groupby(["metric", "mode", "protocol_hash"])
+        self.rows: dict[_Column, pd.DataFrame] = dict(list(by_column))
         self.names = [first["variant"], first["experiment"]]
-        self.values = {column: _cell(by_column[column]) if column in by_column else "–" for column in columns}
         commits, commands = ("; ".join(dict.fromkeys(rows[column])) or "–" for column in ("git_commit", "command"))
-        self.made = [str(seeds), str(first["step"]), rows["created_at"].max()[:10], commits, commands]
+        self.made = [str(rows["seed"].nunique()), str(first["step"]), rows["created_at"].max()[:10], commits, commands]
+
+    def place(self, column: _Column) -> float:
+        """What entries are ordered by; those without a value are last."""
+        return METRICS[column[0]].sign * self.rows[column]["value"].mean() if column in self.rows else np.inf
 
 
-def _cell(rows: pd.DataFrame) -> str:
+def _cells(entries: list[_Entry], column: _Column) -> list[str]:
+    """What stands in a column, by entry."""
+    of_column = [entry.rows[column] for entry in entries if column in entry.rows]
+    found = (_cell(rows, *rank) for rows, rank in zip(of_column, ranks(of_column), strict=True))
+    return [next(found) if column in entry.rows else "–" for entry in entries]
+
+
+def _cell(rows: pd.DataFrame, best: int, worst: int) -> str:
+    """Mean, interval and the ranks that are left open."""
     mean, half_width = mean_interval(rows["value"].to_numpy())
+    rank = f"({best})" if best == worst else f"({best}–{worst})"
     if not np.isnan(half_width):
-        return f"{number(mean)} ± {number(half_width)}"
+        return f"{number(mean)} ± {number(half_width)} {rank}"
     low, high = rows[["ci_low", "ci_high"]].iloc[0]
-    return f"{number(mean)} †" + ("" if np.isnan(low) else f" [{number(low)}, {number(high)}]")
+    interval = "" if np.isnan(low) else f" [{number(low)}, {number(high)}]"
+    return f"{number(mean)} †{interval} {rank}"
 
 
 def _markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows))
 
 
-def _escaped(row: Sequence[str], is_ranked: bool) -> list[str]:
+def _escaped(row: Sequence[str], has_command: bool) -> list[str]:
     """A line of a ranking for Markdown: names and commits as they are, and the command as code."""
-    if not is_ranked:
-        variant, experiment, *cells = row
-        return [texts.markdown(variant), texts.markdown(experiment), *cells]
-    rank, variant, experiment, *cells, commits, command = row
-    code = texts.markdown_code(command) if command else ""
-    return [rank, texts.markdown(variant), texts.markdown(experiment), *cells, texts.markdown(commits), code]
+    variant, experiment, *cells = row
+    names = [texts.markdown(variant), texts.markdown(experiment)]
+    if not has_command:
+        return [*names, *cells]
+    *cells, commits, command = cells
+    return [*names, *cells, texts.markdown(commits), texts.markdown_code(command) if command else ""]
 
 
 def _stored(board: Path) -> pd.DataFrame:

@@ -12,7 +12,8 @@ import pandas as pd
 from PIL import Image
 
 from sg2bench import csv_files, texts, yaml_files
-from sg2bench.layout import CURVES, EXPERIMENT, MADE_BY, NEIGHBOURS, grid_file
+from sg2bench.layout import CURVES, EXAMPLES, EXPERIMENT, MADE_BY, grid_file, pictures_of
+from sg2bench.report import examples
 
 _MOST_BYTES = 400_000_000
 """Of a sample grid; Pillow refuses those of too many pixels."""
@@ -32,12 +33,14 @@ class Material:
 
 def read(folder: Path, variants: Iterable[str], modes: Iterable[str]) -> Material:
     """What lies with rows of these variants and modes. Raises ValueError for a file that is not what it should be."""
-    pictures = [*modes, NEIGHBOURS]
+    pictures = pictures_of(modes)
     names = [Path(CURVES), Path(EXPERIMENT), *(grid_file(variant, each) for variant in variants for each in pictures)]
     files = {name: file for name in names if (file := _inside(folder, name)) is not None}
     for name, file in files.items():
         if name.suffix == ".png":
             _refuse_bad_grid(file)
+        if name in {grid_file(variant, EXAMPLES) for variant in variants}:
+            examples.read(file)
     curves = files.get(Path(CURVES))
     return Material(files, _experiment(folder), None if curves is None else _curves(curves))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -12,13 +13,15 @@ import pandas as pd
 from sg2bench import yaml_files
 from sg2bench.report import figures, html, variants
 from sg2bench.report.figures import Picture, Plots
+from sg2bench.report.lead import Lead
 from sg2bench.report.steps import Training
+from sg2bench.rows import baseline
 from sg2bench.rows import models as models_of
 
 _MOST_PAIRS = 2000
 """Rows of the page's table of pairs."""
-_PLAIN_BYTES, _EMBEDDED_BYTES = 200_000, 5_000_000
-"""A file larger than the first is compressed, one larger than the second linked instead."""
+_PLAIN_BYTES, _EMBEDDED_BYTES = 20_000, 200_000
+"""A file larger than the first is compressed; one that is larger than the second even so is linked."""
 
 
 @dataclass(frozen=True)
@@ -27,30 +30,35 @@ class Download:
 
     file: Path
 
-    @property
-    def embedded(self) -> bool:
-        return self.file.stat().st_size <= _EMBEDDED_BYTES
+    @cached_property
+    def compressed(self) -> bytes:
+        """Empty for a small file."""
+        plain = self.file.read_bytes()
+        return gzip.compress(plain, mtime=0) if len(plain) > _PLAIN_BYTES else b""
 
     @property
-    def compressed(self) -> bool:
-        return self.embedded and self.file.stat().st_size > _PLAIN_BYTES
+    def embedded(self) -> bool:
+        return len(self.compressed) <= _EMBEDDED_BYTES
 
     @property
     def name(self) -> str:
-        return f"{self.file.name}.gz" if self.compressed else self.file.name
+        return f"{self.file.name}.gz" if self.compressed and self.embedded else self.file.name
 
     @property
     def address(self) -> str:
         if not self.embedded:
             return self.file.name
         if self.compressed:
-            return html.data_uri("application/gzip", gzip.compress(self.file.read_bytes(), mtime=0))
+            return html.data_uri("application/gzip", self.compressed)
         kind = "text/csv" if self.file.suffix == ".csv" else "text/yaml"
         return html.data_uri(kind, self.file.read_bytes())
 
 
 def render(
     table: pd.DataFrame,
+    effects: pd.DataFrame,
+    lead: Lead | None,
+    examples: Picture | None,
     grids: Sequence[Picture],
     plots: Sequence[Plots],
     training: Training | None,
@@ -66,8 +74,11 @@ def render(
     means = pairs.agg(["mean", "std", "count"])
     return html.template("report.html.jinja").render(
         experiment=table["experiment"].iloc[0],
-        tables=variants.tables(table),
+        lead=lead,
+        baseline=baseline(table),
+        tables=variants.tables(table, effects),
         caption=variants.caption(table),
+        examples=examples,
         grids=grids,
         plots=plots,
         training=training,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +14,15 @@ from matplotlib.figure import Figure
 
 from sg2bench.catalog import METRICS, REFERENCE_LINES
 from sg2bench.report import plots
-from sg2bench.report.variants import metrics_and_modes
-from sg2bench.rows import is_line, overall
+from sg2bench.report.variants import number
+from sg2bench.rows import is_line, metrics_and_modes, overall
 from sg2bench.rows import models as models_of
 
 _ACROSS = 4
 """Panels, at most."""
 _TALLEST = 40.0
 """Inches of a panel."""
+_LABEL: Any = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
 _LINES: tuple[Any, ...] = ("--", "-", ":", "-.", (0, (6, 2, 1, 2, 1, 2)))
 _INKS = ("#333333", "#2e7d32", "#b3261e", "#7b4bb7", "#9a6b00")
 _LOOKS = {
@@ -55,7 +56,9 @@ def variants_plot(table: pd.DataFrame) -> Figure:
             for place, variant in enumerate(variants):
                 values = panel.values[panel.values["variant"] == variant]["value"]
                 if len(values):
-                    _dots_and_mean(axis, place, values, plots.COLOURS[place % len(plots.COLOURS)])
+                    colour = plots.COLOURS[place % len(plots.COLOURS)]
+                    _dots_and_mean(axis, place, values, colour)
+                    mark_beyond(axis, [values.mean()], [place + 0.14], colour, number)
             drawn |= _reference_lines(axis, panel.levels)
         if drawn:
             known = [line for line in REFERENCE_LINES if line in drawn]
@@ -76,16 +79,19 @@ def targets_plot(table: pd.DataFrame) -> Figure:
         for axis, panel in panels:
             for order, variant in enumerate(variants):
                 groups = panel.values[panel.values["variant"] == variant].groupby("target")["value"]
+                means, places = groups.mean().reindex(targets), np.arange(len(targets)) + offsets[order]
+                colour = plots.COLOURS[order % len(plots.COLOURS)]
                 marks[variant] = axis.errorbar(
-                    groups.mean().reindex(targets),
-                    np.arange(len(targets)) + offsets[order],
+                    means,
+                    places,
                     xerr=groups.std().reindex(targets),
-                    color=plots.COLOURS[order % len(plots.COLOURS)],
+                    color=colour,
                     fmt=plots.MARKERS[order // len(plots.COLOURS) % len(plots.MARKERS)],
                     markersize=4,
                     capsize=2,
                     label=variant,
                 )
+                mark_beyond(axis, means, places, colour, number)
         plots.legend(figure, list(marks.values()), list(marks))
     return figure
 
@@ -137,27 +143,51 @@ def _reference_lines(axis: Axes, levels: dict[str, float]) -> dict[str, Any]:
     return {line: axis.axvline(level, **_LOOKS[line]) for line, level in levels.items() if low <= level <= high}
 
 
+def mark_beyond(
+    axis: Axes,
+    values: Iterable[float],
+    places: Iterable[float],
+    colour: str,
+    text: Callable[[float], str] | None = None,
+) -> None:
+    """A triangle at the edge for each value that the axis does not reach, with the value as `text`."""
+    ends = axis.get_xlim()
+    inset = 0.02 * (ends[1] - ends[0])
+    for value, place in zip(values, places, strict=True):
+        if ends[0] <= value <= ends[1] or np.isnan(value):
+            continue
+        is_low = value < ends[0]
+        edge = ends[0] + inset if is_low else ends[1] - inset
+        axis.plot([edge], [place], "<" if is_low else ">", color=colour, markersize=5)
+        if text is not None:
+            shift, side = (6, "left") if is_low else (-6, "right")
+            axis.annotate(
+                text(value),
+                (edge, place),
+                (shift, 0),
+                textcoords="offset points",
+                ha=side,
+                va="center",
+                fontsize=8,
+                bbox=_LABEL,
+            )
+
+
 def _scale(axis: Axes, of_metric: pd.DataFrame, levels: Collection[float]) -> None:
-    """From zero, or logarithmic where one variant would flatten the others, with the reference lines that are near."""
-    values = of_metric["value"]
-    if plots.is_logarithmic(values):
-        low, high = _widened(values.min(), values.max(), levels, values.min() / 4, 4 * values.max())
-        room = (high / low) ** 0.06
-        axis.set_xscale("log")
-        plots.use_plain_numbers(axis.xaxis)
-        axis.set_xlim(low / room, high * room)
-        return
-    low, high = min(0.0, *_reach(of_metric)), max(0.0, *_reach(of_metric))
+    """From zero as far as values go, but those of a variant far from the others, with the lines that are near."""
+    reaches = of_metric["value"].abs().groupby(of_metric["variant"]).max()
+    shown = of_metric[of_metric["variant"].isin(reaches.index[reaches <= plots.largest_shown(reaches)])]
+    low, high = min(0.0, *_reach(shown)), max(0.0, *_reach(shown))
     span = high - low or 1.0
     low, high = _widened(low, high, levels, low - span, high + span)
     room = 0.05 * (high - low or 1.0)
     axis.set_xlim(low - room, high + room)
 
 
-def _reach(of_metric: pd.DataFrame) -> Iterator[float]:
+def _reach(shown: pd.DataFrame) -> Iterator[float]:
     """Where values and whiskers end."""
-    values = of_metric["value"]
-    groups = of_metric.groupby(["mode", "variant", "target"])["value"]
+    values = shown["value"]
+    groups = shown.groupby(["mode", "variant", "target"])["value"]
     deviation = groups.std().fillna(0)
     yield from (values.min(), values.max(), (groups.mean() + deviation).max())
     if values.min() < 0:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.axis import Axis
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
-from matplotlib.ticker import LogFormatter, LogLocator
 from PIL import Image
 
 from sg2bench.catalog import METRICS
@@ -38,24 +37,20 @@ STYLE: Any = {
     "figure.constrained_layout.w_pad": 0.08,
     "text.parse_math": False,  # a name may hold dollars
 }
-_LOGARITHMIC_ABOVE = 4
-"""Times the median."""
-_LOGARITHMIC_FROM = 1e-30
-"""A smaller value is as good as 0."""
+FARTHEST = 3
+"""Times as far as the next: a variant that goes farther does not decide how far an axis goes."""
+_BEYOND = "#b3261e"
+"""Colour of values beyond a colour scale."""
 _ANNOTATED_DOMAINS = 6
 _LABELLED_DOMAINS = 50
 """More tick labels would overlap on a heatmap's side."""
 
 
-class _PlainLogFormatter(LogFormatter):
-    """300 and 0.03 instead of powers of ten."""
-
-    def __call__(self, x: float, pos: int | None = None) -> str:
-        return f"{x:g}" if super().__call__(x, pos) else ""
-
-
 def pairs_plot(table: pd.DataFrame, metric: str) -> Figure:
-    """Mean over seeds of each ordered pair of domains, a panel a mode and variant, all on one colour scale."""
+    """Mean over seeds of each ordered pair of domains, a panel a mode and variant, all on one colour scale.
+
+    A variant far from the others does not decide how far the scale goes: its values beyond are red.
+    """
     table = models_of(table[table["metric"] == metric])
     pairs = table[(table["source"] != "*") & (table["target"] != "*")]
     variants, modes = (list(dict.fromkeys(pairs[column])) for column in ("variant", "mode"))
@@ -64,8 +59,9 @@ def pairs_plot(table: pd.DataFrame, metric: str) -> Figure:
     rows = -(-len(variants) // int(10 // panel))
     columns = -(-len(variants) // rows)
     means = pairs.groupby(["mode", "variant", "source", "target"])["value"].mean()
-    logarithmic = is_logarithmic(means)
-    scale = (LogNorm if logarithmic else Normalize)(means.min(), means.max())
+    scale = Normalize(*shown_range(means))
+    colours = mpl.colormaps["viridis"].with_extremes(over=_BEYOND, under=_BEYOND)
+    ends = (means.min() < scale.vmin, means.max() > scale.vmax)
     ticks = range(0, len(domains), -(-len(domains) // _LABELLED_DOMAINS))
     labels = short([domains[tick] for tick in ticks])
     size = 8 if len(domains) <= 20 else 6
@@ -82,8 +78,8 @@ def pairs_plot(table: pd.DataFrame, metric: str) -> Figure:
                     continue
                 square = means[mode, variant].unstack().reindex(index=domains, columns=domains).to_numpy()
                 axis.set_axis_on()
-                axis.patch.set(facecolor="#eee", edgecolor="#bbb", hatch="///")
-                image = axis.imshow(square, norm=scale, cmap="viridis", interpolation="nearest", aspect="auto")
+                axis.patch.set(facecolor="#e4e4e4")
+                image = axis.imshow(square, norm=scale, cmap=colours, interpolation="nearest", aspect="auto")
                 axis.set_title(f"{short([variant])[0]}\n{_guidance(mode)}")
                 axis.set_xticks(ticks, labels, rotation=90)
                 axis.set_yticks(ticks, labels)
@@ -91,7 +87,7 @@ def pairs_plot(table: pd.DataFrame, metric: str) -> Figure:
                 if len(domains) <= _ANNOTATED_DOMAINS:
                     for (source, target), value in np.ndenumerate(square):
                         if not np.isnan(value):
-                            colour = "black" if scale(value) > 0.6 else "white"
+                            colour = "black" if 0.6 < scale(value) <= 1 else "white"
                             axis.text(
                                 target,
                                 source,
@@ -102,9 +98,8 @@ def pairs_plot(table: pd.DataFrame, metric: str) -> Figure:
                             )
         figure.supxlabel("target domain")
         figure.supylabel("source domain")
-        bar = figure.colorbar(image, ax=axes, label=_label(metric), fraction=0.04)
-        if logarithmic:
-            bar.formatter = bar.minorformatter = _PlainLogFormatter(minor_thresholds=(2, 0.5))
+        extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get(ends, "neither")
+        figure.colorbar(image, ax=axes, label=_label(metric), fraction=0.04, extend=extend)
     return figure
 
 
@@ -112,23 +107,28 @@ def curves_plot(curves: pd.DataFrame) -> Figure:
     """Each loss term over the steps, a line a variant (mean over seeds, each smoothed over 5 log lines)."""
     terms = [c for c in curves.columns if "/" in c and curves[c].notna().any()]
     variants = list(dict.fromkeys(curves["variant"]))
-    lines = looks(len(variants))
+    looks_of = dict(zip(variants, looks(len(variants)), strict=True))
     with mpl.rc_context(STYLE | {"font.size": 8}):
         columns = 4
         rows = max(1, -(-len(terms) // columns))
         figure = Figure(figsize=(11, 2.1 * rows + 0.5), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis, term in zip(axes, terms, strict=False):
-            for variant, look in zip(variants, lines, strict=True):
-                mean = curves[curves["variant"] == variant].groupby("step")[term].mean().dropna()
-                if len(mean):
-                    smooth = mean.rolling(5, min_periods=1, center=True).mean()
-                    axis.plot(smooth.index, smooth, linewidth=1.1, **look)
+            means = curves.groupby(["variant", "step"])[term].mean().dropna()
+            found = {
+                variant: means[variant].rolling(5, min_periods=1, center=True).mean()
+                for variant in variants
+                if variant in means.index
+            }
+            for variant, line in found.items():
+                axis.plot(line.index, line, linewidth=1.1, **looks_of[variant])
+            axis.set_ylim(*limits(found))
+            mark_farthest(axis, found.values(), [looks_of[variant]["color"] for variant in found])
             axis.set_title(term)
             axis.set_xlabel("step")
         for axis in axes[len(terms) :]:
             axis.set_axis_off()
-        legend(figure, [mpl.lines.Line2D([], [], **look) for look in lines], variants)
+        legend(figure, [mpl.lines.Line2D([], [], **look) for look in looks_of.values()], variants)
     return figure
 
 
@@ -156,16 +156,53 @@ def undrawable(text: str) -> str:
     return "".join(sorted({character for character in text if ord(character) not in known}))
 
 
-def is_logarithmic(values: pd.Series) -> bool:
-    """Whether the largest value would press the others to the ground."""
-    return bool(values.min() > _LOGARITHMIC_FROM and values.max() > _LOGARITHMIC_ABOVE * values.median())
+def largest_shown(reaches: Iterable[float]) -> float:
+    """The largest of several variants' values that an axis reaches: the last one, from the middle one upwards, before
+    a gap of FARTHEST times.
+    """
+    found = sorted(reaches)
+    for place in range((len(found) - 1) // 2, len(found) - 1):
+        if 0 < FARTHEST * found[place] < found[place + 1]:
+            return found[place]
+    return found[-1]
 
 
-def use_plain_numbers(ruler: Axis) -> None:
-    """Label a logarithmic axis at 1, 2 and 5 of each power of ten, and without those powers."""
-    ruler.set_major_formatter(_PlainLogFormatter())
-    ruler.set_minor_locator(LogLocator(subs=(2, 5)))
-    ruler.set_minor_formatter(_PlainLogFormatter(minor_thresholds=(2, 2)))
+def shown_range(values: pd.Series[float]) -> tuple[float, float]:
+    """The least and the largest of values that an axis reaches; their index names the variants as `variant`."""
+    distances = values.abs()
+    shown = values[distances <= largest_shown(distances.groupby("variant").max())]
+    return float(shown.min()), float(shown.max())
+
+
+def limits(lines: Mapping[str, pd.Series[float]]) -> tuple[float, float]:
+    """The ends of an axis for the line of each variant, with some room."""
+    low, high = shown_range(pd.concat(lines, names=["variant"]))
+    room = 0.12 * (high - low) or 0.05 * abs(high) or 1.0
+    return low - room, high + room
+
+
+def mark_farthest(axis: Axes, lines: Iterable[pd.Series[float]], colours: Iterable[str]) -> None:
+    """A triangle at the edge for each line over steps that leaves the axis, at its farthest value, which it names."""
+    low, high = axis.get_ylim()
+    inset, middle, number = 0.03 * (high - low), sum(axis.get_xlim()) / 2, 0
+    for line, colour in zip(lines, colours, strict=True):
+        steps, values = line.index.to_numpy(float), line.to_numpy(float)
+        beyond = [(values.argmin(), "v", low + inset)] if values.min() < low else []
+        beyond += [(values.argmax(), "^", high - inset)] if values.max() > high else []
+        for place, mark, edge in beyond:
+            side, shift = ("right", -5) if steps[place] > middle else ("left", 5)
+            axis.plot(steps[place], edge, mark, color=colour, markersize=5)
+            axis.annotate(
+                f"{values[place]:.4g}",
+                (steps[place], edge),
+                (shift, (9 if mark == "v" else -9) * number),
+                textcoords="offset points",
+                ha=side,
+                va="center",
+                fontsize=7,
+                color=colour,
+            )
+            number += 1
 
 
 def legend(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -22,8 +20,6 @@ from sg2bench.statistics import mean_interval
 
 _ACROSS = 4
 """Panels."""
-_MOST = 3
-"""Times the middle variant's largest value: as far as an axis goes."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ def training(halves: pd.DataFrame, out: Path, experiment: str) -> Training | Non
     bands = "95 % interval over seeds" if even["seed"].nunique() > 1 else "95 % interval of the value"
     caption = (
         f"Mean over all pairs of domains and over seeds, on the even sources alone; bands: {bands}. A triangle at the "
-        f"edge: a value more than {_MOST} times the largest of the median variant. "
+        f"edge: the farthest value of a variant that goes {plots.FARTHEST} times as far as the others. "
         f"{figures.counts(of_half(halves, 'even'))}"
     )
     reading = (
@@ -65,7 +61,7 @@ def curves_plot(even: pd.DataFrame) -> Figure:
     """A panel for each metric and mode, a line for each variant: mean over seeds, with its interval."""
     panels = list(even[["metric", "mode"]].drop_duplicates().itertuples(index=False, name=None))
     variants = list(dict.fromkeys(even["variant"]))
-    lines: list[dict[str, Any]] = plots.looks(len(variants))
+    looks = dict(zip(variants, plots.looks(len(variants)), strict=True))
     columns = min(_ACROSS, len(panels))
     rows = -(-len(panels) // columns)
     with mpl.rc_context(plots.STYLE | {"font.size": 8}):
@@ -73,50 +69,33 @@ def curves_plot(even: pd.DataFrame) -> Figure:
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis, (metric, mode) in zip(axes, panels, strict=False):
             of_panel = even[(even["metric"] == metric) & (even["mode"] == mode)]
-            ends = limits(of_panel)
-            for variant, look in zip(variants, lines, strict=True):
-                points = pd.DataFrame(_points(of_panel[of_panel["variant"] == variant]), columns=["step", *"mlh"])
-                axis.plot(points["step"], points["m"], marker=".", linewidth=1.3, **look)
-                low, high = (points[end].clip(*ends) for end in "lh")
-                axis.fill_between(points["step"], low, high, color=look["color"], alpha=0.13, linewidth=0)
-                _mark_beyond(axis, points, ends, look["color"])
+            found = {variant: rows for variant in variants if len(rows := of_panel[of_panel["variant"] == variant])}
+            points = {variant: _points(rows) for variant, rows in found.items()}
+            ends = plots.limits({variant: line["mean"] for variant, line in points.items()})
+            for variant, line in points.items():
+                axis.plot(line.index, line["mean"], marker=".", linewidth=1.3, **looks[variant])
+                low, high = (line[end].clip(*ends) for end in ("low", "high"))
+                inside = line["mean"].between(*ends)
+                axis.fill_between(line.index, low, high, inside, color=looks[variant]["color"], alpha=0.13, linewidth=0)
             axis.set_ylim(*ends)
+            colours = [looks[variant]["color"] for variant in points]
+            plots.mark_farthest(axis, [line["mean"] for line in points.values()], colours)
             axis.set_title(f"{metric} {METRICS[metric].arrow}, {mode}")
             axis.set_xlabel("step")
         for axis in axes[len(panels) :]:
             axis.set_axis_off()
-        plots.legend(figure, [mpl.lines.Line2D([], [], **look) for look in lines], variants)
+        plots.legend(figure, [mpl.lines.Line2D([], [], **look) for look in looks.values()], variants)
     return figure
 
 
-def _mark_beyond(axis: mpl.axes.Axes, points: pd.DataFrame, ends: tuple[float, float], colour: str) -> None:
-    """A triangle at the edge for each point that the axis does not reach."""
-    inset = 0.03 * (ends[1] - ends[0])
-    for place, beyond, mark in (
-        (ends[0] + inset, points["m"] < ends[0], "v"),
-        (ends[1] - inset, points["m"] > ends[1], "^"),
-    ):
-        steps = points["step"][beyond]
-        axis.plot(steps, [place] * len(steps), mark, color=colour, markersize=5)
-
-
-def _points(of_variant: pd.DataFrame) -> Iterator[tuple[Any, float, float, float]]:
-    """Step, mean, and the ends of its interval: over seeds, or of a single seed's value."""
+def _points(of_variant: pd.DataFrame) -> pd.DataFrame:
+    """Mean by step, and the ends of its interval: over seeds, or of a single seed's value."""
+    points = {}
     for step, values in of_variant.groupby("step"):
         mean, half = mean_interval(values["value"].to_numpy(float))
         low, high = (mean - half, mean + half) if len(values) > 1 else values[["ci_low", "ci_high"]].iloc[0]
-        yield step, mean, float(low), float(high)
-
-
-def limits(of_panel: pd.DataFrame) -> tuple[float, float]:
-    """The ends of an axis, which one variant that diverged does not decide."""
-    means = of_panel.groupby(["variant", "step"])["value"].mean()
-    largest = means.abs().groupby("variant").max().sort_values().to_numpy()
-    most = _MOST * largest[(len(largest) - 1) // 2]
-    shown = means[means.abs() <= most]
-    low, high = float(shown.min()), float(shown.max())
-    room = 0.12 * (high - low) or 0.05 * abs(high) or 1.0
-    return low - room, high + room
+        points[step] = mean, float(low), float(high)
+    return pd.DataFrame.from_dict(points, orient="index", columns=["mean", "low", "high"])
 
 
 def best_steps(odd: pd.DataFrame, metric: str) -> tuple[list[str], list[list[str]]]:

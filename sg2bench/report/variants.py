@@ -1,17 +1,21 @@
-"""The leaderboard of one experiment: variants by mean over seeds, their difference from the first, reference lines."""
+"""The leaderboard of one experiment: variants by mean over seeds, how far they are from the first, reference lines."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, nan
+from typing import Any
 
 import pandas as pd
 
 from sg2bench import texts
 from sg2bench.catalog import METRICS, QUESTIONS, REFERENCE_LINES, Question, heading
-from sg2bench.rows import commits, days, is_line, listed, overall, summarize
+from sg2bench.rows import baseline, commits, days, is_line, listed, metrics_and_modes, overall, summarize
 from sg2bench.rows import models as models_of
+from sg2bench.rows.claims import RULE
+from sg2bench.rows.effects import SURE
+from sg2bench.rows.sentences import change
 
 COMPARED = [name for name, entry in METRICS.items() if "real" in entry.needs]
 """Metrics that look at training images of the target."""
@@ -23,6 +27,7 @@ def number(value: float) -> str:
 
 
 def spread(mean: float, deviation: float, signed: bool = False) -> str:
+    """Mean ± standard deviation, without the latter if there is none."""
     if pd.isna(mean):
         return "–"
     text = ("+" if signed and mean >= 0 else "") + number(mean)
@@ -31,12 +36,16 @@ def spread(mean: float, deviation: float, signed: bool = False) -> str:
 
 @dataclass(frozen=True)
 class Table:
-    """What the metrics of one question say: a row a variant, then those of the reference lines, as text."""
+    """What the metrics of one question say, as text: a row a variant, then those of the reference lines, then how far
+    the variants are from the first one.
+    """
 
     question: Question
     header: list[str]
     rows: list[list[str]]
     lines: list[list[str]]
+    changes: list[list[str]]
+    """A row for each variant but the first, without the last column."""
 
     @property
     def title(self) -> str:
@@ -60,69 +69,78 @@ def in_order(frame: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
     return frame.sort_values("variant", key=lambda names: names.map(places), kind="stable")
 
 
-def metrics_and_modes(values: pd.DataFrame) -> list[tuple[str, str]]:
-    """Every metric with every mode that has values, the modes of a metric in a row."""
-    modes = list(dict.fromkeys(values["mode"]))
-    found = set(zip(values["metric"], values["mode"], strict=True))
-    return [(metric, mode) for metric in dict.fromkeys(values["metric"]) for mode in modes if (metric, mode) in found]
-
-
-def tables(table: pd.DataFrame) -> list[Table]:
+def tables(table: pd.DataFrame, effects: pd.DataFrame) -> list[Table]:
     """A table for each question that the metrics answer, variants in one order, with the reference lines that it has.
 
-    A cell is mean ± standard deviation over seeds; behind it in brackets the difference from the first variant of
-    the rows, paired by seed.
+    A cell of `rows` is mean ± standard deviation over seeds, one of `changes` the effect with its 95 % interval, with *
+    where it is sure after the correction for all `effects`.
     """
     ranked, found = order(table), metrics_and_modes(overall(models_of(table)))
     questions = {question: [key for key in found if METRICS[key[0]].question == question] for question in QUESTIONS}
-    return [_table(table, question, columns, ranked) for question, columns in questions.items() if columns]
+    return [_table(table, effects, question, columns, ranked) for question, columns in questions.items() if columns]
 
 
-def _table(table: pd.DataFrame, question: Question, columns: list[tuple[str, str]], ranked: list[str]) -> Table:
+def _table(
+    table: pd.DataFrame, effects: pd.DataFrame, question: Question, columns: list[tuple[str, str]], ranked: list[str]
+) -> Table:
     models = models_of(table)
-    baseline = models["variant"].iloc[0]
     keyed = summarize(models).set_index(["variant", "metric", "mode"])
     cells = {key: (mean, sd) for key, mean, sd in keyed[["mean", "sd"]].itertuples(name=None)}
-    rows = []
-    for variant in ranked:
-        row = [variant]
-        for metric, mode in columns:
-            text = spread(*cells.get((variant, metric, mode), (nan, nan)))
-            if variant != baseline and {(variant, metric, mode), (baseline, metric, mode)} <= set(cells):
-                text += f" ({spread(*difference(models, variant, baseline, metric, mode), signed=True)})"
-            row.append(text)
-        rows.append([*row, str(models[models["variant"] == variant]["seed"].nunique())])
+    rows = [
+        [
+            variant,
+            *(spread(*cells.get((variant, *column), (nan, nan))) for column in columns),
+            str(models[models["variant"] == variant]["seed"].nunique()),
+        ]
+        for variant in ranked
+    ]
     lines = []
     for line, title in REFERENCE_LINES.items():
         level = overall(table[table["variant"] == line]).drop_duplicates("metric").set_index("metric")["value"]
         if any(metric in level for metric, _ in columns):
             lines.append([title, *(number(level[metric]) if metric in level else "–" for metric, _ in columns), "–"])
+    by_key = {(row.variant, row.metric, row.mode): row for row in effects.itertuples()}
+    changes = [
+        [variant, *(marked_change(by_key[variant, *column]) for column in columns)]
+        for variant in ranked
+        if variant != baseline(models)
+    ]
     header = ["variant", *(f"{metric} {mode} {METRICS[metric].arrow}" for metric, mode in columns), "seeds"]
-    return Table(question, header, rows, lines)
+    return Table(question, header, rows, lines, changes)
 
 
-def difference(table: pd.DataFrame, variant: str, baseline: str, metric: str, mode: str) -> tuple[float, float]:
-    """Mean and standard deviation over common seeds of variant minus baseline, overall values; NaN if there is none."""
-    chosen = overall(table[(table["metric"] == metric) & (table["mode"] == mode)])
-    by_seed = chosen.pivot(index="seed", columns="variant", values="value")
-    differences = (by_seed[variant] - by_seed[baseline]).dropna()
-    return differences.mean(), differences.std()
+def marked_change(effect: Any) -> str:
+    """An effect with its interval as short text, with * where it is sure after the correction for all effects."""
+    return f"{change(effect)}{' *' * (effect.p_holm < SURE)}"
 
 
-def markdown(table: pd.DataFrame, command: str) -> str:
-    """The leaderboard as Markdown with what the numbers are and the command that made them."""
+def markdown(table: pd.DataFrame, effects: pd.DataFrame, claims: pd.DataFrame, command: str) -> str:
+    """The leaderboard as Markdown: the verdicts on claims, the tables, what the numbers are, and the command that made
+    them.
+    """
     parts = [f"# {texts.markdown(table['experiment'].iloc[0])}"]
-    for of_question in tables(table):
+    if len(claims):
+        shown = claims[["term", "purpose", "verdict", "sentence"]].map(texts.markdown).to_numpy().tolist()
+        parts += ["## Claims", _markdown_table(["term", "what it is for", "here", "evidence"], shown), RULE]
+    for of_question in tables(table, effects):
         rows = [[texts.markdown(name), *cells] for name, *cells in of_question.rows]
         rows += [[f"*{title}*", *cells] for title, *cells in of_question.lines]
-        separator = ["---"] * len(of_question.header)
-        lines = [f"| {' | '.join(row)} |" for row in (of_question.header, separator, *rows)]
-        parts += [f"## {of_question.title}", "\n".join(lines)]
+        parts += [f"## {of_question.title}", _markdown_table(of_question.header, rows)]
+        if of_question.changes:
+            changes = [[texts.markdown(name), *map(texts.markdown, cells)] for name, *cells in of_question.changes]
+            parts += [
+                f"Change from {texts.markdown(baseline(table))}:",
+                _markdown_table(of_question.header[:-1], changes),
+            ]
     parts += [
         texts.markdown(f"{caption(table)} Protocol hash {hashes(table)}."),
         f"Made by {texts.markdown_code(command)}.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows))
 
 
 def caption(table: pd.DataFrame) -> str:
@@ -134,8 +152,9 @@ def caption(table: pd.DataFrame) -> str:
     line_counts = f" The reference lines have {span(lines['n_fake'])} images." if len(lines) else ""
     seeds = ", ".join(str(int(seed)) for seed in sorted(models["seed"].unique()))
     return (
-        f"Mean ± standard deviation over seeds ({seeds}); in brackets the difference from {first['variant']}, paired "
-        f"by seed. {span(models['step'])} steps; each pair: {span(models['n_fake'])} outputs "
+        f"Mean ± standard deviation over seeds ({seeds}). Changes are from {first['variant']}, with 95 % intervals, "
+        f"paired where both have the same seeds; * is sure after Holm's correction for all changes. "
+        f"{span(models['step'])} steps; each pair: {span(models['n_fake'])} outputs "
         f"({span(models['outputs_per_source'])} a source){real}.{line_counts} "
         f"Protocol {first['protocol']}, data {first['data_fingerprint']}, "
         f"{listed(models['device'])}, torch {listed(models['torch_version'])}, "

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from sg2bench.files import locked, make_writable, remove_left_overs
 from sg2bench.layout import (
+    CLAIMS,
     CURVES,
+    EFFECTS,
     EXPERIMENT,
     GRIDS,
     MADE_BY,
@@ -24,10 +26,10 @@ from sg2bench.layout import (
 )
 from sg2bench.report import figures
 
-NAMES = tuple(map(Path, (RESULTS, SUMMARY, CURVES, EXPERIMENT, VARIANTS, PAGE)))
+NAMES = tuple(map(Path, (RESULTS, SUMMARY, CURVES, EXPERIMENT, CLAIMS, EFFECTS, VARIANTS, PAGE)))
 """The files of every report of `sg2bench ablate`; plots and grids come to these."""
 _INPUTS = tuple(map(Path, (RESULTS, CURVES, EXPERIMENT)))
-_PAGES = tuple(map(Path, (SUMMARY, VARIANTS, PAGE)))
+_PAGES = tuple(map(Path, (SUMMARY, EFFECTS, VARIANTS, PAGE)))
 _TEMPORARY = ".tmp-report-"
 _MARK = "· sg2bench</title>"
 """In the head of our pages."""

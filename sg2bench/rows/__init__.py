@@ -1,11 +1,16 @@
 """The result table: one value a row, with all that it depends on. Knows no torch."""
 
+from sg2bench.rows.claims import judge_claims
 from sg2bench.rows.columns import COLUMNS, COUNT, HASH, LARGEST, OF_A_MODEL, OF_A_VALUE, ROW_KEY, refuse_bad_label
+from sg2bench.rows.effects import measure_effects
 from sg2bench.rows.io import read, write
+from sg2bench.rows.mixtures import refuse_mixture
 from sg2bench.rows.select import (
+    baseline,
     best_step,
     is_line,
     last_steps,
+    metrics_and_modes,
     models,
     of_all_sources,
     of_half,
@@ -23,12 +28,16 @@ __all__ = [
     "OF_A_MODEL",
     "OF_A_VALUE",
     "ROW_KEY",
+    "baseline",
     "best_step",
     "commits",
     "days",
     "is_line",
+    "judge_claims",
     "last_steps",
     "listed",
+    "measure_effects",
+    "metrics_and_modes",
     "models",
     "of_all_sources",
     "of_half",
@@ -36,6 +45,7 @@ __all__ = [
     "read",
     "refuse_bad_label",
     "refuse_mixed_configurations",
+    "refuse_mixture",
     "refuse_other_lines",
     "summarize",
     "write",

@@ -31,6 +31,18 @@ def overall(table: pd.DataFrame) -> pd.DataFrame:
     return table[(table["source"] == "*") & (table["target"] == "*")]
 
 
+def baseline(table: pd.DataFrame) -> str:
+    """The variant that all others are compared with: the first one of the rows."""
+    return str(models(table)["variant"].iloc[0])
+
+
+def metrics_and_modes(values: pd.DataFrame) -> list[tuple[str, str]]:
+    """Every metric with every mode that has values, the modes of a metric in a row."""
+    modes = list(dict.fromkeys(values["mode"]))
+    found = set(zip(values["metric"], values["mode"], strict=True))
+    return [(metric, mode) for metric in dict.fromkeys(values["metric"]) for mode in modes if (metric, mode) in found]
+
+
 def of_all_sources(table: pd.DataFrame) -> pd.DataFrame:
     """Rows for which all sources were translated, not half of them."""
     return table[table["protocol"].isin(PROTOCOLS)]

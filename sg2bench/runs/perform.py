@@ -20,15 +20,13 @@ from sg2bench.evaluation import lines
 from sg2bench.evaluation.evaluator import Evaluator
 from sg2bench.evaluation.guidance import HALVES, refuse_too_few_references
 from sg2bench.evaluation.values import tabulate
-from sg2bench.files import atomic_file, is_intact, remove_left_overs, write_digests
+from sg2bench.files import add_digest, is_intact, remove_left_overs, write_digests
 from sg2bench.hashes import training_hash
-from sg2bench.layout import LOCK, NEIGHBOURS, ROWS, SAMPLES, STEPS, ema_file, sample_file
+from sg2bench.layout import LOCK, ROWS, SAMPLES, STEPS, ema_file
 from sg2bench.models import checkpoints
 from sg2bench.models.networks import Networks
-from sg2bench.runs import steps
+from sg2bench.runs import pictures, steps
 from sg2bench.runs.job import Job, load_images
-from sg2bench.samples.grids import grid
-from sg2bench.samples.neighbours import neighbours
 from sg2bench.training.loop import StoppedError, train
 
 
@@ -63,7 +61,7 @@ class Stop:
 
 
 def perform(job: Job, device: torch.device, stop: Stop | None = None, patience: float = 0) -> None:
-    """Train and evaluate one run into its folder: log, networks, rows, sample grids.
+    """Train and evaluate one run into its folder: log, networks, pictures, rows.
 
     When `stop` says so, training saves after its step and the process exits. Raises ValueError for images that have
     changed, or if another process is still using the folder after `patience` seconds.
@@ -86,15 +84,9 @@ def perform(job: Job, device: torch.device, stop: Stop | None = None, patience: 
 
 
 def _perform(job: Job, images: ImageSet, evaluator: Evaluator, device: torch.device, stop: Stop | None) -> None:
-    resolved = job.experiment
     nets = _networks(job, images, device, stop)
-    for mode in resolved.evaluate.modes:
-        with atomic_file(job.folder / sample_file(mode)) as temporary:
-            grid(nets, images, mode, resolved.model.image_size).save(temporary, format="png")
-    if (picture := neighbours(nets, evaluator)) is not None:
-        with atomic_file(job.folder / sample_file(NEIGHBOURS)) as temporary:
-            picture.save(temporary, format="png")
-    table = steps.known(job)
+    pictures.draw(job, nets, evaluator)
+    table = steps.stored(job)
     while todo := steps.missing(job, table):
         measured = todo[0]
         of_step = nets if measured[0] == job.steps else _kept(job, images, measured[0], device)
@@ -102,7 +94,7 @@ def _perform(job: Job, images: ImageSet, evaluator: Evaluator, device: torch.dev
         table = pd.concat([each for each in (steps.without(job, table, measured), found) if len(each)])
         table = steps.of(job, table, steps.wanted(job, table))
         rows.write(table, job.folder / ROWS)
-        write_digests(job.folder, [ema_file(job.steps), ROWS], config_hash=job.config_hash)
+        add_digest(job.folder, ROWS, config_hash=job.config_hash)
 
 
 def _measure(job: Job, nets: Networks, evaluator: Evaluator, measured: steps.Measured) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 
+import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
@@ -93,7 +94,8 @@ def test_no_cell_of_a_table_is_a_formula(folder, rows):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_names_are_text_in_markdown_even_where_nothing_refused_them(rows, name):
     hostile = rows.replace({"variant": {"no_ds": name}}).assign(experiment=name, device=name, git_commit=name)
-    text = variants.markdown(hostile, name)
+    claims = pd.DataFrame([{"term": name, "purpose": name, "verdict": "holds here", "sentence": name}])
+    text = variants.markdown(hostile, row_table.measure_effects(hostile), claims, name)
     assert tags(text) <= USUAL
     overall = row_table.overall(hostile).assign(command=name, most_real=6, most_fake=4, pairs_hash="0" * 16)
     text = leaderboard.markdown(list(leaderboard.ranked(overall)))

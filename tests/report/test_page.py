@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
 from sg2bench import rows as row_table
@@ -17,8 +18,9 @@ sync_api = pytest.importorskip("playwright.sync_api")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 MALICIOUS = ["<script>window.hacked=1</script>", "\"'><img src=x onerror=window.hacked=1>", "long" * 15]
 WIDTHS = (390, 1440)
+VALUES = "#leaderboard table:not(.changes)"
 OVERLAPS = """() => {
-  const kinds = "h1, h2, h3, p, nav a, label, .scroll, .zoom, figcaption, dt, dd, summary";
+  const kinds = "h1, h2, h3, p, nav a, label, .claims td, .scroll, .zoom, figcaption, dt, dd, summary";
   const blocks = [...document.querySelectorAll(kinds)]
     .map(block => [block, block.getBoundingClientRect()]).filter(([, box]) => box.width && box.height);
   const found = [];
@@ -63,11 +65,17 @@ def usual(tmp_path_factory):
     for variant in "abc":
         for mode in ("latent", "reference")[: 1 if variant == "c" else 2]:
             Image.new("RGB", (640, 448), "#357").save(folder / "grids" / f"{variant}-{mode}.png")
+        Image.new("RGB", (8 * 32, 4 * 32), "#753").save(folder / "grids" / f"{variant}-examples.png")
     steps = np.arange(10)
     pd.DataFrame({"step": steps, "g_latent/adv": steps + 0.5, "variant": "a", "seed": 0}).to_csv(
         folder / "curves.csv", index=False
     )
-    (folder / "experiment.yaml").write_text("name: page\ndescription: " + "long" * 30 + "\n")
+    claims = [
+        {"term": "r1", "variant": "b", "metric": metric, "purpose": purpose}
+        for metric, purpose in (("fd_alexnet", MALICIOUS[0]), ("lpips", "long" * 50))
+    ]
+    known = {"name": "page", "description": "long" * 30, "variants": {"a": {}, "b": {}, "c": {}}, "claims": claims}
+    (folder / "experiment.yaml").write_text(yaml.safe_dump(known))
     return written(folder, table)
 
 
@@ -128,13 +136,33 @@ def test_nothing_overlaps_or_sticks_out(visit, request, name, width):
     assert page.evaluate("window.hacked") is None
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_verdicts_come_first_in_words_that_fit(visit, usual, width):
+    page = visit(usual, width)
+    assert page.locator("section").first.get_attribute("id") == "claims"
+    assert page.locator(".claims thead").is_visible() == (width > 700)
+    assert page.locator(".claims .verdict").all_inner_texts() == ["holds here", "not decided"]
+    first, second = page.locator(".claims tbody tr").all_inner_texts()
+    assert "Without r1 the Fréchet distance rises by " in first
+    assert MALICIOUS[0] in first
+    assert "Without r1 the diversity (LPIPS) is not measured on both sides (latent)." in second
+    assert page.locator("#claims ~ section").first.get_attribute("id") == "effects"
+
+
+def test_a_page_without_claims_begins_with_the_effects_and_one_of_a_single_variant_with_its_values(
+    visit, malicious, hundred
+):
+    for name, first in ((malicious, "effects"), (hundred, "leaderboard")):
+        assert visit(name).locator("section").first.get_attribute("id") == first
+
+
 def column(page, number, table=0):
-    return page.locator("#leaderboard table").nth(table).locator(f"tbody td:nth-child({number})").all_inner_texts()
+    return page.locator(VALUES).nth(table).locator(f"tbody td:nth-child({number})").all_inner_texts()
 
 
 def test_a_click_on_a_header_sorts(visit, usual):
     page = visit(usual)
-    header = page.locator("#leaderboard table").first.locator("th").nth(1)
+    header = page.locator(VALUES).first.locator("th").nth(1)
     header.get_by_role("button").click()
     assert [text.split()[0] for text in column(page, 2)] == ["5.50", "15.50", "25.50"]
     assert header.get_attribute("aria-sort") == "ascending"
@@ -142,7 +170,7 @@ def test_a_click_on_a_header_sorts(visit, usual):
     assert [text.split()[0] for text in column(page, 2)] == ["25.50", "15.50", "5.50"]
     assert header.get_attribute("aria-sort") == "descending"
     for _ in range(2):
-        page.locator("#leaderboard table").last.locator("th button").nth(1).click()
+        page.locator(VALUES).last.locator("th button").nth(1).click()
         assert column(page, 2, table=1)[-1] == "–"
     assert column(page, 1, table=1) == ["c", "a", "b"]
     assert column(page, 1) == ["c", "b", "a"]
@@ -190,10 +218,19 @@ def test_an_image_opens_large_and_closes(visit, usual):
         assert button.evaluate("button => button === document.activeElement")
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_examples_stay_large_enough_to_read_and_scroll_in_their_own_box(visit, usual, width):
+    page = visit(usual, width)
+    inside, box = page.locator("#examples img"), page.locator("#examples .zoom")
+    assert inside.bounding_box()["width"] == (640 if width < 700 else 900)
+    assert box.bounding_box()["width"] < width
+    assert box.evaluate("box => box.scrollWidth > box.clientWidth") == (width < 700)
+
+
 def test_every_figure_says_what_it_shows(visit, usual):
     page = visit(usual)
     captions = page.locator("figcaption").all_text_contents()
-    assert len(captions) == 5 + 4 + 2 + 1
+    assert len(captions) == 5 + 4 + 2 + 1 + 3 + 1
     for caption in captions:
         assert "How to read:" in caption
         assert "n: " in caption

@@ -143,7 +143,7 @@ def test_a_leaderboard_replaces_no_file_but_an_earlier_leaderboard(folder):
 
 
 def test_an_ablation_whose_report_is_refused_leaves_the_earlier_one(tiny, tmp_path, monkeypatch):
-    """No new rows under an old page; and the message names the folder that was asked for."""
+    """No new rows under an old page; they are where the runs are, and the message says so."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.yaml").write_text(SMOKE.read_text())
     settings = {"train.steps": 2, "seeds": [0], "evaluate.metrics": ["lpips"], "variants": {"full": {}}}
@@ -156,7 +156,7 @@ def test_an_ablation_whose_report_is_refused_leaves_the_earlier_one(tiny, tmp_pa
 
     with monkeypatch.context() as patch:
         patch.setattr(write, "write", refuse)
-        with pytest.raises(ValueError, match="^out/results.csv: refused$"):
+        with pytest.raises(ValueError, match="^runs/smoke/results.csv: refused$"):
             api.ablate("tiny.yaml", settings=settings | {"seeds": [0, 1]}, out="out")
     assert contents(tmp_path / "out") == before
     assert [path.name for path in (tmp_path / "runs/smoke").iterdir() if path.name.startswith(".tmp")] == []

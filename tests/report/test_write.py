@@ -9,17 +9,24 @@ import pytest
 
 from sg2bench import rows as row_table
 from sg2bench.report import page, panels, variants, write
+from sg2bench.rows import measure_effects
 from tests.tables import table
 
 
+def tables(rows):
+    return variants.tables(rows, measure_effects(rows))
+
+
 def test_a_table_for_each_question_ranks_and_pairs_by_seed(rows):
-    realistic, followed = variants.tables(rows)
+    realistic, followed = tables(rows)
     assert (realistic.title, followed.question) == ("Realistic: like the target's images", "followed")
     assert realistic.header == ["variant", "fd_alexnet latent ↓", "seeds"]
-    assert realistic.rows == [["no_ds", "40.50 ± 0.7071 (-10.00 ± 0.0000)", "2"], ["full", "50.50 ± 0.7071", "2"]]
+    assert realistic.rows == [["no_ds", "40.50 ± 0.7071", "2"], ["full", "50.50 ± 0.7071", "2"]]
+    assert realistic.changes == [["no_ds", "-20 % [-22 %, -17 %] *"]]
     assert realistic.lines == [["real validation images", "1.50", "–"], ["untranslated sources", "90.00", "–"]]
     assert followed.header == ["variant", "lpips latent ↑", "seeds"]
-    assert followed.rows == [["no_ds", "0.6500 ± 0.7071 (-0.1000 ± 0.0000)", "2"], ["full", "0.7500 ± 0.7071", "2"]]
+    assert followed.rows == [["no_ds", "0.6500 ± 0.7071", "2"], ["full", "0.7500 ± 0.7071", "2"]]
+    assert followed.changes == [["no_ds", "-26 % [-95 %, +1023 %]"]]
     assert followed.lines == []
 
 
@@ -34,12 +41,12 @@ def test_report_folder(folder):
     found = {path.relative_to(folder / "out").as_posix() for path in (folder / "out").rglob("*.*")}
     assert found == {
         *("results.csv", "summary.csv", "curves.csv", "leaderboard.md", "report.html", "curves.png", "experiment.yaml"),
-        ".report-files",
+        *(".report-files", "effects.csv", "effects.png", "realistic-by-effect.png", "followed-by-effect.png"),
         *("realistic.png", "realistic-by-target.png", "fd_alexnet-by-pair.png"),
         *("followed.png", "followed-by-target.png", "lpips-by-pair.png", "grids/full-latent.png"),
     }
     text = written.read_text()
-    assert text.count("data:image/png;base64,") == 8
+    assert text.count("data:image/webp;base64,") == 8 + 3
     assert not re.findall(r'(?:src|href)="(?!data:|#)', text)
     assert "sg2bench ablate x" in text
     assert "What &lt;b&gt; buys." in text
@@ -64,10 +71,11 @@ def test_downloads_are_the_files(folder, monkeypatch):
     text = write.write(folder / "in/results.csv", folder / "out", "").read_text()
     links = re.findall(r'<a href="data:text/\w+;base64,([^"]*)" download="([^"]*)"', text)
     files = {name: base64.b64decode(content) for content, name in links}
-    assert set(files) == {"results.csv", "summary.csv", "curves.csv", "experiment.yaml"}
+    assert set(files) == {"results.csv", "summary.csv", "effects.csv", "curves.csv", "experiment.yaml"}
     for name, content in files.items():
         assert content == (folder / "out" / name).read_bytes()
-    monkeypatch.setattr(page, "_EMBEDDED_BYTES", 1000)
+    monkeypatch.setattr(page, "_PLAIN_BYTES", 1000)
+    monkeypatch.setattr(page, "_EMBEDDED_BYTES", 100)
     text = write.write(folder / "in/results.csv", folder / "out", "").read_text()
     assert '<a href="results.csv" download="results.csv">results.csv</a> (lies beside this page)' in text
 
@@ -136,7 +144,7 @@ def test_values_of_unequal_counts_are_refused(folder, rows, column):
 
 
 def test_one_seed_has_no_spread(tiny):
-    assert [of_question.rows for of_question in variants.tables(table(tiny))] == [
+    assert [of_question.rows for of_question in tables(table(tiny))] == [
         [["full", "50.00", "1"]],
         [["full", "0.2500", "1"]],
     ]
@@ -154,11 +162,12 @@ def test_a_report_in_place_of_other_rows_is_refused(folder, rows):
 
 def test_a_variant_without_a_metric_is_shown_without_it(rows):
     part = rows[~((rows["variant"] == "full") & (rows["metric"] == "lpips"))]
-    realistic, followed = variants.tables(part)
-    assert realistic.rows == [["no_ds", "40.50 ± 0.7071 (-10.00 ± 0.0000)", "2"], ["full", "50.50 ± 0.7071", "2"]]
+    realistic, followed = tables(part)
+    assert realistic.rows == [["no_ds", "40.50 ± 0.7071", "2"], ["full", "50.50 ± 0.7071", "2"]]
+    assert followed.changes == [["no_ds", "–"]]
     assert followed.rows == [["no_ds", "0.6500 ± 0.7071", "2"], ["full", "–", "2"]]
     with pytest.raises(ValueError, match="no overall values"):
-        variants.tables(rows[rows["target"] != "*"])
+        tables(rows[rows["target"] != "*"])
 
 
 def test_means_over_other_pairs_are_refused(folder, rows):

@@ -1,0 +1,58 @@
+"""What a report leads with, from result rows: the verdict on each claim, and the effect of each variant."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from sg2bench import experiments, yaml_files
+from sg2bench.config import Experiment
+from sg2bench.layout import EXPERIMENT, with_home
+from sg2bench.rows import judge_claims, measure_effects, read, refuse_mixture
+
+PathLike = str | os.PathLike[str]
+
+
+def effects(results: PathLike | pd.DataFrame, *, experiment: PathLike | None = None) -> pd.DataFrame:
+    """Compare every variant with the first one, over seeds; returns a row for each variant, metric and mode.
+
+    `results` are result rows or their file. Columns: the means of both sides, the `effect` (a `ratio` or a
+    `difference`, as `scale` says) with its 95 % interval, `p` and `p_holm` (adjusted for all rows), the `standardised`
+    effect, which is above 0 where the variant is worse, and a sentence. `primary` are those that a claim of the
+    `experiment` rests on, by default of the `experiment.yaml` next to the file. Raises ValueError for rows that cannot
+    stand together.
+    """
+    table, known = _read(results, experiment)
+    return measure_effects(table, known.claims if known else ())
+
+
+def claims(results: PathLike | pd.DataFrame, *, experiment: PathLike | None = None) -> pd.DataFrame:
+    """Return a verdict on each claim of the `experiment`: `holds here`, `does not hold here` or `not decided`.
+
+    Arguments are those of `effects`, and so are the columns; `p_holm` is adjusted for the claims alone. Raises
+    ValueError if the experiment makes no claims, and as `effects`.
+    """
+    table, known = _read(results, experiment)
+    if known is None or not known.claims:
+        raise ValueError("no `claims` to judge: name an experiment that has some, as by experiment='critters'")
+    return judge_claims(table, known)
+
+
+def declared(folder: Path) -> Experiment | None:
+    """The experiment that lies with rows, if it makes claims; else it may be anything, and None is returned."""
+    path = folder / EXPERIMENT
+    plain = yaml_files.read(path) if path.is_file() else None
+    return experiments.load(path) if isinstance(plain, dict) and plain.get("claims") else None
+
+
+def _read(results: PathLike | pd.DataFrame, experiment: PathLike | None) -> tuple[pd.DataFrame, Experiment | None]:
+    known = None if experiment is None else experiments.load(with_home(experiment))
+    if isinstance(results, pd.DataFrame):
+        refuse_mixture(results, Path("rows"))
+        return results, known
+    path = with_home(results)
+    table = read(path)
+    refuse_mixture(table, path)
+    return table, known or declared(path.parent)

@@ -1,0 +1,37 @@
+"""Ranks as far as comparing over seeds decides them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from sg2bench.catalog import METRICS
+from sg2bench.rows.effects import SURE, Effect, compare
+from sg2bench.statistics import holm
+
+
+def ranks(models: Sequence[pd.DataFrame]) -> list[tuple[int, int]]:
+    """Return the best and the worst rank of each model that are left open, from its rows of one metric, one a seed.
+
+    Every two are compared as effects are. A model is behind those that are surely better and before those that are
+    surely worse: p < 0.05 after Holm's correction for all pairs. A single seed decides nothing.
+    """
+    pairs = list(combinations(range(len(models)), 2))
+    effects = [_compare(models[a], models[b]) for a, b in pairs]
+    better = np.zeros((len(models), len(models)), bool)
+    for pair, effect, p in zip(pairs, effects, holm(np.array([effect.p for effect in effects])), strict=True):
+        if p < SURE:
+            better[pair if effect.direction == "better" else pair[::-1]] = True
+    best, worst = 1 + better.sum(0), len(models) - better.sum(1)
+    return list(zip(best.tolist(), worst.tolist(), strict=True))
+
+
+def _compare(ours: pd.DataFrame, theirs: pd.DataFrame) -> Effect:
+    entry = METRICS[ours["metric"].iloc[0]]
+    counts = pd.concat([ours, theirs])[["n_real", "n_fake"]]
+    step = 1 / counts.to_numpy().min() if entry.counted else 0.0
+    new, old = (rows.set_index("seed")["value"] for rows in (ours, theirs))
+    return compare(new, old, entry.by_ratio, entry.sign, step)

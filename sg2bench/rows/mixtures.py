@@ -1,0 +1,74 @@
+"""Rows that cannot stand together in one report, and so are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from sg2bench.rows.select import (
+    is_line,
+    last_steps,
+    models,
+    of_half,
+    refuse_mixed_configurations,
+    refuse_other_lines,
+)
+
+_SEVERAL = {"experiment": "experiments", "data_fingerprint": "data fingerprints", "protocol": "protocols"}
+
+
+def refuse_mixture(everything: pd.DataFrame, path: Path) -> None:
+    """Raise ValueError for rows of several experiments, image sets, protocols or configurations, of unequal pairs or
+    counts, and for reference lines alone; so also for the steps measured on half of the sources.
+    """
+    refuse_other_lines(everything, path)
+    table = last_steps(everything)
+    if is_line(table).all():
+        raise ValueError(f"{path}: holds reference lines only, no variant")
+    _refuse_other_values(table, path)
+    refuse_mixed_configurations(table, path)
+    _refuse_other_pairs(models(table), path)
+    _refuse_other_counts(models(table), path)
+    for half in ("even", "odd"):
+        rows = of_half(models(everything), half)
+        _refuse_other_values(rows, path)
+        refuse_mixed_configurations(rows, path)
+
+
+def _refuse_other_values(table: pd.DataFrame, path: Path) -> None:
+    for column, several in _SEVERAL.items():
+        if len(found := sorted(set(table[column]))) > 1:
+            raise ValueError(f"{path}: rows of several {several} cannot stand together: {', '.join(found)}")
+    for metric, of_metric in table.groupby("metric", sort=False)["protocol_hash"]:
+        if len(found := sorted(set(of_metric))) > 1:
+            raise ValueError(
+                f"{path}: rows of several protocol hashes cannot stand together: {metric} has {', '.join(found)}"
+            )
+
+
+def _refuse_other_pairs(table: pd.DataFrame, path: Path) -> None:
+    pairs = {
+        f"{variant} seed {seed}": set(zip(rows["source"], rows["target"], strict=True))
+        for (variant, seed), rows in table.groupby(["variant", "seed"], sort=False)
+    }
+    first = next(iter(pairs.values()))
+    for name, of_name in pairs.items():
+        if of_name != first:
+            source, target = sorted(of_name ^ first)[0]
+            raise ValueError(
+                f"{path}: {name} and {next(iter(pairs))} have other pairs of domains, as {source} → {target}; "
+                "their means cannot stand together"
+            )
+
+
+def _refuse_other_counts(table: pd.DataFrame, path: Path) -> None:
+    groups = table.groupby(["mode", "metric", "source", "target"], sort=False)
+    for column in ("n_real", "n_fake"):
+        differing = groups[column].nunique()
+        for mode, metric, source, target in differing.index[differing > 1]:
+            counts = groups.get_group((mode, metric, source, target))[column]
+            raise ValueError(
+                f"{path}: {mode} {metric} {source} → {target} has {column} "
+                f"{', '.join(map(str, sorted(set(counts))))}; values of unequal counts cannot stand together"
+            )

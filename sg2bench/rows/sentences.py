@@ -1,0 +1,92 @@
+"""Effects in plain words and as short text."""
+
+from __future__ import annotations
+
+from math import floor, isfinite, isnan, log10
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sg2bench.rows.effects import Effect
+
+_MOST_DECIMALS, _LARGEST = 6, 1e6
+
+
+def sentence(effect: Effect, lead: str, noun: str, symbol: str, mode: str, baseline: str) -> str:
+    """An effect in a sentence: what changes by how much, its interval, from what to what, and how many seeds say so.
+
+    `lead` is as `Without cyc`, `noun` as `the position error`, `symbol` its unit or empty.
+    """
+    if isnan(effect.effect):
+        return f"{lead} {noun} is not measured on both sides ({mode})."
+    unit = f" {symbol}" if symbol else ""
+    sides = f"from {significant(effect.baseline_value)} to {significant(effect.value)}{unit}"
+    return f"{lead} {noun} {_change(effect, unit)}, {sides} ({mode}, {_seeds(effect, baseline)})."
+
+
+def change(effect: Any) -> str:
+    """An effect with its interval as short text, such as `+35 % [+20 %, +52 %]` or `-0.35 [-0.52, -0.20]`; `–` for one
+    that was not measured. `effect` has the fields of `Effect`.
+    """
+    if isnan(effect.effect):
+        return "–"
+    return _with_interval(*on_scale(effect), "%" if effect.scale == "ratio" else "", "+")
+
+
+def significant(value: float) -> str:
+    """A value with three significant digits."""
+    return _fixed(value, 2 - _magnitude(value))
+
+
+def _change(effect: Effect, unit: str) -> str:
+    center, low, high = on_scale(effect)
+    suffix = "%" if effect.scale == "ratio" else unit.strip()
+    if effect.direction == "unclear" and not isnan(low):
+        return f"does not change measurably: {_with_interval(center, low, high, suffix, '+')}"
+    if center == 0:
+        return "does not change"
+    ends = (low, high) if center > 0 else (-high, -low)
+    return f"{'rises' if center > 0 else 'falls'} by {_with_interval(abs(center), *ends, suffix, '')}"
+
+
+def on_scale(effect: Any) -> tuple[float, float, float]:
+    """The effect and the ends of its interval, ratios as a change in per cent."""
+    center, low, high = effect.effect, effect.ci_low, effect.ci_high
+    if effect.scale == "ratio":
+        return 100 * (center - 1), 100 * (low - 1), 100 * (high - 1)
+    return center, low, high
+
+
+def _with_interval(center: float, low: float, high: float, suffix: str, sign: str) -> str:
+    """Two significant digits of half the interval's width, one for per cent; three of a value without an interval."""
+    half_width = (high - low) / 2
+    decimals = (0 if suffix == "%" else 1) - _magnitude(half_width) if half_width > 0 else 2 - _magnitude(center)
+    behind = f" {suffix}" if suffix else ""
+    text = f"{_fixed(center, decimals, sign)}{behind}"
+    if isnan(low):
+        return text
+    of_end = " %" if suffix == "%" else ""
+    return f"{text} [{_fixed(low, decimals, sign)}{of_end}, {_fixed(high, decimals, sign)}{of_end}]"
+
+
+def _seeds(effect: Effect, baseline: str) -> str:
+    ours, theirs = effect.seeds, effect.baseline_seeds
+    count = f"{ours} seed{'s' if ours > 1 else ''}"
+    if effect.paired:
+        return count
+    if ours == theirs == 1:
+        return "one seed: no interval"
+    other = f"{count}, {theirs} of {baseline}"
+    return f"{other}: no interval" if min(ours, theirs) == 1 else f"{other}, not paired"
+
+
+def _magnitude(value: float) -> int:
+    """The power of ten of a value, 0 for 0."""
+    return floor(log10(abs(value))) if value and isfinite(value) else 0
+
+
+def _fixed(value: float, decimals: int, sign: str = "") -> str:
+    if abs(value) >= _LARGEST:
+        return f"{value:{sign}.1e}"
+    decimals = min(max(decimals, 0), _MOST_DECIMALS)
+    rounded = round(value, decimals) + 0.0  # no -0
+    return f"{rounded:{sign}.{decimals}f}"
