@@ -25,6 +25,10 @@ def ablate(
     device: options.Device = "auto",
     runs: options.Runs = Path("runs"),
     out: Annotated[Path | None, typer.Option(help="Report folder; default: reports/<experiment>.")] = None,
+    known: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="RESULTS.csv", help="Rows of finished runs, which are not trained; may be repeated."),
+    ] = None,
 ) -> None:
     """Train and evaluate every variant with every seed, then write the report.
 
@@ -53,12 +57,13 @@ def ablate(
                 device=device,
                 runs=runs,
                 out=out,
+                known=known or (),
                 command=options.command(),
                 progress=show,
             )
             failed: Sequence[Status] = []
         except KeyboardInterrupt:
-            options.print_note("interrupted; the same command goes on from here")
+            options.print_note(f"interrupted; the same command goes on from here{_rows_so_far(statuses)}")
             raise
         except api.FailedRunsError as error:
             failed = error.failed
@@ -72,8 +77,21 @@ def ablate(
 
 def _plan(statuses: Sequence[Status]) -> str:
     waiting = Counter(status.state for status in statuses)["waiting"]
-    job = statuses[0].job
-    return f"{job.experiment.name}: {len(statuses)} runs, {waiting} to do; logs in {job.folder.parent.parent}"
+    known = sum(status.known is not None for status in statuses)
+    todo = f"{waiting} to do" + (f", {known} known" if known else "")
+    return f"{statuses[0].job.experiment.name}: {len(statuses)} runs, {todo}; logs in {_folder(statuses)}"
+
+
+def _rows_so_far(statuses: Sequence[Status]) -> str:
+    from sg2bench.layout import RESULTS
+
+    rows = _folder(statuses) / RESULTS if statuses else Path()
+    return f"; the rows of finished runs are in {rows}" if rows.is_file() else ""
+
+
+def _folder(statuses: Sequence[Status]) -> Path:
+    """Where the experiment's runs are."""
+    return statuses[0].job.folder.parent.parent
 
 
 def _print_failure(status: Status) -> None:

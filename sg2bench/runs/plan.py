@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,20 +13,25 @@ from sg2bench.data import sets
 from sg2bench.data.images import ImageSet
 from sg2bench.evaluation.protocol import Protocol
 from sg2bench.files import remove_left_overs
-from sg2bench.layout import CHECKPOINT, CONFIG, LOCK, ROWS
+from sg2bench.keys import refuse_unmeasured
+from sg2bench.layout import CHECKPOINT, CONFIG, CURVES, EXPERIMENT, GRIDS, LOCK, RESULTS, ROWS
 from sg2bench.models import checkpoints
 from sg2bench.runs import job as jobs
-from sg2bench.runs import steps
+from sg2bench.runs import pictures, steps
 from sg2bench.runs.job import Job
+from sg2bench.runs.known import Known, find
 from sg2bench.runs.status import Status
 
 
-def plan(experiment: Experiment, runs: Path) -> list[Status]:
-    """Every run of an experiment, the seeds of a variant one after the other; finished ones are `skipped`.
+def plan(experiment: Experiment, runs: Path, known: Sequence[Known] = ()) -> list[Status]:
+    """Every run of an experiment, the seeds of a variant one after the other; finished ones are `skipped`, and those
+    that are `known`.
 
     Raises ValueError if a run's folder was made with another configuration or with other images, or is past a step that
-    is to be measured, or if rows of two variants could not stand in one report.
+    is to be measured, if rows of two variants could not stand in one report, or if known rows of a run differ.
     """
+    if taken := {RESULTS, CURVES, EXPERIMENT}.intersection(experiment.variants):
+        raise ValueError(f"variants: {min(taken)} is a file in the folder of the runs; give the variant another name")
     planned: list[Status] = []
     images: dict[tuple[Data, int], ImageSet] = {}
     for variant in experiment.variants:
@@ -39,14 +44,30 @@ def plan(experiment: Experiment, runs: Path) -> list[Status]:
             job = jobs.make(experiment, variant, seed, runs, images[key], files)
             if planned:
                 _refuse_other_measure(planned[0].job, job, experiment)
+            else:
+                refuse_unmeasured(experiment.claims, job.experiment.evaluate.measured)
             refuse_other_configuration(job)
             status = Status(job)
-            if is_finished(job):
+            measured = is_measured(job)
+            if not measured:
+                status.known = find(job, known)
+            if status.known or (measured and not pictures.lacks_any(job)):
                 status.state, status.step = "skipped", job.steps
-            else:
+            elif not measured:
                 steps.refuse_steps_gone_by(job)
             planned.append(status)
     return planned
+
+
+def refuse_folders(experiment: Path, out: Path, collected: Path) -> None:
+    """Raise ValueError if a copy of the experiment, in the folder of the report or in that where finished runs are
+    collected, would take the place of its file, or if the two folders are one.
+    """
+    for option, folder in (("--out", out), ("--runs", collected)):
+        if (folder / EXPERIMENT).resolve() == experiment.resolve():
+            raise ValueError(f"{option}: {folder / EXPERIMENT} would overwrite the experiment; name another folder")
+    if out.resolve() == collected.resolve():
+        raise ValueError(f"--out {out}: is the folder of the runs; name another folder")
 
 
 def write(statuses: Iterable[Status]) -> None:
@@ -82,15 +103,16 @@ def exclusively(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / LOCK, timeout=0):
-            remove_left_overs(folder)
+            for each in (folder, folder / GRIDS):
+                remove_left_overs(each)
             yield
     except Timeout:
         raise ValueError(f"{folder}: another process is performing these runs; wait for it, or stop it") from None
 
 
-def is_finished(job: Job) -> bool:
+def is_measured(job: Job) -> bool:
     """Whether a run's rows are there, of all its steps, for these images, this protocol, these metrics and modes."""
-    return not steps.missing(job, steps.known(job))
+    return not steps.missing(job, steps.stored(job))
 
 
 def refuse_other_configuration(job: Job) -> None:

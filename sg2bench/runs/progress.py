@@ -65,9 +65,11 @@ def _table(statuses: Sequence[Status]) -> Table:
 
 def _cells(status: Status) -> tuple[str, ...]:
     steps = status.job.steps
-    state = "evaluating" if status.state == "running" and status.step >= steps else status.state
+    state: str = "evaluating" if status.state == "running" and status.step >= steps else status.state
     rate = f"{status.rate:.2f}" if status.rate and status.state != "skipped" else "–"
     left = ""
+    if status.known is not None:
+        state, left = "known", f"from {status.known.path}"
     if status.state == "running" and status.rate and status.step < steps:
         left = str(timedelta(seconds=round((steps - status.step) / status.rate)))
     return f"{status.job.name:24}", f"{state:10}", f"{status.step}/{steps}", f"{rate} it/s", left

@@ -5,10 +5,15 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from sg2bench.layout import LOG
 from sg2bench.runs.job import Job
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sg2bench.runs.known import Known
 
 
 @dataclass
@@ -23,6 +28,14 @@ class Status:
     step: int = 0
     reason: str = ""
     """Why it failed, if it did not even start; else its log says why."""
+    known: Known | None = None
+    """The file that its rows come from, if not from its folder; it is `skipped` then."""
+    rows: pd.DataFrame | None = None
+    """What it gave, as soon as that was collected."""
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state in ("done", "skipped")
 
     @property
     def failure(self) -> str:

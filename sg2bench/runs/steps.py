@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pandas as pd
 
 from sg2bench import rows
@@ -14,6 +16,8 @@ from sg2bench.training.resume import trained_steps
 
 Measured = tuple[int, Part]
 """A step, and the part of the sources that are translated."""
+_KEY = ["metric", "mode", "protocol_hash", "source", "target"]
+"""What tells rows of one step apart."""
 
 
 def wanted(job: Job, table: pd.DataFrame) -> list[Measured]:
@@ -39,11 +43,24 @@ def of(job: Job, table: pd.DataFrame, measured: list[Measured]) -> pd.DataFrame:
     return pd.concat([table[:0], *(table[_chosen(job, table, each)] for each in measured)])
 
 
+def asked(job: Job, table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that a job asks for, in order, as far as the table has them."""
+    measured = wanted(job, table)
+    keys = set().union(*(_keys(job, each) for each in measured))
+    return of(job, table[pd.MultiIndex.from_frame(table[_KEY]).isin(keys)], measured)
+
+
+def lacking(job: Job, table: pd.DataFrame, measured: Measured) -> list[tuple[str, ...]]:
+    """Metric, mode, protocol hash, source and target of the rows that a table lacks of these."""
+    found = table[_chosen(job, table, measured)]
+    return sorted(_keys(job, measured).difference(found[_KEY].itertuples(index=False, name=None)))
+
+
 def without(job: Job, table: pd.DataFrame, measured: Measured) -> pd.DataFrame:
     return table[~_chosen(job, table, measured)]
 
 
-def known(job: Job) -> pd.DataFrame:
+def stored(job: Job) -> pd.DataFrame:
     """The rows in the run's folder, if they are of this job; otherwise none."""
     if not is_intact(job.folder, ROWS, config_hash=job.config_hash):
         return pd.DataFrame(columns=rows.COLUMNS)
@@ -74,10 +91,19 @@ def refuse_steps_gone_by(job: Job) -> None:
 
 
 def _is_whole(job: Job, table: pd.DataFrame, measured: Measured) -> bool:
-    protocol = _protocol(job, measured)
-    asked = {(metric, mode, protocol.hash(metric)) for metric, mode in job.experiment.evaluate.measured}
-    found = table[_chosen(job, table, measured)]
-    return asked <= set(zip(found["metric"], found["mode"], found["protocol_hash"], strict=True))
+    return not lacking(job, table, measured)
+
+
+def _keys(job: Job, measured: Measured) -> set[tuple[str, ...]]:
+    """Metric, mode, protocol hash, source and target of the rows that a job asks for: of all pairs and their means."""
+    protocol, domains = _protocol(job, measured), job.experiment.data.domains or ()
+    pairs = [*permutations(domains, 2), *(("*", target) for target in (*domains, "*"))]
+    return {
+        (*value, *pair)
+        for metric, mode in job.experiment.evaluate.measured
+        for value in [(metric, mode, protocol.hash(metric))]
+        for pair in pairs
+    }
 
 
 def _chosen(job: Job, table: pd.DataFrame, measured: Measured) -> pd.Series[bool]:

@@ -35,7 +35,7 @@ def test_ablate_repeat_evaluate_report_check(cli, tmp_path):
     assert set(table["variant"]) == {"full", "no_ds", *REFERENCE_LINES}
     assert set(table["seed"]) == {0, 1}
     assert {path.name for path in (out / "grids").iterdir()} == {
-        f"{variant}-{mode}.png" for variant in ("full", "no_ds") for mode in ("latent", "reference")
+        f"{variant}-{mode}.png" for variant in ("full", "no_ds") for mode in ("latent", "reference", "examples")
     }
     assert (out / "report.html").stat().st_size > 50_000
 

@@ -88,6 +88,27 @@ def test_rows_that_are_not_as_they_were_written_are_measured_again(tiny, tmp_pat
     assert rows.read(path)["value"].tolist() == whole["value"].tolist()
 
 
+@pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_bytes(file.read_bytes()[:-9])])
+def test_a_picture_that_is_missing_or_damaged_is_drawn_again_without_training(tiny, tmp_path, performed, damage):
+    pictures = {file: file.read_bytes() for file in (performed / "samples").iterdir()}
+    assert {file.stem for file in pictures} == {"latent", "reference", "examples"}
+    log, measured = ((performed / name).stat().st_mtime_ns for name in ("train.csv", "rows.csv"))
+    damage(performed / "samples/examples.png")
+    status, _ = plan.plan(tiny, tmp_path)
+    assert status.state == "waiting"
+    plan.write([status])
+    perform(job.read(performed), CPU)
+    assert states(tiny, tmp_path)[0] == "skipped"
+    assert {file: file.read_bytes() for file in (performed / "samples").iterdir()} == pictures
+    assert [(performed / name).stat().st_mtime_ns for name in ("train.csv", "rows.csv")] == [log, measured]
+
+
+def test_a_measured_run_whose_networks_are_gone_is_done_without_pictures(tiny, tmp_path, performed):
+    (performed / "000004_nets_ema.ckpt").unlink()
+    shutil.rmtree(performed / "samples")
+    assert states(tiny, tmp_path)[0] == "skipped"
+
+
 def test_networks_of_an_unknown_training_are_not_taken_for_those_of_this_one(tiny, tmp_path, performed):
     """A final checkpoint alone, without what says how it was trained."""
     folder = tmp_path / "other/tiny/full/seed-0"

@@ -77,12 +77,14 @@ def test_steps_are_measured_without_a_change_to_training_and_result(several, tmp
 
 
 def test_the_mean_of_both_halves_is_that_of_all_sources(several, tmp_path):
-    """For a metric that is a mean over sources."""
+    """For a metric that is a mean over sources. Batches of another size are rounded otherwise on some CPUs, and a pixel may
+    then fall on the other side of a level, by which LPIPS moves 1e-6.
+    """
     _, table = performed(changed(several, train={"evaluate_at": [4]}), tmp_path)
     lpips = table[(table["metric"] == "lpips") & (table["step"] == 4)]
     by_part = lpips.pivot(index=["mode", "source", "target"], columns="protocol", values="value")
     halves = by_part[["offline, even sources", "offline, odd sources"]]
-    assert halves.mean(axis=1).tolist() == pytest.approx(by_part["offline"].tolist(), rel=1e-5)
+    assert halves.mean(axis=1).tolist() == pytest.approx(by_part["offline"].tolist(), rel=1e-5, abs=2e-6)
     assert (halves.nunique(axis=1) == 2).all()
     assert lpips.groupby("protocol")["protocol_hash"].nunique().tolist() == [1, 1, 1]
     assert lpips["protocol_hash"].nunique() == 3

@@ -74,7 +74,7 @@ def test_an_experiment(quick_cli, tmp_path):
     process = quick_cli("tensorboard", "runs", "--out", "events")
     assert process.returncode == 0, process.stderr
     run, events = tmp_path / "runs/smoke/no_ds/seed-1", read(tmp_path / "events/smoke/no_ds/seed-1")
-    assert events.Tags()["images"] == ["samples/latent", "samples/reference"]
+    assert events.Tags()["images"] == ["samples/examples", "samples/latent", "samples/reference"]
     curves, rows = pd.read_csv(run / "train.csv"), row_table.read(run / "rows.csv")
     metrics = ("fd_alexnet", "lpips", "lpips_to_source")
     expected = {f"metrics/{mode}/{metric}" for mode in ("latent", "reference") for metric in metrics}
