@@ -16,6 +16,7 @@ from torch.utils.flop_counter import flop_registry
 from sg2bench.config import Experiment
 from sg2bench.data.batches import Batch
 from sg2bench.training import step
+from sg2bench.training.state import State
 from tools import naive
 from tools.ways import PAPER
 
@@ -91,7 +92,7 @@ def training(settings: Experiment, num_domains: int = 2, way: str = "ours") -> C
     """A step, `ours` or `naive`."""
     n, side, latent = settings.train.batch_size, settings.model.image_size, settings.model.latent_dim
     with patch("torch.optim.Adam", _Idle), torch.device("meta"):
-        state = step.State(settings, num_domains, "meta")
+        state = State(settings, num_domains, "meta")
     some = [torch.empty(n, 3, side, side) for _ in range(3)]
     label, code = torch.zeros(n, dtype=torch.int64), torch.empty(n, latent)
     batch = Batch(some[0], label, some[1], some[2], label, code, code, torch.empty(n)).to("meta")

@@ -25,12 +25,13 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-from sg2bench.evaluation.extractors import AlexNet
+from sg2bench.evaluation.extractors import AlexNet, Features
+from sg2bench.evaluation.extractors.base import IMAGENET_MEAN, IMAGENET_STD, channel_constant
 from sg2bench.evaluation.guidance import guide
 from sg2bench.evaluation.outputs import style_codes, to_float, to_uint8
 from sg2bench.models import blocks
 from sg2bench.training import losses
-from sg2bench.training.step import State
+from sg2bench.training.state import State
 
 
 @contextmanager
@@ -78,6 +79,28 @@ def plain_layers():
         yield
 
 
+class PlainAlexNet(AlexNet):
+    """AlexNet in the published order: torch's resize, scaling step by step, one format of memory."""
+
+    def __init__(self, resize):
+        super().__init__(resize)
+        self.to(memory_format=torch.contiguous_format)
+
+    def forward(self, images):
+        x, side = images.float(), self.resize
+        if side is not None and x.shape[-2:] != (side, side):
+            x = F.interpolate(x, (side, side), mode="bicubic", antialias=True, align_corners=False).clamp(0, 255)
+        mean, std = (channel_constant(values).to(x.device) for values in (IMAGENET_MEAN, IMAGENET_STD))
+        x = (x / 255 - mean) / std
+        layers = []
+        for name, convolution in self.features.items():
+            if name in ("3", "6"):
+                x = F.max_pool2d(x, 3, 2)
+            x = F.relu(convolution(x))
+            layers.append(x)
+        return Features(x.mean((2, 3)), tuple(layers))
+
+
 def lpips(network, outputs):
     """Mean over the pairs of outputs, uint8 (outputs, sources, 3, H, W), and over the sources."""
     values = []
@@ -108,7 +131,7 @@ def frechet(real, fake):
 def evaluation(evaluate, nets, found, folder, side):
     """Values by pair: (fd_alexnet, lpips); batches of 32, and at most 32 sources."""
     device, values = next(nets.parameters()).device, {}
-    network = AlexNet(resize=64).to(device, memory_format=torch.contiguous_format)
+    network = PlainAlexNet(resize=64).to(device)
     for (source, target), guidance in guide(found, evaluate, "latent", nets.latent_dim).items():
         styles, outputs, paths = style_codes(nets, found, guidance, target, 32, side), [], []
         for k in range(styles.shape[1]):

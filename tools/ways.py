@@ -14,10 +14,13 @@ from sg2bench.data import images, sets
 from sg2bench.data.batches import Batch, Batches
 from sg2bench.evaluation.evaluator import Evaluator
 from sg2bench.evaluation.extractors import AlexNet
+from sg2bench.evaluation.guidance import guide
 from sg2bench.evaluation.measures import frechet
 from sg2bench.evaluation.measures.lpips import diversity
+from sg2bench.evaluation.outputs import images_per_batch, style_codes, to_uint8, translate
 from sg2bench.models.networks import Networks
-from sg2bench.training.step import State, train_step
+from sg2bench.training.state import State
+from sg2bench.training.step import train_step
 from tools import naive
 
 OUTPUTS = 10
@@ -52,7 +55,7 @@ def experiment(image_size, batch_size=8):
 def lpips_ways():
     """LPIPS of 8 sources' 10 outputs, 64 px."""
     network, generator = AlexNet(resize=None), torch.Generator().manual_seed(0)
-    plain = AlexNet(resize=None).to(memory_format=torch.contiguous_format)
+    plain = naive.PlainAlexNet(resize=None)
     outputs = torch.randint(0, 256, (8, OUTPUTS, 3, 64, 64), dtype=torch.uint8, generator=generator)
     return {
         "ours": lambda: diversity(network(outputs.flatten(0, 1)).layers, network.heads, OUTPUTS).mean().item(),
@@ -76,7 +79,8 @@ def frechet_ways(n):
 def evaluation_ways(folder, model=EVALUATED.model, device="cpu"):
     """A whole evaluation: 6 pairs, 6 sources, 10 outputs, measured at 64 px, none cached but the weights.
 
-    Values by pair: (fd_alexnet, lpips). Ours sets SG2BENCH_CACHE.
+    Values by pair: (fd_alexnet, lpips). Ours sets SG2BENCH_CACHE. `floor` is what none can do without: the generator,
+    and each output and each real image once through AlexNet.
     """
     torch.manual_seed(0)
     image_size = model.image_size
@@ -92,7 +96,22 @@ def evaluation_ways(folder, model=EVALUATED.model, device="cpu"):
         values = {(v.source, v.target, v.metric): v.value for v in measured}
         return {p: (values[*p, "fd_alexnet"], values[*p, "lpips"]) for p in itertools.permutations(found.domains, 2)}
 
-    return {"ours": ours, "naive": lambda: naive.evaluation(EVALUATED.evaluate, nets, found, folder, image_size)}
+    network = AlexNet(EVALUATED.evaluate.resize).to(device)
+    at_once = images_per_batch(torch.device(device), 32, image_size)
+
+    def floor():
+        for pair, guidance in guide(found, EVALUATED.evaluate, "latent", nets.latent_dim).items():
+            styles = style_codes(nets, found, guidance, pair[1], at_once, image_size)
+            for outputs in translate(nets, found, pair[0], guidance, styles, at_once, image_size):
+                network(to_uint8(outputs))
+        for domain in found.domains:
+            for some in torch.arange(found.count("train", domain)).split(at_once):
+                network(found.batch("train", domain, some.tolist(), image_size).to(device))
+
+    def theirs():
+        return naive.evaluation(EVALUATED.evaluate, nets, found, folder, image_size)
+
+    return {"ours": ours, "naive": theirs, "floor": floor}
 
 
 def training_ways(settings, device="cpu", **train):

@@ -20,7 +20,8 @@ from sg2bench.models.networks import Networks
 from sg2bench.training import resume
 from sg2bench.training.log import Log
 from sg2bench.training.losses import diversity_weight
-from sg2bench.training.step import State, train_step
+from sg2bench.training.state import State
+from sg2bench.training.step import train_step
 
 
 class StoppedError(Exception):

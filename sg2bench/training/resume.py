@@ -12,7 +12,7 @@ import torch
 from sg2bench import tensor_files
 from sg2bench.files import atomic_file
 from sg2bench.layout import CHECKPOINT, EARLIER_CHECKPOINT
-from sg2bench.training.step import State
+from sg2bench.training.state import State
 
 
 def save(state: State, folder: Path, step: int, lineage: str) -> None:

@@ -1,73 +1,23 @@
-"""What is trained, and one iteration of training it (paper, appendix: training details)."""
+"""One iteration of training (paper, appendix: training details)."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from sg2bench.config import Experiment, Loss
+from sg2bench.config import Loss
 from sg2bench.data.batches import Batch
 from sg2bench.models.blocks import Encoded
-from sg2bench.models.networks import Discriminator, Networks, StyleEncoder, build_discriminator
+from sg2bench.models.networks import Networks
 from sg2bench.training import losses
-
-
-class State:
-    """Networks, their moving average, the discriminator and an optimiser for each network that is trained."""
-
-    def __init__(self, experiment: Experiment, num_domains: int, device: torch.device | str = "cpu") -> None:
-        train = experiment.train
-        self.nets = Networks(experiment.model, num_domains).to(device)
-        self.discriminator = build_discriminator(experiment.model, num_domains).to(device)
-        self.ema = copy.deepcopy(self.nets).requires_grad_(False)
-        if "fan" in self.nets._modules:
-            self.ema.fan = self.nets.fan  # given, not trained: one will do
-        self.sparse_heads, self.precision, self.compiled = train.sparse_heads, train.precision, train.compile
-        self.encoder_learns = train.encoder_learns
-        if train.compile:
-            _compile(self.nets, self.discriminator)
-        self.ema_update = get_ema_multi_avg_fn(train.ema_decay)  # type: ignore[no-untyped-call]
-        self.optimizers = {
-            name: torch.optim.Adam(
-                network.parameters(),
-                train.mapping_learning_rate if name == "mapping_network" else train.learning_rate,
-                (train.beta1, train.beta2),
-                weight_decay=train.weight_decay,
-                fused=True,
-            )
-            for name, network in (self.nets.trained() | {"discriminator": self.discriminator}).items()
-        }
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "nets": self.nets.state_dict(),
-            "ema": self.ema.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.nets.load_state_dict(state["nets"])
-        self.ema.load_state_dict(state["ema"])
-        self.discriminator.load_state_dict(state["discriminator"])
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
-
-
-def _compile(nets: Networks, discriminator: Discriminator) -> None:
-    """All convolutions; what depends on the labels' values stays as it is."""
-    for name in ("encode", "decode"):
-        setattr(nets, name, torch.compile(getattr(nets, name), dynamic=False))
-    discriminator.main.compile(dynamic=False)
-    if isinstance(style_encoder := nets.trained().get("style_encoder"), StyleEncoder):
-        style_encoder.shared.compile(dynamic=False)
+from sg2bench.training.compiled import Compiled
+from sg2bench.training.state import State
 
 
 def train_step(state: State, batch: Batch, loss: Loss, ds_weight: float) -> dict[str, Tensor]:
@@ -79,10 +29,11 @@ def train_step(state: State, batch: Batch, loss: Loss, ds_weight: float) -> dict
     detached, by names such as `g_latent/cyc`.
     """
     nets = state.nets
-    terms: dict[str, Tensor] = {}
-    # Without its cache, which would go on with the weights of before an optimiser's step.
-    with torch.autocast(batch.source.device.type, torch.bfloat16, state.precision == "bf16", cache_enabled=False):
-        _steps(state, batch, loss, ds_weight, terms)
+    if state.compiled is not None:
+        terms = _compiled_steps(state, state.compiled, batch, loss, ds_weight)
+    else:
+        with _autocast(state, batch):
+            terms = _steps(state, batch, loss, ds_weight)
 
     with torch.no_grad():
         for name, network in nets.trained().items():
@@ -92,37 +43,77 @@ def train_step(state: State, batch: Batch, loss: Loss, ds_weight: float) -> dict
     return terms
 
 
-def _steps(state: State, batch: Batch, loss: Loss, ds_weight: float, terms: dict[str, Tensor]) -> None:
-    nets = state.nets
-    by_reference = nets.condition.code == "style"
-    encoded = nets.encode(batch.source)
-    style = nets.latent_style(batch.latent, batch.target_domain)
-    fake = nets.decode(encoded, style)
+def _autocast(state: State, batch: Batch) -> torch.autocast:
+    """Without its cache, which would keep the weights of before an optimiser's step."""
+    return torch.autocast(batch.source.device.type, torch.bfloat16, state.precision == "bf16", cache_enabled=False)
+
+
+def _steps(state: State, batch: Batch, loss: Loss, ds_weight: float) -> dict[str, Tensor]:
+    nets, terms = state.nets, dict[str, Tensor]()
+    by_latent = _by_latent(nets, batch, bool(ds_weight))
     if loss.adv:
-        _discriminator_step(state, batch, fake.detach(), loss, terms, "d_latent")
-        if by_reference:
-            with torch.no_grad():
-                reference_style = nets.reference_style(batch.reference, batch.target_domain)
-                reference_fake = nets.decode(encoded.detach(), reference_style)
-            _discriminator_step(state, batch, reference_fake, loss, terms, "d_reference")
+        for phase, fake in _fakes(nets, batch, by_latent).items():
+            _zero_grad(state, "discriminator")
+            terms |= _of_phase(phase, _discriminator_gradients(state, batch, fake, loss))
+            _optimize(state, "discriminator")
+    for phase, names in _generator_phases(state).items():
+        _zero_grad(state, *names)
+        with _frozen_but(state, names):
+            translated = by_latent if phase == "g_latent" else _by_reference(nets, batch, bool(ds_weight))
+            terms |= _of_phase(phase, _generator_gradients(state, batch, loss, ds_weight, translated))
+        _optimize(state, *names)
+    return terms
 
-    with _frozen(state.discriminator):
-        with torch.no_grad():
-            style2 = nets.latent_style(batch.latent2, batch.target_domain) if ds_weight else None
-        translated = _Translated(encoded, style, fake, style2)
-        _generator_step(state, batch, loss, ds_weight, translated, terms, "g_latent", *nets.trained())
 
-    if by_reference:
+def _compiled_steps(state: State, compiled: Compiled, batch: Batch, loss: Loss, ds_weight: float) -> dict[str, Tensor]:
+    """The same in four graphs; as they share no activations, the latent fake is made twice."""
+    nets, terms, ds = state.nets, dict[str, Tensor](), bool(ds_weight)
+    weight = torch.full((), ds_weight, dtype=batch.source.dtype, device=batch.source.device)
+
+    def fakes(*tensors: Tensor) -> dict[str, Tensor]:
+        with _autocast(state, batch), torch.no_grad():
+            return _fakes(nets, Batch(*tensors), _by_latent(nets, Batch(*tensors), False))
+
+    def of_discriminator(fake: Tensor, *tensors: Tensor) -> dict[str, Tensor]:
+        with _autocast(state, batch):
+            return _discriminator_gradients(state, Batch(*tensors), fake, loss)
+
+    def of_generator(
+        translate: _Translate, names: Sequence[str], weight: Tensor, *tensors: Tensor
+    ) -> dict[str, Tensor]:
+        with _autocast(state, batch), _frozen_but(state, names):
+            translated = translate(nets, Batch(*tensors), ds)
+            return _generator_gradients(state, Batch(*tensors), loss, weight, translated)
+
+    if loss.adv:
+        weights = list(state.discriminator.parameters())
+        for phase, fake in compiled("fakes", fakes, [], *batch).items():
+            terms |= _of_phase(phase, compiled("discriminator", of_discriminator, weights, fake, *batch))
+            _optimize(state, "discriminator")
+    for phase, names in _generator_phases(state).items():
+        weights = [weight for name in names for weight in nets.get_submodule(name).parameters()]
+        function = functools.partial(of_generator, _by_latent if phase == "g_latent" else _by_reference, names)
+        name = phase if ds else f"{phase} without ds"
+        terms |= _of_phase(phase, compiled(name, function, weights, weight, *batch))
+        _optimize(state, *names)
+    return terms
+
+
+def _of_phase(phase: str, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{phase}/{name}": term for name, term in terms.items()}
+
+
+def _generator_phases(state: State) -> dict[str, tuple[str, ...]]:
+    """The networks that learn in each of the generator's phases."""
+    phases = {"g_latent": tuple(state.nets.trained())}
+    if _has_reference_guidance(state.nets):
         both = state.encoder_learns == "both"
-        with _frozen(state.discriminator), nullcontext() if both else _frozen(nets.style_encoder):
-            with torch.set_grad_enabled(both):
-                style = nets.reference_style(batch.reference, batch.target_domain)
-            with torch.no_grad():
-                style2 = nets.reference_style(batch.reference2, batch.target_domain) if ds_weight else None
-            encoded = nets.encode(batch.source)
-            translated = _Translated(encoded, style, nets.decode(encoded, style), style2)
-            names = ("generator", "style_encoder") if both else ("generator",)
-            _generator_step(state, batch, loss, ds_weight, translated, terms, "g_reference", *names)
+        phases["g_reference"] = ("generator", "style_encoder") if both else ("generator",)
+    return phases
+
+
+def _has_reference_guidance(nets: Networks) -> bool:
+    return nets.condition.code == "style"
 
 
 class _Translated(NamedTuple):
@@ -134,23 +125,48 @@ class _Translated(NamedTuple):
     style2: Tensor | None
 
 
-_Terms = Iterator[dict[str, tuple[float, Tensor]]]
+_Translate = Callable[[Networks, Batch, bool], _Translated]
+
+
+def _by_latent(nets: Networks, batch: Batch, second: bool) -> _Translated:
+    """Sources in the style of the first latents; with the style of the `second` ones."""
+    encoded, style = nets.encode(batch.source), nets.latent_style(batch.latent, batch.target_domain)
+    with torch.no_grad():
+        style2 = nets.latent_style(batch.latent2, batch.target_domain) if second else None
+    return _Translated(encoded, style, nets.decode(encoded, style), style2)
+
+
+def _by_reference(nets: Networks, batch: Batch, second: bool) -> _Translated:
+    encoded, style = nets.encode(batch.source), nets.reference_style(batch.reference, batch.target_domain)
+    with torch.no_grad():
+        style2 = nets.reference_style(batch.reference2, batch.target_domain) if second else None
+    return _Translated(encoded, style, nets.decode(encoded, style), style2)
+
+
+@torch.no_grad()
+def _fakes(nets: Networks, batch: Batch, by_latent: _Translated) -> dict[str, Tensor]:
+    """What the discriminator learns on in each of its phases."""
+    fakes = {"d_latent": by_latent.fake.detach()}
+    if _has_reference_guidance(nets):
+        style = nets.reference_style(batch.reference, batch.target_domain)
+        fakes["d_reference"] = nets.decode(by_latent.encoded, style)
+    return fakes
+
+
+_Terms = Iterator[Mapping[str, tuple[float | Tensor, Tensor]]]
 """Weight and value of loss terms by name, those together that share a graph, each computed when it is asked for."""
 
 
-def _discriminator_step(
-    state: State, batch: Batch, fake: Tensor, loss: Loss, terms: dict[str, Tensor], phase: str
-) -> None:
-    _zero_grad(state, "discriminator")
-    _backward(_discriminator_terms(state, batch, fake, loss), terms, phase)
-    _optimize(state, "discriminator")
+def _discriminator_gradients(state: State, batch: Batch, fake: Tensor, loss: Loss) -> dict[str, Tensor]:
+    """Add the gradients of the discriminator; returns the terms."""
+    return _backward(_discriminator_terms(state, batch, fake, loss))
 
 
 def _discriminator_terms(state: State, batch: Batch, fake: Tensor, loss: Loss) -> _Terms:
     """Equation 1 from the discriminator's side, with R1 on real images; for the ladder, WGAN-GP and classification."""
     discriminator = state.discriminator
     real_images = batch.source.detach().requires_grad_(loss.r1 > 0)
-    with _eager_float32(state, batch) if loss.r1 else nullcontext():
+    with _float32(batch) if loss.r1 else nullcontext():
         verdict = discriminator.judge(real_images, batch.source_domain)
         on_real = {"real": (1.0, losses.adversarial(verdict.real, True, loss.objective))}
         if loss.r1:
@@ -161,37 +177,31 @@ def _discriminator_terms(state: State, batch: Batch, fake: Tensor, loss: Loss) -
     yield {"fake": (1.0, losses.adversarial(discriminator(fake, batch.target_domain), False, loss.objective))}
     if loss.gp:
         between = torch.lerp(losses.float32(fake), batch.source, batch.mix[:, None, None, None]).requires_grad_()
-        with _eager_float32(state, batch):
+        with _float32(batch):
             penalty = losses.gradient_penalty(discriminator(between, batch.target_domain), between)
         yield {"gp": (loss.gp, penalty)}
 
 
-def _generator_step(
-    state: State,
-    batch: Batch,
-    loss: Loss,
-    ds_weight: float,
-    translated: _Translated,
-    terms: dict[str, Tensor],
-    phase: str,
-    *names: str,
-) -> None:
-    """Every term's gradient goes back to the fake and its style, and from there all together into the networks: so
-    each term's graph can be freed before the next one is computed.
+def _generator_gradients(
+    state: State, batch: Batch, loss: Loss, ds_weight: float | Tensor, translated: _Translated
+) -> dict[str, Tensor]:
+    """Add the gradients of the networks that made the fakes; returns the terms.
+
+    Every term's gradient goes back to the fake and its style, and from there all together into the networks: so each
+    term's graph can be freed before the next one is computed.
     """
-    _zero_grad(state, *names)
     fake, style = (tensor.detach().requires_grad_() for tensor in (translated.fake, translated.style))
-    _backward(
-        _generator_terms(state, batch, loss, ds_weight, translated._replace(fake=fake, style=style)), terms, phase
-    )
+    terms = _backward(_generator_terms(state, batch, loss, ds_weight, translated._replace(fake=fake, style=style)))
     ends = [translated.fake, translated.style] if translated.style.requires_grad else [translated.fake]
     gradients = [fake.grad, style.grad if style.grad is not None else torch.zeros_like(style)][: len(ends)]
     with torch.autocast(fake.device.type, enabled=False):
         torch.autograd.backward(ends, gradients)
-    _optimize(state, *names)
+    return terms
 
 
-def _generator_terms(state: State, batch: Batch, loss: Loss, ds_weight: float, translated: _Translated) -> _Terms:
+def _generator_terms(
+    state: State, batch: Batch, loss: Loss, ds_weight: float | Tensor, translated: _Translated
+) -> _Terms:
     """Equation 6."""
     nets = state.nets
     encoded, style, fake, style2 = translated
@@ -213,13 +223,15 @@ def _generator_terms(state: State, batch: Batch, loss: Loss, ds_weight: float, t
         yield {"cyc": (loss.cyc, losses.l1(nets.decode(nets.encode(fake), source_style), batch.source))}
 
 
-def _backward(groups: _Terms, terms: dict[str, Tensor], phase: str) -> None:
-    """Add the gradients of the weighted terms, which are noted as they are."""
+def _backward(groups: _Terms) -> dict[str, Tensor]:
+    """Add the gradients of the weighted terms; returns the terms as they are."""
+    terms: dict[str, Tensor] = {}
     for weighted in groups:
-        terms |= {f"{phase}/{name}": term.detach() for name, (_, term) in weighted.items()}
+        terms |= {name: term.detach() for name, (_, term) in weighted.items()}
         total: Tensor = torch.stack([weight * term for weight, term in weighted.values()]).sum()
         with torch.autocast(total.device.type, enabled=False):
             total.backward()  # type: ignore[no-untyped-call]
+    return terms
 
 
 def _zero_grad(state: State, *names: str) -> None:
@@ -248,19 +260,20 @@ def _zeros_for_absent_heads(network: nn.Module) -> None:
                 weight.grad = zeros[weight.shape]
 
 
-@contextmanager
-def _eager_float32(state: State, batch: Batch) -> Iterator[None]:
-    """Run in float32 and eager mode, as double backward requires."""
-    eager = torch.compiler.set_stance("force_eager") if state.compiled else nullcontext()
-    with torch.autocast(batch.source.device.type, enabled=False), eager:
-        yield
+def _float32(batch: Batch) -> torch.autocast:
+    """Float32, which gradients of gradients need."""
+    return torch.autocast(batch.source.device.type, enabled=False)
 
 
 @contextmanager
-def _frozen(network: nn.Module) -> Iterator[None]:
-    """No gradients for a network's parameters; they still flow through it."""
-    network.requires_grad_(False)
+def _frozen_but(state: State, names: Sequence[str]) -> Iterator[None]:
+    """No gradients for the parameters of other networks; they still flow through them."""
+    networks = state.nets.trained() | {"discriminator": state.discriminator}
+    frozen = [network for name, network in networks.items() if name not in names]
+    for network in frozen:
+        network.requires_grad_(False)
     try:
         yield
     finally:
-        network.requires_grad_(True)
+        for network in frozen:
+            network.requires_grad_(True)

@@ -9,7 +9,7 @@ import torch
 from sg2bench.data import sets
 from sg2bench.hashes import lineage_hash
 from sg2bench.training import loop, resume
-from sg2bench.training.step import State
+from sg2bench.training.state import State
 from tests.test_tensor_files import disk_full_after
 from tests.training.test_loop import CPU, changed, same
 

@@ -9,7 +9,8 @@ import torch
 from sg2bench.config import Experiment
 from sg2bench.data.batches import Batch
 from sg2bench.training.losses import diversity_weight
-from sg2bench.training.step import State, train_step
+from sg2bench.training.state import State
+from sg2bench.training.step import train_step
 from tests import golden
 
 

@@ -1,0 +1,80 @@
+"""Parts of a training step as compiled graphs."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from sg2bench.files import cache_folder
+
+
+class Compiled:
+    """Functions that compute gradients, each traced and compiled when it is first called.
+
+    A trace records the operations of autograd, too, so that gradients, and R1's gradients of gradients, are part of one
+    graph, which needs neither autograd nor Python's bookkeeping. Compiled code is kept in the cache folder: the runs of
+    a grid that have the same graphs share it.
+    """
+
+    def __init__(self) -> None:
+        self._graphs: dict[str, tuple[list[str], Callable[..., Any]]] = {}
+        self.seconds = 0.0
+        """Spent on tracing and compiling."""
+
+    def __call__(
+        self, name: str, function: Callable[..., dict[str, Tensor]], weights: Sequence[nn.Parameter], *inputs: Tensor
+    ) -> dict[str, Tensor]:
+        """Do what `function(*inputs)` does: set the gradients of `weights`, and return tensors by name.
+
+        `name` is of the function with all that it decides on: only tensors may change from call to call.
+        """
+        device = inputs[0].device.type
+        # Autocast is part of the trace, and would be applied twice.
+        with torch.no_grad(), torch.autocast(device, enabled=False):
+            if name not in self._graphs:
+                start = time.monotonic()
+                with torch.enable_grad():
+                    names, graph = _trace(function, weights, inputs)
+                self._graphs[name] = names, _compile(graph, device)
+                outputs = self._graphs[name][1](*inputs)
+                self.seconds += time.monotonic() - start
+            else:
+                names, run = self._graphs[name]
+                outputs = run(*inputs)
+        for weight, gradient in zip(weights, outputs[len(names) :], strict=True):
+            weight.grad = gradient
+        # A CUDA graph writes its outputs to the same memory each time.
+        values = [value.clone() if value.is_cuda else value for value in outputs[: len(names)]]
+        return dict(zip(names, values, strict=True))
+
+
+def _trace(
+    function: Callable[..., dict[str, Tensor]], weights: Sequence[nn.Parameter], inputs: Sequence[Tensor]
+) -> tuple[list[str], torch.fx.GraphModule]:
+    """The names of what a function returns, and the graph from its inputs to these tensors and the gradients."""
+    names: list[str] = []
+
+    def pure(*inputs: Tensor) -> list[Tensor | None]:
+        for weight in weights:
+            weight.grad = None
+        values = function(*inputs)
+        names[:] = values
+        return [*values.values(), *(weight.grad for weight in weights)]
+
+    graph = make_fx(pure)(*inputs)
+    for weight in weights:
+        weight.grad = None
+    return names, graph
+
+
+def _compile(graph: torch.fx.GraphModule, device: str) -> Callable[..., Any]:
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
+    options: dict[str, Any] = {"triton.cudagraphs": True} if device == "cuda" else {}
+    compiled: Callable[..., Any] = torch.compile(graph, dynamic=False, options=options)
+    return compiled

@@ -1,0 +1,68 @@
+"""What is trained: networks, their moving average and their optimisers."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from sg2bench.config import Experiment
+from sg2bench.models.networks import Networks, build_discriminator
+from sg2bench.training.compiled import Compiled
+
+
+class State:
+    """Networks, their moving average, the discriminator and an optimiser for each network that is trained."""
+
+    def __init__(self, experiment: Experiment, num_domains: int, device: torch.device | str = "cpu") -> None:
+        train = experiment.train
+        self.nets = Networks(experiment.model, num_domains).to(device)
+        self.discriminator = build_discriminator(experiment.model, num_domains).to(device)
+        self.ema = copy.deepcopy(self.nets).requires_grad_(False)
+        if "fan" in self.nets._modules:
+            self.ema.fan = self.nets.fan  # given, not trained: one will do
+        self.sparse_heads, self.precision, self.encoder_learns = (
+            train.sparse_heads,
+            train.precision,
+            train.encoder_learns,
+        )
+        self.compiled = Compiled() if _compiles(experiment, num_domains) else None
+        self.ema_update = get_ema_multi_avg_fn(train.ema_decay)  # type: ignore[no-untyped-call]
+        self.optimizers = {
+            name: torch.optim.Adam(
+                network.parameters(),
+                train.mapping_learning_rate if name == "mapping_network" else train.learning_rate,
+                (train.beta1, train.beta2),
+                weight_decay=train.weight_decay,
+                fused=True,
+            )
+            for name, network in (self.nets.trained() | {"discriminator": self.discriminator}).items()
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "nets": self.nets.state_dict(),
+            "ema": self.ema.state_dict(),
+            "discriminator": self.discriminator.state_dict(),
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.nets.load_state_dict(state["nets"])
+        self.ema.load_state_dict(state["ema"])
+        self.discriminator.load_state_dict(state["discriminator"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+
+
+def _compiles(experiment: Experiment, num_domains: int) -> bool:
+    """Whether to compile the step. Raises ValueError where it was asked for and cannot be."""
+    train = experiment.train
+    if train.compile is True and num_domains > train.batch_size:
+        raise ValueError(
+            f"train.compile: a compiled step computes the heads of all {num_domains} domains, which needs a batch of "
+            f"that many images; train.batch_size is {train.batch_size}"
+        )
+    return train.compiles and num_domains <= train.batch_size

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sg2bench.config import Experiment
+from sg2bench.data.batches import Batch
+from sg2bench.training import compiled
+from sg2bench.training.compiled import Compiled
+from sg2bench.training.state import State
+from sg2bench.training.step import train_step
+
+SIZES = {"image_size": 32, "first_width": 4, "max_width": 8, "style_dim": 5, "latent_dim": 3, "mapping_width": 8}
+
+
+@pytest.fixture
+def traced_alone(monkeypatch):
+    """Graphs run as they were traced: what is compiled, without the minutes of a compiler."""
+    monkeypatch.setattr(compiled, "_compile", lambda graph, device: graph)
+
+
+def test_gradients_and_gradients_of_gradients_are_part_of_the_graph(traced_alone):
+    """f = w x³: the penalty (df/dx)² = 9 w² x⁴ has the gradient 18 w x⁴ for w."""
+    weight = torch.nn.Parameter(torch.tensor(2.0))
+
+    def penalty(x):
+        x = x.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(weight * x**3, x, create_graph=True)
+        gradient.square().backward()
+        return {"penalty": gradient.square().detach()}
+
+    run = Compiled()
+    for x, w in ((1.0, 2.0), (3.0, 2.0), (3.0, 0.5)):
+        with torch.no_grad():
+            weight.fill_(w)
+        outputs = run("penalty", penalty, [weight], torch.tensor(x))
+        assert outputs["penalty"].item() == pytest.approx(9 * w**2 * x**4)
+        assert weight.grad.item() == pytest.approx(18 * w * x**4)
+
+
+def test_a_weight_without_gradient_has_none(traced_alone):
+    used, unused = (torch.nn.Parameter(torch.ones(())) for _ in range(2))
+
+    def function(x):
+        (used * x).backward()
+        return {}
+
+    run = Compiled()
+    for _ in range(2):
+        unused.grad = torch.ones(())
+        run("f", function, [used, unused], torch.tensor(3.0))
+        assert (used.grad, unused.grad) == (3, None)
+
+
+def steps(train, loss, weights=(1.0, 0.4, 0.0)):
+    """Terms and parameters after a step for each diversity weight, in float64."""
+    torch.manual_seed(0)
+    experiment = Experiment(name="small", model=SIZES, loss=loss, train={"batch_size": 4} | train)
+    state = State(experiment, 3)
+    for module in (state.nets, state.ema, state.discriminator):
+        module.double()
+    images = [torch.rand(4, 3, 32, 32) * 2 - 1 for _ in range(3)]
+    domains = torch.tensor([0, 1, 2, 0]), torch.tensor([1, 1, 0, 0])
+    latents = [torch.randn(4, 3) for _ in range(2)]
+    batch = Batch(images[0], domains[0], images[1], images[2], domains[1], *latents, torch.rand(4))
+    batch = batch.to("cpu", torch.float64)
+    terms = [train_step(state, batch, experiment.loss, experiment.loss.ds and weight) for weight in weights]
+    return terms, [*state.nets.parameters(), *state.discriminator.parameters(), *state.ema.parameters()]
+
+
+@pytest.mark.parametrize(
+    ("train", "loss"),
+    [
+        ({}, {}),
+        ({"encoder_learns": "both"}, {}),
+        *(({}, {term: 0}) for term in ("adv", "sty", "ds", "cyc", "r1")),
+    ],
+)
+def test_traced_steps_are_the_eager_ones(traced_alone, train, loss):
+    """Also when the diversity term falls to 0, and where weights and batches are no longer those of the trace."""
+    ours, weights = steps(train | {"compile": True}, loss)
+    expected, others = steps(train, loss)
+    assert [set(terms) for terms in ours] == [set(terms) for terms in expected]
+    for terms, theirs in zip(ours, expected, strict=True):
+        for name, term in terms.items():
+            torch.testing.assert_close(term, theirs[name], rtol=1e-9, atol=1e-12, msg=name)
+    for weight, other in zip(weights, others, strict=True):
+        torch.testing.assert_close(weight, other, rtol=1e-9, atol=1e-10)
+
+
+def test_more_domains_than_images_in_a_batch_are_refused_where_compiling_was_asked_for():
+    def state(chosen):
+        train = {"batch_size": 2, "compile": chosen, "steps": 20_000}
+        return State(Experiment(name="small", model=SIZES, train=train), 3)
+
+    with pytest.raises(ValueError, match="train.compile: a compiled step computes the heads of all 3 domains"):
+        state(True)
+    assert state("auto").compiled is None
+
+
+@pytest.mark.parametrize(
+    ("chosen", "steps", "compiles"),
+    [("auto", 9_999, False), ("auto", 10_000, True), (True, 1, True), (False, 100_000, False)],
+)
+def test_auto_compiles_long_trainings(chosen, steps, compiles):
+    experiment = Experiment(name="small", train={"compile": chosen, "steps": steps})
+    assert experiment.train.compiles == compiles
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("precision", "rtol"), [("float32", 1e-3), ("bf16", 0.05)])
+@pytest.mark.filterwarnings("ignore")  # those of torch.compile about its own insides
+def test_compiled_steps_give_the_terms_of_eager_ones(precision, rtol):
+    torch.compiler.reset()
+    (first, *_), _ = steps({"compile": True, "precision": precision}, {}, weights=(1.0,))
+    (expected, *_), _ = steps({"precision": precision}, {}, weights=(1.0,))
+    for name, term in first.items():
+        torch.testing.assert_close(term, expected[name], rtol=rtol, atol=1e-2 * rtol, msg=name)
