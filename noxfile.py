@@ -80,6 +80,12 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def gpu(session: nox.Session) -> None:
+    """Run all that needs a GPU, unattended: tests, ratios, throughput; does nothing where there is none."""
+    run(session, "python", "-m", "tools.gpu", env=ONE_THREAD)
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """Run the test suite, in two processes of one thread each."""
     run(session, "pytest", "-n2", "--dist=worksteal", "-m", "not slow", *session.posargs, env=ONE_THREAD)

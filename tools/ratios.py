@@ -1,9 +1,12 @@
 """How much faster sg2bench is than the naive way (tools/naive.py), as ratios: `nox -s bench -- --ratios`.
 
 Both ways run in turn, several times; a ratio is the median, `low` and `high` the least and the greatest. A ratio of
-times is naive over ours (above 1: ours is faster), of memory ours over naive, of `grid_efficiency` the rate of as many
-workers as cores over that of one, times the cores (1: nothing lost), of `many_domains_…` what its name says. Writes
-reports/performance/.
+times is naive over ours (above 1: ours is faster), of memory ours over naive. Others are: `train_step_compiled_…` our
+eager step over our compiled one, `train_step_cpu_overhead` the share of a step that does not grow with the batch,
+`ceiling_…` a step's operations per second over a matrix product's, `evaluation_floor_…` the generator and one pass of
+features over an evaluation (1: nothing left to save), `grid_efficiency` the rate of as many workers as cores over that
+of one, times the cores (1: nothing lost), `many_domains_…` what the name says. Writes reports/performance/; with
+`--gpu`, what a GPU does to reports/performance/gpu/.
 """
 
 from __future__ import annotations
@@ -28,11 +31,11 @@ from matplotlib.figure import Figure
 
 from sg2bench import devices, provenance
 from sg2bench.bench.machine import ceiling, clock_mhz
-from sg2bench.bench.throughput import log_axes
 from sg2bench.config import Experiment, Model
 from sg2bench.files import cache_folder
 from sg2bench.layout import LOG, run_folder
-from tools import cost, tables
+from tools import cost, many_domains, tables
+from tools.counted import training
 from tools.tables import ROOT
 from tools.ways import (
     PAPER,
@@ -46,6 +49,10 @@ from tools.ways import (
 )
 
 REPEATS = 5
+PAPER_WIDTHS = Experiment(
+    name="widths", data={"train_per_domain": 8, "val_per_domain": 2}, model={"image_size": 64}, train={"batch_size": 2}
+)
+"""64 px at the paper's widths, 256 and 512."""
 COMMAND = "nox -s bench -- --ratios"
 _MEMORY = """
 import sys
@@ -62,27 +69,6 @@ before = torch.cuda.memory_allocated() / 2**20 if on_gpu else resident_mib("VmRS
 step()
 step()
 print((torch.cuda.max_memory_allocated() / 2**20 if on_gpu else resident_mib("VmHWM")) - before)
-"""
-
-_DOMAINS = """
-import json
-import sys
-import time
-import torch
-from sg2bench.bench.machine import resident_mib
-from tools.ways import domains_step
-
-torch.set_num_threads(1)
-before = resident_mib("VmRSS")
-step = domains_step(sys.argv[1], int(sys.argv[2]), 256)
-step()
-seconds = []
-for _ in range(8):
-    start = time.perf_counter()
-    step()
-    seconds.append(time.perf_counter() - start)
-grown = resident_mib("VmHWM") - before
-print(json.dumps({"ms": 1e3 * min(seconds), "mib": grown}))
 """
 
 
@@ -116,6 +102,30 @@ def train_step(settings: Experiment, device: str = "cpu", **train: object) -> li
     return in_turn(steps["naive"], steps["ours"])
 
 
+def compiled_step(settings: Experiment) -> list[float]:
+    """A training step of ours as it is over the compiled one; compiling is not part of it, but printed."""
+    (eager, _), (compiled, (state, _)) = training_ways(settings), training_ways(settings, compile=True)
+    ratios = in_turn(eager["ours"], compiled["ours"])
+    print(f"compiled in {state.compiled.seconds:.0f} s", flush=True)
+    return ratios
+
+
+def overhead() -> list[float]:
+    """The share of a step's time at 32 px that does not grow with the batch, at batch 8: from batches of 2 and 8."""
+    small, large = (training_ways(experiment(32, size))[0]["ours"] for size in (2, 8))
+    return [(4 * ratio - 1) / 3 for ratio in in_turn(small, large)]
+
+
+def share_of_ceiling(image_size: int, batch_size: int) -> list[float]:
+    """Operations per second of a training step over those of a matrix product, in turn."""
+    settings, side = experiment(image_size, batch_size), 1024
+    flops, (a, b) = training(settings).flops, torch.randn(2, side, side)
+    products = max(1, round(flops / (2 * side**3)))
+    steps, _ = training_ways(settings)
+    ratios = in_turn(lambda: [a @ b for _ in range(products)], steps["ours"])
+    return [ratio * flops / (products * 2 * side**3) for ratio in ratios]
+
+
 def train_memory(device: str) -> list[float]:
     """Growth by two steps of ours over that by two of the naive way: of the process, or of what a GPU has allocated."""
 
@@ -132,42 +142,18 @@ def metric(ways: dict[str, Callable[[], object]]) -> list[float]:
     return in_turn(ways["naive"], ways["ours"])
 
 
-def evaluation(model: Model, device: str = "cpu") -> list[float]:
-    """A whole evaluation, nothing cached but the weights."""
+def evaluation(model: Model, device: str = "cpu", other: str = "naive") -> list[float]:
+    """Another way of a whole evaluation over ours, nothing cached but the weights."""
     with tempfile.TemporaryDirectory() as scratch, pytest.MonkeyPatch.context() as patch:
         for name, folder in (("CACHE", cache_folder()), ("WEIGHTS", cache_folder() / "weights")):
             patch.setenv(f"SG2BENCH_{name}", str(folder))  # both are restored at the end
-        return metric(evaluation_ways(Path(scratch), model, device))
+        ways = evaluation_ways(Path(scratch), model, device)
+        return metric({"naive": ways[other], "ours": ways["ours"]})
 
 
-def many_domains() -> list[float]:
+def domains_ratio() -> list[float]:
     """A step with 200 domains over one with 2, `sparse_heads`, the paper's mapping network."""
     return in_turn(domains_step("sparse", 200, 512), domains_step("sparse", 2, 512))
-
-
-def domains_curve() -> pd.DataFrame:
-    """Milliseconds of a step (the quickest of 8) and growth of its process in MiB, by way and number of domains."""
-    lines = []
-    for way, number in itertools.product(("naive", "exact", "sparse"), (2, 20, 200, 1000)):
-        command = [sys.executable, "-c", _DOMAINS, way, str(number)]
-        told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-        lines.append({"way": way, "domains": number} | json.loads(told))
-        print(lines[-1], flush=True)
-    return pd.DataFrame(lines)
-
-
-def domains_plot(table: pd.DataFrame, path: Path) -> None:
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    for axis, column, label in zip(
-        figure.subplots(1, 2), ("ms", "mib"), ("a training step (ms)", "memory of networks and step (MiB)"), strict=True
-    ):
-        for way, lines in table.groupby("way", sort=False):
-            axis.plot(lines["domains"], lines[column], marker="o", label=way)
-        axis.set(xlabel="domains", ylabel=label)
-        log_axes(axis)
-        axis.grid(alpha=0.3)
-        axis.legend(frameon=False)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
 def run_command(runs: Path, steps: int) -> list[str]:
@@ -216,13 +202,21 @@ def seconds_to_first_step() -> list[float]:
 MEASURED: dict[str, Callable[[], list[float]]] = {
     "train_step_cpu": lambda: train_step(experiment(64)),
     "train_step_cpu_32px": lambda: train_step(experiment(32)),
-    "train_step_cpu_compiled": lambda: train_step(experiment(64), compile=True),
+    "train_step_cpu_paper_widths": lambda: train_step(PAPER_WIDTHS),
+    "train_step_cpu_overhead": overhead,
+    "train_step_compiled_32px": lambda: compiled_step(experiment(32)),
+    "train_step_compiled_64px": lambda: compiled_step(experiment(64)),
+    "ceiling_32px": lambda: share_of_ceiling(32, 8),
+    "ceiling_64px": lambda: share_of_ceiling(64, 8),
+    "ceiling_128px": lambda: share_of_ceiling(128, 4),
     "train_memory_cpu": lambda: train_memory("cpu"),
     "lpips": lambda: metric(lpips_ways()),
     "frechet": lambda: metric(frechet_ways(1000)),
     "evaluation_cpu": lambda: evaluation(experiment(64).model),
     "evaluation_cpu_32px": lambda: evaluation(experiment(32).model),
-    "many_domains_k200_over_k2": many_domains,
+    "evaluation_floor_cpu": lambda: evaluation(experiment(64).model, other="floor"),
+    "evaluation_floor_cpu_32px": lambda: evaluation(experiment(32).model, other="floor"),
+    "many_domains_k200_over_k2": domains_ratio,
     "grid_efficiency": grid_efficiency,
 }
 ON_GPU: dict[str, Callable[[], list[float]]] = {
@@ -236,10 +230,10 @@ ON_GPU: dict[str, Callable[[], list[float]]] = {
 """
 
 
-def rows() -> Iterator[dict[str, object]]:
+def rows(measured: dict[str, Callable[[], list[float]]], device: str) -> Iterator[dict[str, object]]:
     """A line for each ratio, as soon as it is measured."""
-    for name, measure in (MEASURED | (ON_GPU if torch.cuda.is_available() else {})).items():
-        device = devices.full_name(torch.device("cuda" if name in ON_GPU else "cpu"))
+    name_of_device = devices.full_name(torch.device(device))
+    for name, measure in measured.items():
         with devices.true_float32():
             ratios = measure()
         torch.cuda.empty_cache()
@@ -250,8 +244,8 @@ def rows() -> Iterator[dict[str, object]]:
             "low": min(ratios),
             "high": max(ratios),
             "repeats": len(ratios),
-            "device": f"{device}, {os.cpu_count()} cores, torch {torch.__version__}",
-            "command": COMMAND,
+            "device": f"{name_of_device}, {os.cpu_count()} cores, torch {torch.__version__}",
+            "command": COMMAND if device == "cpu" else "nox -s gpu",
         }
 
 
@@ -294,21 +288,28 @@ def machine() -> dict[str, object]:
     }
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    out = ROOT / "reports/performance"
-    out.mkdir(exist_ok=True)
+def measure_ratios(measured: dict[str, Callable[[], list[float]]], device: str, out: Path) -> pd.DataFrame:
+    """Write machine, ratios (as they come) and their plot into a folder; returns the ratios."""
+    out.mkdir(parents=True, exist_ok=True)
     (out / "machine.json").write_text(json.dumps(machine(), indent=1) + "\n")
     lines = []
-    for row in rows():
+    for row in rows(measured, device):
         lines.append(row)
         table = pd.DataFrame(lines)
         table.to_csv(out / "ratios.csv", index=False, float_format="%.3f")
     ratios_plot(table, out / "ratios.png")
+    return table
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    out = ROOT / "reports/performance"
+    if sys.argv[1:] == ["--gpu"]:
+        measure_ratios(ON_GPU, "cuda", out / "gpu")
+        return
+    table = measure_ratios(MEASURED, "cpu", out)
     tables.write_table("performance.md", "ratios", markdown(table), COMMAND)
-    curve = domains_curve()
-    curve.to_csv(out / "many_domains.csv", index=False, float_format="%.4g")
-    domains_plot(curve, out / "many_domains.png")
+    many_domains.main(out)
     cost.main()
 
 

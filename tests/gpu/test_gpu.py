@@ -1,0 +1,97 @@
+"""What can go another way on a GPU; run by `nox -s gpu`."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sg2bench import devices
+from sg2bench.config import Experiment, Model
+from sg2bench.data import sets
+from sg2bench.data.batches import Batches
+from sg2bench.evaluation.evaluator import Evaluator
+from sg2bench.models.networks import Networks
+from sg2bench.training.state import State
+from sg2bench.training.step import train_step
+from tests.cli.test_cli import SMOKE
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")]
+MODEL = {"image_size": 32, "first_width": 16, "max_width": 32, "mapping_width": 32}
+
+
+def steps(device, dtype=torch.float32, number=2, **train):
+    """Terms and networks after a few steps on critters."""
+    experiment = Experiment(
+        name="gpu", data={"train_per_domain": 8, "val_per_domain": 4}, model=MODEL, train={"batch_size": 4} | train
+    )
+    images = sets.load(experiment.data, 32)
+    torch.manual_seed(0)
+    state = State(experiment, 3)
+    for module in (state.nets, state.ema, state.discriminator):
+        module.to(device, dtype)
+    batches = Batches(images, 0, 4, 32, experiment.model.latent_dim, 0.5)
+    with devices.true_float32():
+        terms = [train_step(state, batches[i].to(device, dtype), experiment.loss, 0.7) for i in range(number)]
+    return [{name: term.item() for name, term in each.items()} for each in terms], state
+
+
+def test_steps_are_those_of_the_cpu():
+    ours, state = steps(torch.device("cuda"), torch.float64)
+    expected, other = steps(torch.device("cpu"), torch.float64)
+    for terms, theirs in zip(ours, expected, strict=True):
+        assert terms == pytest.approx(theirs, rel=1e-8, abs=1e-10)
+    for weight, theirs in zip(state.nets.parameters(), other.nets.parameters(), strict=True):
+        torch.testing.assert_close(weight.cpu(), theirs, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.filterwarnings("ignore")  # those of torch.compile about its own insides
+@pytest.mark.parametrize(("precision", "rel"), [("float32", 1e-2), ("bf16", 0.1)])
+def test_compiled_steps_in_cuda_graphs_are_the_eager_ones(precision, rel):
+    """Several steps, as a graph is recorded in its second or third call."""
+    torch.compiler.reset()
+    ours, _ = steps(torch.device("cuda"), number=5, precision=precision, compile=True)
+    expected, _ = steps(torch.device("cuda"), number=5, precision=precision)
+    for terms, theirs in zip(ours, expected, strict=True):
+        assert terms == pytest.approx(theirs, rel=rel, abs=1e-2)
+
+
+def test_bf16_stays_near_float32():
+    ours, _ = steps(torch.device("cuda"), precision="bf16")
+    expected, _ = steps(torch.device("cuda"))
+    for terms, theirs in zip(ours, expected, strict=True):
+        assert terms == pytest.approx(theirs, rel=0.1, abs=0.05)
+
+
+def test_values_are_those_of_the_cpu():
+    experiment = Experiment(
+        name="gpu",
+        data={"train_per_domain": 20, "val_per_domain": 12},
+        model=MODEL,
+        evaluate={"metrics": ["fd_alexnet", "lpips", "truth_l1"], "resize": 64, "sources": 6, "outputs_per_source": 2},
+    )
+    images = sets.load(experiment.data, 32)
+    torch.manual_seed(0)
+    nets = Networks(Model(**MODEL), 3).eval()
+    values = []
+    for device in ("cpu", "cuda"):
+        with devices.true_float32():
+            evaluator = Evaluator(experiment.evaluate, images, 32, torch.device(device))
+            found = evaluator.model(nets.to(device))
+        values.append({(v.source, v.target, v.metric, v.mode): v.value for v in found})
+    assert values[1] == pytest.approx(values[0], rel=1e-3)
+
+
+def test_an_ablation_runs_and_goes_on_where_it_was_stopped(cli, tmp_path):
+    shared = ("--device", "cuda", "--runs", tmp_path / "runs", "--out", tmp_path / "out", "--set", "loss.ds_steps=8")
+    for length in (4, 8):
+        finished = cli("ablate", SMOKE, *shared, "--set", f"train.steps={length}", "--set", "resources.gpus=0.5")
+        assert finished.returncode == 0, finished.stderr
+    assert (tmp_path / "out/report.html").is_file()
+
+
+def test_throughput_in_every_way(cli, tmp_path):
+    options = ("--device", "cuda", "--batch", 1, "--batch", 8, "--out", tmp_path)
+    finished = cli("bench", SMOKE, *options)
+    assert finished.returncode == 0, finished.stderr
+    table = (tmp_path / "bench.csv").read_text()
+    assert all(execution in table for execution in ("eager", "compile", "cuda_graph"))
