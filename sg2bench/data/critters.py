@@ -14,7 +14,7 @@ import hashlib
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +162,7 @@ def _truth(
     return Image.fromarray(draw(target_domain, mixed(source, reference), side))
 
 
+@cache  # an evaluation asks many times for those of a source or a reference
 def _factors(seed: int, split: Split, domain: str, index: int) -> Factors:
     return factors(domain, split, index, seed)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ from sg2bench.evaluation.measures.base import (
 )
 from sg2bench.evaluation.needs import with_metrics
 from sg2bench.evaluation.originals import Originals
-from sg2bench.evaluation.outputs import images_per_batch, style_codes, translate
+from sg2bench.evaluation.outputs import images_per_batch, is_finite, keep_freed_memory, style_codes, translate
 from sg2bench.evaluation.protocol import VERSION, Protocol
 from sg2bench.evaluation.uncertainty import Estimate
 from sg2bench.evaluation.values import Value, means
@@ -60,6 +61,7 @@ class Evaluator:
         device: torch.device | str = "cpu",
         parts: Collection[Part] = (),
     ) -> None:
+        keep_freed_memory()
         evaluate = with_metrics(evaluate, images)
         self.evaluate = evaluate
         self.protocol = Protocol(evaluate, image_size)
@@ -139,7 +141,7 @@ class Evaluator:
         measures = {group: measure(group[0])(self._task(group, originals, outputs)) for group in groups}
         done = 0
         for raw in batches:
-            if not raw.isfinite().all():
+            if not is_finite(raw):
                 raise ValueError(f"{mode} {source} → {target}: the model gave NaN or infinity")
             some = slice(done, done + len(raw) // outputs)
             done = some.stop
@@ -179,34 +181,49 @@ class Evaluator:
         return Task(self.evaluate, extractor, raw, self.extractors[extractor], outputs, real, originals)
 
     def _real_set(self, extractor: str) -> RealSet:
-        """Features of real images, those of training images from the cache of an earlier run where there are any."""
+        """Features of real images."""
         return RealSet(
             self.images.domains,
-            lambda domain: self._cached_real(extractor, domain),
-            lambda domain: self._features(extractor, "val", domain),
+            lambda domain: self._cached(extractor, "train", domain),
+            lambda domain: self._cached(extractor, "val", domain),
         )
 
-    def _cached_real(self, extractor: str, domain: str) -> Pooled:
+    def _cached(self, extractor: str, split: Split, domain: str) -> Pooled:
+        """Features of real images from the cache of an earlier run; where there are none, of all networks that share
+        the pass.
+        """
+        shape = self.images.count(split, domain), self.extractors[extractor].dim
+        kept = array_cache.read(self._cache_path(extractor, split, domain), {"features": shape})
+        if kept is not None:
+            return kept["features"]
+        features = self._features(EXTRACTORS[extractor].pass_of or extractor, split, domain)
+        for name, pooled in features.items():
+            array_cache.write(self._cache_path(name, split, domain), {"features": pooled})
+        return features[extractor]
+
+    def _cache_path(self, extractor: str, split: Split, domain: str) -> Path:
         resize, digest = self.protocol.resize(extractor), EXTRACTORS[extractor].weights_sha256
-        key = stable_hash([VERSION, extractor, self.images.fingerprint, domain, self.image_size, resize, digest])
-        path = cache_folder() / "real" / f"{key}.npz"
-        shape = self.images.count("train", domain), self.extractors[extractor].dim
-        if (kept := array_cache.read(path, {"features": shape})) is None:
-            kept = {"features": self._features(extractor, "train", domain)}
-            array_cache.write(path, kept)
-        return kept["features"]
+        content = [VERSION, extractor, self.images.fingerprint, domain, self.image_size, resize, digest]
+        key = stable_hash(content if split == "train" else [*content, split])
+        return cache_folder() / "real" / f"{key}.npz"
 
     @torch.inference_mode()
     @true_float32()
-    def _features(self, extractor: str, split: Split, domain: str) -> Pooled:
+    def _features(self, extractor: str, split: Split, domain: str) -> dict[str, Pooled]:
+        """Features of real images by a network and by those that share its pass."""
         count, step = self.images.count(split, domain), self.images_per_batch
         parts = (range(start, min(start + step, count)) for start in range(0, count, step))
-        pooled = []
+        pooled: dict[str, list[Pooled]] = {
+            name: [] for name in self.extractors if extractor in (name, EXTRACTORS[name].pass_of)
+        }
         for batch in prefetch(lambda part: self.images.batch(split, domain, part, self.image_size), parts):
-            pooled.append(self.extractors[extractor](batch.to(self.device)).pooled.cpu().numpy())
-        features = np.concatenate(pooled)
-        if not np.isfinite(features).all():
-            raise ValueError(f"{extractor} gives NaN or infinity for {split} images of {domain}")
+            seen = self.extractors[extractor](batch.to(self.device))
+            for name, batches in pooled.items():
+                batches.append(EXTRACTORS[name].view(seen).pooled.cpu().numpy())
+        features = {name: np.concatenate(batches) for name, batches in pooled.items()}
+        for name, each in features.items():
+            if not np.isfinite(each).all():
+                raise ValueError(f"{name} gives NaN or infinity for {split} images of {domain}")
         return features
 
     def _refuse_without_truth(self, part: Part) -> None:

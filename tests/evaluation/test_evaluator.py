@@ -109,6 +109,22 @@ def test_each_domain_s_training_images_pass_through_the_network_once(evaluator, 
     assert sorted(passes) == [("alexnet", "train", domain) for domain in ("bunny", "cat", "dog")]
 
 
+def test_networks_that_share_a_pass_see_real_images_once(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("SG2BENCH_CACHE", str(tmp_path / "cache"))
+    metrics = ("fd_alexnet", "domain_accuracy", "nearest_training_gap")
+    evaluate = tiny.evaluate.model_copy(update={"metrics": metrics})
+    found, passes = sets.load(tiny.data, 32), []
+    for _ in range(2):  # the second finds all in the cache
+        evaluator = Evaluator(evaluate, found, 32)
+        evaluator._features = lambda *key, features=evaluator._features: passes.append(key) or features(*key)
+        for name in ("alexnet", "alexnet-layers"):
+            real, network = evaluator.real[name], evaluator.extractors[name]
+            for split, features in (("train", real["cat"].features), ("val", real.held_out("cat"))):
+                images = found.batch(split, "cat", range(found.count(split, "cat")), 32)
+                np.testing.assert_allclose(features, network(images).pooled, rtol=1e-5)
+        assert sorted(passes) == [("alexnet", split, "cat") for split in ("train", "val")]
+
+
 @pytest.mark.parametrize("changed", ["image", "image_size", "resize", "weights", "version", "domain"])
 def test_real_features_of_anything_else_are_not_taken_from_the_cache(evaluator, changed, monkeypatch, tiny):
     evaluator.real["alexnet"]["cat"]
@@ -128,7 +144,7 @@ def test_real_features_of_anything_else_are_not_taken_from_the_cache(evaluator, 
         domain = "dog"
     second = Evaluator(evaluate, other, size)
     with monkeypatch.context() as patch:
-        patch.setattr(second, "_features", lambda *_: np.full((3, 256), 7.0))
+        patch.setattr(second, "_features", lambda *_: {"alexnet": np.full((3, 256), 7.0)})
         assert (second.real["alexnet"][domain].features == 7).all()
     same = Evaluator(tiny.evaluate, evaluator.images, 32)
     same._features = None

@@ -75,12 +75,11 @@ def test_alexnet_is_torchvision_s():
     trunk, _ = weights.alexnet_lpips()
     theirs = torchvision.models.alexnet(weights=None).features
     theirs.load_state_dict({key.removeprefix("features."): value for key, value in trunk.items()}, strict=True)
-    theirs.to(memory_format=torch.channels_last)  # as ours, or sums have another order
     x = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
-    ours = AlexNet(64)(x)
-    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    normalised = (x / 255 - mean[:, None, None]) / std[:, None, None]
-    torch.testing.assert_close(ours.layers[-1], theirs[:12](normalised))
+    ours = AlexNet(64).double()(x)
+    mean, std = torch.tensor([0.485, 0.456, 0.406]).double(), torch.tensor([0.229, 0.224, 0.225]).double()
+    normalised = (x.double() / 255 - mean[:, None, None]) / std[:, None, None]
+    torch.testing.assert_close(ours.layers[-1], theirs.double()[:12](normalised), rtol=1e-5, atol=1e-6)
     assert ours.pooled.shape == (2, AlexNet.dim)
 
 
@@ -91,6 +90,13 @@ def test_resize_is_skipped_at_the_same_size_and_stays_in_range():
     assert larger.shape == (1, 3, 64, 64)
     assert larger.min() >= 0
     assert larger.max() <= 255
+
+
+@pytest.mark.parametrize(("height", "width", "side"), [(32, 32, 64), (32, 32, 128), (20, 33, 40), (64, 48, 33)])
+def test_resize_is_torch_s(height, width, side):
+    x = torch.randint(0, 256, (2, 3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    theirs = F.interpolate(x.float(), (side, side), mode="bicubic", antialias=True, align_corners=False).clamp(0, 255)
+    torch.testing.assert_close(resized(x, side), theirs, rtol=0, atol=1e-3)
 
 
 def blurred(x, sigma):

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import platform
+
 import numpy as np
 import pytest
 import torch
 
 from sg2bench.data import sets
 from sg2bench.evaluation.guidance import Guidance, guide
-from sg2bench.evaluation.outputs import style_codes, to_float, to_uint8, translate
+from sg2bench.evaluation.outputs import is_finite, keep_freed_memory, style_codes, to_float, to_uint8, translate
 from sg2bench.models.networks import Networks
 from tests import golden
 
@@ -32,6 +34,30 @@ def test_golden_8_bit_conversion(case):
 def test_8_bit_round_trip():
     levels = torch.arange(256, dtype=torch.uint8)
     assert (to_uint8(to_float(levels)) == levels).all()
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), float("-inf")])
+def test_nan_and_infinity_are_found(odd):
+    images = torch.randn(2, 3, 4, 4)
+    assert is_finite(images)
+    assert is_finite(images.to(torch.uint8))
+    images[1, 2, 3, 0] = odd
+    assert not is_finite(images)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what glibc's allocator does")
+def test_freed_memory_is_kept_for_the_next_batch():
+    resource = pytest.importorskip("resource")
+
+    def page_faults():
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        tensors = [torch.ones(2**20) for _ in range(12)]  # 4 MiB each
+        del tensors
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    keep_freed_memory()
+    page_faults()
+    assert min(page_faults() for _ in range(3)) < 1000  # of the 12,288 pages
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])

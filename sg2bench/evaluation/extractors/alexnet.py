@@ -19,6 +19,10 @@ from sg2bench.evaluation.extractors.base import (
 _LAYERS = (0, 3, 6, 8, 10)
 _SIZES = ((3, 64, 11, 4, 2), (64, 192, 5, 1, 2), (192, 384, 3, 1, 1), (384, 256, 3, 1, 1), (256, 256, 3, 1, 1))
 """Channels in and out, kernel, stride, padding."""
+_POOLED = ("0", "3")
+"""Layers before a pooling. On a CPU a pooling takes a tenth of the time with channels last, the convolutions of small
+maps half without.
+"""
 
 
 class AlexNet(Extractor):
@@ -30,21 +34,24 @@ class AlexNet(Extractor):
     weights_sha256 = weights.ALEXNET_LPIPS.sha256
     dim = 256
     least_side = 31
-    mean: Tensor
-    std: Tensor
+    scale: Tensor
+    shift: Tensor
 
     def __init__(self, resize: int | None) -> None:
         super().__init__(resize)
         trunk, heads = weights.alexnet_lpips()
         self.features = nn.ModuleDict()
         for layer, (dim_in, dim_out, kernel, stride, padding) in zip(_LAYERS, _SIZES, strict=True):
-            self.features[str(layer)] = nn.Conv2d(dim_in, dim_out, kernel, stride, padding)
-        self.load_state_dict(trunk, strict=True)
+            self.features[str(layer)] = nn.Conv2d(dim_in, dim_out, kernel, stride, padding, device="meta")
+        self.load_state_dict(trunk, strict=True, assign=True)
         for index, head in enumerate(heads):
             self.register_buffer(f"head{index}", head, persistent=False)
-        self.register_buffer("mean", channel_constant(IMAGENET_MEAN), persistent=False)
-        self.register_buffer("std", channel_constant(IMAGENET_STD), persistent=False)
-        self.requires_grad_(False).to(memory_format=torch.channels_last)  # a quarter faster on a CPU
+        mean, std = channel_constant(IMAGENET_MEAN), channel_constant(IMAGENET_STD)
+        self.register_buffer("scale", 1 / (255 * std), persistent=False)
+        self.register_buffer("shift", -mean / std, persistent=False)
+        self.requires_grad_(False)
+        for name in _POOLED:
+            self.features[name].to(memory_format=torch.channels_last)
 
     @property
     def heads(self) -> list[Tensor]:
@@ -52,13 +59,11 @@ class AlexNet(Extractor):
         return [self.get_buffer(f"head{index}") for index in range(len(_LAYERS))]
 
     def forward(self, images: Tensor) -> Features:
-        x = (resized(images, self.resize) / 255 - self.mean) / self.std
+        x = torch.addcmul(self.shift, resized(images, self.resize), self.scale)
         layers = []
         for name, convolution in self.features.items():
-            if name in ("3", "6"):
-                x = F.max_pool2d(x, 3, 2)
-            x = F.relu(convolution(x))
-            layers.append(x)
+            layers.append(convolution(x).relu_())
+            x = F.max_pool2d(layers[-1], 3, 2).contiguous() if name in _POOLED else layers[-1]
         return Features(x.mean((2, 3)), tuple(layers))
 
 
@@ -99,5 +104,5 @@ class AlexNetEdges(Extractor):
 
     def forward(self, images: Tensor) -> Features:
         red, green, blue = torch.split(resized(images, 128), 1, 1)
-        maps = F.relu(self.convolution(0.299 * red + 0.587 * green + 0.114 * blue))
+        maps = self.convolution(0.299 * red + 0.587 * green + 0.114 * blue).relu_()
         return Features(F.normalize(F.instance_norm(maps, eps=1e-4).flatten(1)))

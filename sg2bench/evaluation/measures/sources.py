@@ -15,6 +15,5 @@ class Measure(OutputMeasure):
 
     def each(self, batch: Batch) -> dict[str, Array]:
         outputs, sources = batch.features(self.task).layers, batch.features_of_sources(self.task).layers
-        of_outputs = tuple(layer.repeat_interleave(self.task.outputs, 0) for layer in sources)
         heads = cast(AlexNet, self.task.network).heads
-        return {"perceptual": lpips.distance(outputs, of_outputs, heads).cpu().numpy()}
+        return {"perceptual": lpips.distance(outputs, sources, heads).cpu().numpy()}
