@@ -44,7 +44,7 @@ def ablate(
     device: str = "auto",
     runs: PathLike = "runs",
     out: PathLike | None = None,
-    known: Sequence[PathLike] = (),
+    known: PathLike | Sequence[PathLike] = (),
     command: str = "sg2bench.ablate",
     progress: Callable[[Sequence[Status]], None] = lambda _: None,
 ) -> pd.DataFrame:
@@ -73,7 +73,7 @@ def ablate(
     collected = with_home(runs) / loaded.name
     plan.refuse_folders(experiments.find(with_home(experiment)), folder, collected)
     refuse_to_overwrite(folder)
-    tables = [_read_known(with_home(path), loaded) for path in known]
+    tables = _read_known(known, loaded)
     images = sets.load(loaded.data, loaded.model.image_size)
     loaded = loaded.model_copy(update={"evaluate": with_metrics(loaded.evaluate, images)})
     planned = plan.plan(loaded, with_home(runs), tables)  # refuses bad input before anything is written
@@ -97,13 +97,17 @@ def ablate(
     return table
 
 
-def _read_known(path: Path, experiment: Experiment) -> Known:
+def _read_known(known: PathLike | Sequence[PathLike], experiment: Experiment) -> list[Known]:
     from sg2bench.report import material
     from sg2bench.rows import models, read
     from sg2bench.runs.known import Known
 
-    found = material.read(path.parent, experiment.variants, experiment.evaluate.modes)
-    return Known(path, models(read(path)), found.curves, found.files)
+    named = [known] if isinstance(known, str | os.PathLike) else known
+    found = []
+    for path in map(with_home, named):
+        near = material.read(path.parent, experiment.variants, experiment.evaluate.modes)
+        found.append(Known(path, models(read(path)), near.curves, near.files))
+    return found
 
 
 def evaluate(

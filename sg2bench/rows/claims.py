@@ -44,7 +44,8 @@ def judge_claims(table: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
     for claim, each, p in zip(experiment.claims, found, p_holm, strict=True):
         worst = _worst(claim, each)
         missing, baseline_missing = (_missing(table, side, experiment) for side in (claim.variant, first))
-        said = [_sentence(claim, each, first)]
+        trained = max(missing, baseline_missing) < len(experiment.seeds)
+        said = [_sentence(claim, each, first, trained)]
         if claim.over == "swing" or missing or baseline_missing:
             of = f"of {len(experiment.seeds)}"
             said.append(
@@ -116,11 +117,11 @@ def _missing(table: pd.DataFrame, variant: str, experiment: Experiment) -> int:
     return len(set(experiment.seeds) - set(table[table["variant"] == variant]["seed"]))
 
 
-def _sentence(claim: Claim, found: Effect, first: str) -> str:
+def _sentence(claim: Claim, found: Effect, first: str, trained: bool) -> str:
     entry, begin = METRICS[claim.metric], lead(claim.variant, claim.term)
     if claim.over == "value":
         return sentence(found, begin, entry.phrase, entry.symbol, claim.mode, first)
-    if not (found.seeds and found.baseline_seeds):
+    if trained and not (found.seeds and found.baseline_seeds):
         return f"Needs train.evaluate_every: a swing shows in {LEAST_STEPS} evaluated steps or more."
     return sentence(found, begin, f"the swing of {entry.phrase} over the last evaluated steps", "", claim.mode, first)
 

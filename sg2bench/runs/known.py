@@ -67,7 +67,7 @@ def find(job: Job, tables: Sequence[Known]) -> Known | None:
 
 
 def warn_of_unused(tables: Sequence[Known], statuses: Sequence[Status], out: Sequence[Path]) -> None:
-    """Warn of runs that no planned one takes. Raises ValueError if their table is of `out`, which will be overwritten."""
+    """Warn of runs that no planned one takes. Raises ValueError if their table is of `out`, which is overwritten."""
     for table in tables:
         if line := unused(table, statuses):
             if table.path.resolve() in [file.resolve() for file in out]:

@@ -24,8 +24,8 @@ from sg2bench.runs.status import Status
 
 
 def plan(experiment: Experiment, runs: Path, known: Sequence[Known] = ()) -> list[Status]:
-    """Every run of an experiment, the seeds of a variant one after the other; finished ones are `skipped`, and those
-    that are `known`.
+    """Every run of an experiment, seed by seed, so that a study cut short has all variants; finished ones are
+    `skipped`, and those that are `known`.
 
     Raises ValueError if a run's folder was made with another configuration or with other images, or is past a step that
     is to be measured, if rows of two variants could not stand in one report, or if known rows of a run differ.
@@ -56,7 +56,7 @@ def plan(experiment: Experiment, runs: Path, known: Sequence[Known] = ()) -> lis
             elif not measured:
                 steps.refuse_steps_gone_by(job)
             planned.append(status)
-    return planned
+    return sorted(planned, key=lambda status: experiment.seeds.index(status.job.seed))
 
 
 def refuse_folders(experiment: Path, out: Path, collected: Path) -> None:

@@ -54,7 +54,9 @@ def test_pages_show_the_range(tiny, file, tmp_path):
     caption = "each pair: 6 to 24 outputs (2 a source) against 18 to 90 training images of the target"
     assert caption in (tmp_path / "out/leaderboard.md").read_text()
     assert caption in page.read_text()
-    assert page.read_text().count("each pair 6 to 24 outputs") == 3 * 2 + 3 + 1  # plots; effects: a map, two questions; provenance
+    assert (
+        page.read_text().count("each pair 6 to 24 outputs") == 3 * 2 + 3 + 1
+    )  # plots; effects: a map, two questions; provenance
     board, *_ = leaderboard.add([path], tmp_path / "board", "made")
     text = board.with_suffix(".md").read_text()
     assert "each pair: 6 to 24 outputs against 18 to 90 training images" in text

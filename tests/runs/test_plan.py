@@ -40,7 +40,7 @@ def performed(tiny, tmp_path):
 def test_plan_has_every_variant_and_seed(tiny, tmp_path):
     experiment = Experiment.model_validate(tiny.model_dump() | {"seeds": (3, 4)})
     planned = plan.plan(experiment, tmp_path)
-    assert [status.job.name for status in planned] == ["full/seed-3", "full/seed-4", "no_ds/seed-3", "no_ds/seed-4"]
+    assert [status.job.name for status in planned] == ["full/seed-3", "no_ds/seed-3", "full/seed-4", "no_ds/seed-4"]
     assert {status.state for status in planned} == {"waiting"}
 
 

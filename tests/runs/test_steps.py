@@ -77,8 +77,10 @@ def test_steps_are_measured_without_a_change_to_training_and_result(several, tmp
 
 
 def test_the_mean_of_both_halves_is_that_of_all_sources(several, tmp_path):
-    """For a metric that is a mean over sources. Batches of another size are rounded otherwise on some CPUs, and a pixel may
-    then fall on the other side of a level, by which LPIPS moves 1e-6.
+    """For a metric that is a mean over sources.
+
+    Batches of another size are rounded otherwise on some CPUs, and a pixel may then fall on the other side of a level,
+    by which LPIPS moves 1e-6.
     """
     _, table = performed(changed(several, train={"evaluate_at": [4]}), tmp_path)
     lpips = table[(table["metric"] == "lpips") & (table["step"] == 4)]
