@@ -23,6 +23,8 @@ class Compiled:
     """
 
     def __init__(self) -> None:
+        # Before the first trace, in which torch settles on a folder that is lost when the machine starts again.
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
         self._graphs: dict[str, tuple[list[str], Callable[..., Any]]] = {}
         self.seconds = 0.0
         """Spent on tracing and compiling."""
@@ -74,7 +76,6 @@ def _trace(
 
 
 def _compile(graph: torch.fx.GraphModule, device: str) -> Callable[..., Any]:
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
     options: dict[str, Any] = {"triton.cudagraphs": True} if device == "cuda" else {}
     compiled: Callable[..., Any] = torch.compile(graph, dynamic=False, options=options)
     return compiled
