@@ -81,7 +81,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def gpu(session: nox.Session) -> None:
-    """Run all that needs a GPU, unattended: tests, ratios, throughput; does nothing where there is none."""
+    """Run everything that needs a GPU: tests, ratios, throughput. Without a GPU, do nothing."""
     run(session, "python", "-m", "tools.gpu", env=ONE_THREAD)
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from sg2bench import texts
 from sg2bench.catalog import METRICS, REFERENCE_LINES, default_metrics, metrics_of
-from sg2bench.keys import Claim, Part, Train, Weight, refuse_other_variants, suggestion
+from sg2bench.keys import Claim, Part, Train, Weight, known_metric, refuse_other_variants, suggestion
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]
 IMAGE_SIZES = (32, 64, 128, 256, 512)
@@ -214,8 +214,7 @@ class Experiment(Part):
     @classmethod
     def _of_known_metrics(cls, value: dict[str, float]) -> dict[str, float]:
         for metric in value:
-            if metric not in METRICS:
-                raise ValueError(f"no metric `{metric}`{suggestion(metric, METRICS)}")
+            known_metric(metric)
         return value
 
     @model_validator(mode="after")

@@ -30,7 +30,7 @@ def device(name: str) -> torch.device:
 def slots(name: str, workers: int | None, gpus: float = 1) -> list[str]:
     """A device for each run that goes at the same time: each GPU, else each core; `workers` of them if given.
 
-    Where a run takes a share of a GPU, `gpus`, as many go on each as fit.
+    Where a run takes only a share of a GPU, `gpus`, each GPU gets as many runs as fit.
 
     Raises ValueError as `device`.
     """

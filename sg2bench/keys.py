@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from sg2bench import texts
 from sg2bench.catalog import METRICS
@@ -37,6 +37,16 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """What a wrong word may have meant, to end a message with."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f", did you mean `{close[0]}`?" if close else f" (known: {', '.join(known)})" if known else ""
+
+
+def known_metric(name: str) -> str:
+    """Return the name of a metric. Raises ValueError for any other."""
+    if name not in METRICS:
+        raise ValueError(f"no metric `{name}`{suggestion(name, METRICS)}")
+    return name
+
+
+MetricName = Annotated[str, AfterValidator(known_metric)]
 
 
 class Train(Part):
@@ -70,7 +80,9 @@ class Train(Part):
         (), description="steps whose averaged networks are kept and measured, too"
     )
     evaluate_every: int | None = Field(None, ge=1, le=10**9, description="the same, every so many steps")
-    best_by: str | None = Field(None, description="metric that chooses the best of these steps; the first if null")
+    best_by: MetricName | None = Field(
+        None, description="metric that chooses the best of these steps; the first if null"
+    )
 
     @model_validator(mode="after")
     def _evaluated_within_the_training(self) -> Train:
@@ -83,8 +95,6 @@ class Train(Part):
             raise ValueError(f"{key}: step {beyond} is beyond the last, train.steps is {self.steps}")
         if self.best_by and not self.evaluated_steps:
             raise ValueError("best_by chooses among the steps of evaluate_at or evaluate_every: give one of these")
-        if self.best_by and self.best_by not in METRICS:
-            raise ValueError(f"best_by: no metric `{self.best_by}`{suggestion(self.best_by, METRICS)}")
         return self
 
     @property
@@ -102,14 +112,14 @@ class Train(Part):
 
 
 class Claim(Part):
-    """What a term is for, and the one metric that says whether it is so here: named before the study runs."""
+    """What a term is for, and the one metric that decides whether it holds, named before the study runs."""
 
     term: str = Field(min_length=1, max_length=40, description="as sentences call it: cyc")
     variant: str = Field(description="the one without the term")
     purpose: str = Field(min_length=1, max_length=200, description="what the term is for")
-    metric: str
+    metric: MetricName
     mode: Literal["latent", "reference"] = "latent"
-    margin: float | None = Field(None, gt=0, description="the worsening that counts as none; the catalogue's if null")
+    margin: float | None = Field(None, gt=0, description="largest worsening to tolerate; the catalogue's if null")
     over: Literal["value", "swing"] = Field(
         "value", description="swing: how far the metric swings over the last evaluated steps, not its last value"
     )
@@ -119,13 +129,6 @@ class Claim(Part):
     def _plain(cls, value: str) -> str:
         if not re.fullmatch(texts.PLAIN, value):
             raise ValueError(f"expected one line of text, which no spreadsheet takes for a formula, got {value!r}")
-        return value
-
-    @field_validator("metric")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in METRICS:
-            raise ValueError(f"no metric `{value}`{suggestion(value, METRICS)}")
         return value
 
     @model_validator(mode="after")

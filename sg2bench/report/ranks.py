@@ -8,8 +8,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from sg2bench.catalog import METRICS
-from sg2bench.rows.effects import SURE, Effect, compare
+from sg2bench.rows.effects import SURE, compare_rows
 from sg2bench.statistics import holm
 
 
@@ -20,18 +19,10 @@ def ranks(models: Sequence[pd.DataFrame]) -> list[tuple[int, int]]:
     surely worse: p < 0.05 after Holm's correction for all pairs. A single seed decides nothing.
     """
     pairs = list(combinations(range(len(models)), 2))
-    effects = [_compare(models[a], models[b]) for a, b in pairs]
+    effects = [compare_rows(models[a], models[b], models[a]["metric"].iloc[0]) for a, b in pairs]
     better = np.zeros((len(models), len(models)), bool)
     for pair, effect, p in zip(pairs, effects, holm(np.array([effect.p for effect in effects])), strict=True):
         if p < SURE:
             better[pair if effect.direction == "better" else pair[::-1]] = True
     best, worst = 1 + better.sum(0), len(models) - better.sum(1)
     return list(zip(best.tolist(), worst.tolist(), strict=True))
-
-
-def _compare(ours: pd.DataFrame, theirs: pd.DataFrame) -> Effect:
-    entry = METRICS[ours["metric"].iloc[0]]
-    counts = pd.concat([ours, theirs])[["n_real", "n_fake"]]
-    step = 1 / counts.to_numpy().min() if entry.counted else 0.0
-    new, old = (rows.set_index("seed")["value"] for rows in (ours, theirs))
-    return compare(new, old, entry.by_ratio, entry.sign, step)

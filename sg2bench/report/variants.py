@@ -27,7 +27,7 @@ def number(value: float) -> str:
 
 
 def spread(mean: float, deviation: float, signed: bool = False) -> str:
-    """Mean ± standard deviation, without the latter if there is none."""
+    """Mean ± standard deviation over seeds; the mean alone for a single seed."""
     if pd.isna(mean):
         return "–"
     text = ("+" if signed and mean >= 0 else "") + number(mean)

@@ -130,16 +130,19 @@ _Translate = Callable[[Networks, Batch, bool], _Translated]
 
 def _by_latent(nets: Networks, batch: Batch, second: bool) -> _Translated:
     """Sources in the style of the first latents; with the style of the `second` ones."""
-    encoded, style = nets.encode(batch.source), nets.latent_style(batch.latent, batch.target_domain)
-    with torch.no_grad():
-        style2 = nets.latent_style(batch.latent2, batch.target_domain) if second else None
-    return _Translated(encoded, style, nets.decode(encoded, style), style2)
+    return _translate(nets, batch, nets.latent_style, batch.latent, batch.latent2 if second else None)
 
 
 def _by_reference(nets: Networks, batch: Batch, second: bool) -> _Translated:
-    encoded, style = nets.encode(batch.source), nets.reference_style(batch.reference, batch.target_domain)
+    return _translate(nets, batch, nets.reference_style, batch.reference, batch.reference2 if second else None)
+
+
+def _translate(
+    nets: Networks, batch: Batch, style_of: Callable[[Tensor, Tensor], Tensor], first: Tensor, second: Tensor | None
+) -> _Translated:
+    encoded, style = nets.encode(batch.source), style_of(first, batch.target_domain)
     with torch.no_grad():
-        style2 = nets.reference_style(batch.reference2, batch.target_domain) if second else None
+        style2 = None if second is None else style_of(second, batch.target_domain)
     return _Translated(encoded, style, nets.decode(encoded, style), style2)
 
 
