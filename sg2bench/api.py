@@ -282,11 +282,13 @@ def check(
     experiment: PathLike | None = None,
     exact: float | None = None,
     bench: float | None = None,
+    last_steps: int = 1,
 ) -> pd.DataFrame:
     """Compare results with a baseline; returns a row per variant, mode, metric and target with its verdict.
 
     `margins` by metric go over those that the `experiment` declares. With `exact`, values may differ by so much, as a
-    share; with `bench`, the files are bench.csv and throughput may fall by so much. `gate.verdict(table)` is the worst
+    share; with `bench`, the files are bench.csv and throughput may fall by so much. More than one of `last_steps`
+    averages each run over its last so many evaluated steps, on the even sources. `gate.verdict(table)` is the worst
     verdict of all rows.
     """
     from sg2bench import gate
@@ -295,12 +297,16 @@ def check(
         raise ValueError("--exact stands alone, without --margin, --experiment or --bench")
     if bench is not None and (margins or experiment):
         raise ValueError("--bench has its own share, without --margin or --experiment")
+    if last_steps < 1:
+        raise ValueError(f"--last-steps {last_steps}: expected 1 or more")
+    if last_steps > 1 and (exact is not None or bench is not None):
+        raise ValueError("--last-steps averages for a comparison over seeds, without --exact or --bench")
     if bench is not None:
         return gate.compare_throughput(with_home(results), with_home(baseline), bench)
     if exact is not None:
         return gate.compare_exactly(with_home(results), with_home(baseline), exact)
     declared = _load(experiment, None, None).margins if experiment else {}
-    return gate.compare(with_home(results), with_home(baseline), gate.margins(margins, declared))
+    return gate.compare(with_home(results), with_home(baseline), gate.margins(margins, declared), last_steps)
 
 
 def _load(experiment: PathLike | None, settings: Settings | None, protocol: str | None) -> Experiment:

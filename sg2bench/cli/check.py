@@ -30,6 +30,9 @@ def check(
     bench: Annotated[
         float | None, typer.Option(min=0, max=1, metavar="SHARE", help="Throughput instead: it may fall by so much.")
     ] = None,
+    last_steps: Annotated[
+        int, typer.Option(min=1, help="Average each run over so many of its last evaluated steps: less noise.")
+    ] = 1,
     inconclusive_ok: Annotated[bool, typer.Option("--inconclusive-ok", help="Exit 0 where seeds are too few.")] = False,
     update_baseline: Annotated[
         bool, typer.Option("--update-baseline", help="Make RESULTS the baseline, whatever the verdict.")
@@ -51,14 +54,21 @@ def check(
     if update_baseline != (reason is not None):
         raise ValueError("--update-baseline needs --reason TEXT, and the other way round")
     if update_baseline and reason is not None:
-        if margin or experiment or exact is not None or bench is not None or markdown or junit or json:
+        compares = exact is not None or bench is not None or last_steps > 1
+        if compares or margin or experiment or markdown or junit or json:
             raise ValueError("--update-baseline compares nothing: give it --reason alone")
         gate.update_baseline(results, baseline, reason, options.command())
         options.print_plain(f"{results} is the baseline now: {baseline}")
         return
     _refuse_overwriting([results, baseline], [markdown, junit, json])
     compared = api.check(
-        results, baseline, margins=_margins(margin or []), experiment=experiment, exact=exact, bench=bench
+        results,
+        baseline,
+        margins=_margins(margin or []),
+        experiment=experiment,
+        exact=exact,
+        bench=bench,
+        last_steps=last_steps,
     )
     _print(compared)
     output.publish(compared, markdown, junit, json)

@@ -14,7 +14,7 @@ from sg2bench import rows as row_table
 from sg2bench import texts
 from sg2bench.catalog import METRICS
 from sg2bench.files import atomic_file, locked
-from sg2bench.rows import is_line, last_steps, refuse_mixed_configurations
+from sg2bench.rows import averaged_steps, is_line, last_steps, refuse_mixed_configurations
 from sg2bench.statistics import FAIL_LEVEL, PASS_LEVEL, difference, holm
 
 PASS, REGRESSION, INCONCLUSIVE = "pass", "regression", "inconclusive"
@@ -41,7 +41,7 @@ def margins(given: Mapping[str, float] | None = None, declared: Mapping[str, flo
     return chosen
 
 
-def compare(results_file: Path, baseline_file: Path, shares: dict[str, float]) -> pd.DataFrame:
+def compare(results_file: Path, baseline_file: Path, shares: dict[str, float], steps: int = 1) -> pd.DataFrame:
     """One line per variant, mode, metric and target of the baseline, with a verdict. `worse_by` and `margin` are parts
     of the baseline, or where `absolute` says so, in the metric's own unit.
 
@@ -50,9 +50,10 @@ def compare(results_file: Path, baseline_file: Path, shares: dict[str, float]) -
     `inconclusive`: neither; `seeds_needed` says how many seeds would rule the margin out, by what was found so far.
     Seeds are paired where both sides have the same; `scale_sides` says on what scale, on which `baseline` and `value`
     are means, too (geometric ones, by logarithms). Raises ValueError where the two cannot be compared: other protocol,
-    data or counts, or missing rows.
+    data or counts, or missing rows. With more than one of `steps`, each run's values are means over its last so many
+    evaluated steps, on the even sources.
     """
-    new, old = _comparable(results_file, baseline_file)
+    new, old = _comparable(results_file, baseline_file, steps)
     of_new, of_old = (dict(list(table.groupby(KEYS, sort=False))) for table in (new, old))
     lines, differences, rooms = [], [], []
     for key, old_rows in of_old.items():
@@ -61,7 +62,7 @@ def compare(results_file: Path, baseline_file: Path, shares: dict[str, float]) -
         ours, theirs, room = scale_sides(metric, now, then, shares[metric])
         value, baseline = (_center(values, _by_logarithms(metric, now, then)) for values in (now, then))
         worse, whole = METRICS[metric].sign * (value - baseline), _whole(metric, baseline)
-        found = difference(ours, theirs, _step(metric, old_rows, now, then))
+        found = difference(ours, theirs, _step(metric, old_rows, now, then) / steps)
         differences.append(found)
         rooms.append(room)
         lines.append(
@@ -172,9 +173,14 @@ def verdict(table: pd.DataFrame) -> str:
     return next((word for word in (REGRESSION, INCONCLUSIVE) if (table["verdict"] == word).any()), PASS)
 
 
-def _comparable(results_file: Path, baseline_file: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _comparable(results_file: Path, baseline_file: Path, steps: int = 1) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The domain rows of both, without those that the baseline does not have."""
-    whole = [_model_rows(path) for path in (results_file, baseline_file)]
+    whole = [_model_rows(path, steps) for path in (results_file, baseline_file)]
+    if steps > 1 and set(whole[0]["step"]) != set(whole[1]["step"]):
+        raise ValueError(
+            f"the last {steps} evaluated steps in {results_file} are not those in {baseline_file}: train both as long, "
+            "with the same train.evaluate_every"
+        )
     new, old = (table[table["source"] == "*"] for table in whole)
     new = new[new["metric"].isin(old["metric"])]
     for column in ("data_fingerprint", "protocol_hash"):
@@ -205,9 +211,10 @@ def _comparable(results_file: Path, baseline_file: Path) -> tuple[pd.DataFrame, 
     return new, old
 
 
-def _model_rows(path: Path) -> pd.DataFrame:
-    """A file's rows of models, each run's at its last step. Raises ValueError if its means cannot be compared."""
-    table = last_steps(row_table.read(path))
+def _model_rows(path: Path, steps: int) -> pd.DataFrame:
+    """A file's rows of models, each run's at its last steps. Raises ValueError if its means cannot be compared."""
+    table = row_table.read(path)
+    table = averaged_steps(table, steps, path) if steps > 1 else last_steps(table)
     refuse_mixed_configurations(table, path)
     rows = table[~is_line(table)]
     means = rows[rows["source"] == "*"]

@@ -6,6 +6,7 @@ from sg2bench.rows.effects import measure_effects
 from sg2bench.rows.io import read, write
 from sg2bench.rows.mixtures import refuse_mixture
 from sg2bench.rows.select import (
+    averaged_steps,
     baseline,
     best_step,
     is_line,
@@ -28,6 +29,7 @@ __all__ = [
     "OF_A_MODEL",
     "OF_A_VALUE",
     "ROW_KEY",
+    "averaged_steps",
     "baseline",
     "best_step",
     "commits",

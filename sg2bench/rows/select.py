@@ -61,6 +61,29 @@ def last_steps(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["step"] == runs.transform("max")]
 
 
+def averaged_steps(table: pd.DataFrame, count: int, path: Path) -> pd.DataFrame:
+    """Each model's rows averaged over its last `count` evaluated steps, on the even sources, which all of them have.
+    `step` is averaged, too.
+
+    Raises ValueError, with the run named, if it was evaluated at fewer steps.
+    """
+    table = models(of_half(table, "even"))
+    runs = ["experiment", "variant", "seed"]
+    steps = table[[*runs, "step"]].drop_duplicates().sort_values("step")
+    last = steps.groupby(runs, sort=False).tail(count)
+    evaluated = last.groupby(runs, sort=False)["step"].size()
+    if evaluated.empty or evaluated.min() < count:
+        which = " of {1}, seed {2},".format(*evaluated.idxmin()) if len(evaluated) else ""
+        raise ValueError(
+            f"{path}:{which} has {evaluated.min() if len(evaluated) else 0} evaluated steps, fewer than {count}: train "
+            "with train.evaluate_every, or average fewer"
+        )
+    kept = table.merge(last).sort_values("step", kind="stable")
+    keys = [*runs, "mode", "source", "target", "metric"]
+    means = kept.groupby(keys, sort=False)[["step", "value"]].transform("mean")
+    return kept.assign(**means).drop_duplicates(keys, keep="last")
+
+
 def best_step(table: pd.DataFrame, metric: str) -> int:
     """The step of one run that is best by a metric on the even sources: by the mean over all pairs, and over the modes
     that measure it; the first of several.
