@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 
+import hypothesis
 import pytest
 import torch
 
@@ -14,6 +15,8 @@ from sg2bench.config import Experiment
 from sg2bench.files import cache_folder
 
 torch.set_num_threads(1)
+hypothesis.settings.register_profile("sg2bench", deadline=None)  # a busy machine is no defect
+hypothesis.settings.load_profile("sg2bench")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -84,7 +84,7 @@ def test_crop_probability(probability):
     assert min(widths) >= 128 * 0.8**0.5 * 0.9 - 6
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(20, 90), st.integers(20, 90), st.integers(0, 1000))
 def test_any_image_becomes_a_square(width, height, seed):
     out = augment(Image.new("RGB", (width, height), (9, 8, 7)), 32, 1.0, np.random.default_rng(seed))

@@ -22,7 +22,7 @@ def frame(canvas):
     return canvas.cos * dx + canvas.sin * dy, canvas.cos * dy - canvas.sin * dx
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.tuples(st.floats(-0.2, 1.2), st.floats(-0.2, 1.2)), st.floats(0.05, 0.6), ANGLES, PLACES, PLACES, LENGTHS,
     LENGTHS, ANGLES,
@@ -38,7 +38,7 @@ def test_an_ellipse_is_whole_wherever_it_lies(centre, radius, angle, u, v, ru, r
     assert ((canvas.painted == 1) == (distance <= 1))[clear].all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.tuples(st.floats(-0.2, 1.2), st.floats(-0.2, 1.2)), st.floats(0.05, 0.6), ANGLES, PLACES, PLACES, LENGTHS)
 def test_a_polygon_is_whole_wherever_it_lies(centre, radius, angle, u, v, side):
     canvas = Canvas(8, RED, centre, radius, angle)

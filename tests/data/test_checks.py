@@ -153,7 +153,7 @@ STORED = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_damaged_cache_is_rebuilt(kept, monkeypatch, data):
     root, cache, fingerprint, file, content = kept

@@ -27,7 +27,7 @@ def test_pixels_are_the_same_on_every_machine():
     assert digest.hexdigest()[:16] == "7e03160b0b3af785"
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.sampled_from(critters.DOMAINS), st.integers(0, 10_000), st.integers(0, 5))
 def test_factors_are_in_range_and_a_function_of_their_arguments(domain, index, seed):
     made_of = critters.factors(domain, "val", index, seed)
@@ -85,7 +85,7 @@ CRITTERS = sets.load(Data(train_per_domain=1, val_per_domain=6, seed=4), 32)
 PLACES = st.tuples(st.sampled_from(critters.DOMAINS), st.integers(0, 5))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(PLACES, PLACES)
 def test_truth_is_the_target_s_head_with_the_source_s_content_and_the_reference_s_style(source, reference):
     of_source, of_reference = (critters.factors(domain, "val", index, 4) for domain, index in (source, reference))
@@ -98,7 +98,7 @@ def test_truth_is_the_target_s_head_with_the_source_s_content_and_the_reference_
 
 
 @given(PLACES)
-@settings(max_examples=18, deadline=None)
+@settings(max_examples=18)
 def test_truth_of_an_image_in_its_own_style_is_the_image(place):
     assert CRITTERS.truth(*place, *place) == CRITTERS.image("val", *place)
 
@@ -120,7 +120,7 @@ def test_fingerprints_are_what_they_were_before_there_was_truth():
     assert sets.load(Data(train_per_domain=400, val_per_domain=100), 32).fingerprint == "4bf02f31884f5a31"
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.sampled_from(critters.DOMAINS), st.integers(0, 10_000))
 def test_all_factors_are_in_the_ranges_that_a_file_may_have(domain, index):
     made_of = critters.factors(domain, "train", index, 0)

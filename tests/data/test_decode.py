@@ -47,7 +47,7 @@ def test_a_transparent_grey_of_any_depth_is_white_and_all_others_stay(depth):
     assert (decoded(png(depth, 0, [row], len(levels)))[0] == np.array(shown)[:, None]).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.sampled_from([8, 16]), st.data())
 def test_a_transparent_colour_is_white_and_its_neighbours_are_not(depth, data):
     colours = data.draw(st.lists(st.tuples(*[st.integers(0, 2**depth - 1)] * 3), min_size=1, max_size=6))

@@ -87,7 +87,7 @@ def test_what_is_missing_after_the_last_pixel_does_not_matter():
     assert (decoded(with_text[:-10]) == PIXELS).all()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.sampled_from(("JPEG", "PNG", "WEBP", "BMP", "TIFF")),
     st.sampled_from([{}, {"progressive": True}, {"optimize": True, "quality": 30}]),

@@ -173,7 +173,7 @@ def test_factors_of_other_images_are_refused(root, write, why):
         folder.load(root)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 @pytest.mark.filterwarnings("ignore:.*not of critters")
 def test_whatever_is_damaged_is_one_clear_line(root, written, data):

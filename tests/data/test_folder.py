@@ -166,7 +166,7 @@ def test_a_name_that_no_visible_folder_can_have_is_refused(name):
         Data(domains=(name, "apple"))
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size=1, max_size=20))
 def test_a_domain_is_taken_just_if_rows_can_name_it(tmp_path, name):
     """One rule: that of the result table."""

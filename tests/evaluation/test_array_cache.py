@@ -34,7 +34,7 @@ def test_what_was_kept_is_read_and_what_is_not_there_is_not(path, tmp_path):
     assert read(tmp_path / "none.npz") is None
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 @pytest.mark.filterwarnings("ignore:.*not what was kept there")
 def test_whatever_bytes_are_damaged_the_features_are_right_or_left_out(path, data):

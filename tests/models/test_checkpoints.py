@@ -48,7 +48,7 @@ def changed(tmp_path, change, domains=2):
     return tmp_path / "000001_nets_ema.ckpt"
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_parts_of_keys_that_wrappers_put_in_are_left_out(tmp_path, data):
     """As `torch.compile`, DataParallel and others do, around a network or a module in it, and around each other."""

@@ -227,7 +227,7 @@ def test_masks_come_from_the_image_that_is_encoded():
 
 
 @given(st.lists(st.integers(0, 11), min_size=1, max_size=6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_every_sample_gets_its_own_head_however_many_there_are(labels):
     torch.manual_seed(0)
     heads = nn.ModuleList(nn.Linear(3, 2) for _ in range(12)).double()

@@ -98,7 +98,7 @@ def test_reference_lines_differ_in_dashes():
     assert len({str(line._dash_pattern) for line in lines}) == len({line.get_color() for line in lines}) == 5
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=6),
     st.lists(st.floats(-1e9, 1e9), max_size=5),

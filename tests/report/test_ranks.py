@@ -55,7 +55,7 @@ def test_shares_that_all_seeds_have_are_as_sure_as_their_steps():
     assert ranks([model([39 / 40] * 2, **share), model([20 / 40] * 2, **share)]) == [(1, 1), (2, 2)]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.lists(st.floats(-10, 10), min_size=1, max_size=4), min_size=1, max_size=5))
 def test_no_model_is_before_one_with_a_better_mean(values):
     found, means = ranks([model(each) for each in values]), [np.mean(each) for each in values]

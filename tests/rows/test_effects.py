@@ -133,7 +133,7 @@ def test_a_single_variant_has_no_effects_and_a_study_all():
     assert not table["primary"].any()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.floats(0.1, 10), st.floats(0.1, 10)), min_size=2, max_size=6),
     st.booleans(),

@@ -67,7 +67,7 @@ def tables(draw, seeds):
     return pd.concat(made, ignore_index=True)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(tables(seeds=2))
 def test_every_row_is_read_as_it_was_written(tmp_path_factory, table):
     file = tmp_path_factory.mktemp("rows") / "r.csv"
@@ -78,7 +78,7 @@ def test_every_row_is_read_as_it_was_written(tmp_path_factory, table):
         pd.testing.assert_series_equal(read[column], expected, check_dtype=False)
 
 
-@settings(max_examples=4, deadline=None, phases=[Phase.reuse, Phase.generate])
+@settings(max_examples=4, phases=[Phase.reuse, Phase.generate])
 @given(tables(seeds=2))
 @pytest.mark.filterwarnings("ignore:the plots' font", "ignore:constrained_layout not applied")
 def test_every_row_can_be_reported_ranked_and_compared(tmp_path_factory, table):

@@ -26,7 +26,6 @@ def compared(fake, held_out=None, train=None, outputs=1, references=None):
     return Measure.compare(["gap"], real, Fake(fake, outputs, references))["gap"]
 
 
-@settings(deadline=None)
 @given(distances, distances)
 def test_it_is_mann_and_whitney_s_statistic(fakes, held_out):
     """Integers: equal distances occur, and count half."""
@@ -99,7 +98,7 @@ def test_intervals_hold_the_expectation_about_95_times_in_100():
     assert 0.9 <= held <= 0.99
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(2, 12), st.integers(1, 4), st.integers(0, 99), st.floats(0.1, 2), st.permutations(range(12)))
 def test_bounded_whatever_the_order(sources, outputs, seed, scale, order):
     fake = points(sources * outputs, seed, scale=scale)

@@ -67,7 +67,7 @@ def test_the_classifier_is_fitted_once_for_all_pairs(monkeypatch):
     assert values == [accuracy(everyone()[name], real.held_out(other)).value for name in NAMES for other in NAMES]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(2, 12), st.integers(1, 4), st.integers(0, 99), st.permutations(range(12)), st.booleans())
 def test_a_share_with_an_interval_whatever_the_order(sources, outputs, seed, order, guided):
     real = everyone(spread=0.6)

@@ -228,7 +228,7 @@ def test_influences_of_errors_are_what_leaving_a_source_out_changes(originals, q
     assert found.influence[REFERENCE][0] == pytest.approx(of_one, rel=1e-3, abs=1e-6)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 99), st.permutations(range(COUNT)), st.sampled_from([[10], [7, 3], [1] * 10]), st.booleans())
 def test_whatever_the_batches(seed, order, sizes, guided):
     def made_of(split, domain, index):

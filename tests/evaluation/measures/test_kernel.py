@@ -37,7 +37,7 @@ def test_unbiased_for_equal_distributions():
     assert min(values) < 0 < max(values)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(2, 20), st.integers(2, 20), st.integers(1, 8), st.integers(0, 99))
 def test_symmetric_and_whatever_the_order(n, m, d, seed):
     a, b = features(n, d, seed), features(m, d, seed + 1)

@@ -49,7 +49,7 @@ def test_of_the_same_distribution_density_is_about_1_and_coverage_its_expectatio
     assert np.mean([f.coverage for f in found]) == pytest.approx(expected, abs=0.01)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(6, 30), st.integers(6, 30), st.integers(0, 99), st.floats(0, 3))
 def test_shares_are_shares_and_precision_and_recall_change_places(n, m, seed, shift):
     real, fake = features(n, 3, seed), features(m, 3, seed + 1, shift)

@@ -111,7 +111,7 @@ def test_distance_to_the_source_agrees_with_the_lpips_package():
 
 
 @pytest.mark.parametrize("measure_of", [retrieval, perceptual])
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(st.integers(0, 99), st.permutations(range(COUNT)), st.sampled_from([[8], [5, 3], [1] * 8]), st.booleans())
 def test_whatever_the_batches(measure_of, seed, order, sizes, guided):
     originals = originals_of(in_memory(val=COUNT), np.arange(COUNT))

@@ -104,7 +104,7 @@ def test_perceptual_distance_agrees_with_the_lpips_package():
     assert found["perceptual"].value == pytest.approx(np.mean(theirs), abs=1e-6)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 99), st.permutations(range(COUNT)), st.sampled_from([[6], [4, 2], [1] * 6]))
 def test_whatever_the_batches(seed, order, sizes):
     originals = originals_of(in_memory(val=COUNT, truth=some_right_images), np.arange(COUNT))
