@@ -19,6 +19,7 @@ nox.options.default_venv_backend = "none"
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 NEARLY = ["--exact", "0.05"]  # seeds and steps are the same; another CPU rounds differently, and training amplifies it
+STUDIES = ["critters_study", "critters_short", "emoji", "paper_ladder"]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -52,8 +53,13 @@ def ablations(session: nox.Session) -> None:
 
 @nox.session
 def report(session: nox.Session) -> None:
-    """Write the report of result rows again (default: the committed study of critters)."""
-    run(session, "sg2bench", "report", *(session.posargs or ["reports/critters_short/results.csv"]))
+    """Write the report of result rows again (default: those of the committed studies, and README's claims)."""
+    if session.posargs:
+        run(session, "sg2bench", "report", *session.posargs)
+        return
+    for name in STUDIES:
+        run(session, "sg2bench", "report", f"reports/{name}/results.csv", "--out", f"reports/{name}")
+    run(session, "python", "-m", "tools.front")
 
 
 @nox.session
@@ -118,8 +124,7 @@ def attack(session: nox.Session) -> None:
 @nox.session
 def leaderboard(session: nox.Session) -> None:
     """Merge result rows (default: all committed ones) into reports/leaderboard.csv, .md and .html."""
-    named = ["critters_short", "emoji", "paper_ladder"]
-    committed = [f"reports/{name}/results.csv" for name in named]
+    committed = [f"reports/{name}/results.csv" for name in STUDIES]
     run(session, "sg2bench", "leaderboard", "add", *(session.posargs or committed))
 
 
@@ -129,6 +134,19 @@ def lint(session: nox.Session) -> None:
     programs = environment(session, "lint", *nox.project.dependency_groups(PROJECT, "lint"))
     for command in (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["lint-imports"]):
         session.run(str(programs / command[0]), *command[1:], external=True)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the docs site in build/site; a broken link or a file of another host fails. Needs no torch."""
+    programs = environment(session, "docs", *nox.project.dependency_groups(PROJECT, "docs"))
+    quiet = {"NO_MKDOCS_2_WARNING": "1"}  # see mkdocs.yml
+    for command in (
+        ["python", "-m", "tools.site"],
+        ["mkdocs", "build", "--strict"],
+        ["python", "-m", "tools.site", "check"],
+    ):
+        session.run(str(programs / command[0]), *command[1:], external=True, env=quiet)
 
 
 @nox.session

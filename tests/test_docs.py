@@ -26,9 +26,12 @@ from sg2bench.runs import job
 from sg2bench.runs.local import LocalExecutor
 from sg2bench.runs.perform import perform
 from tests.cli.test_cli import SMOKE, assert_refused
+from tools.front import table
+from tools.tables import replace
 
 ROOT = Path(__file__).parent.parent
 RUN_HERE = {
+    "commands.md",
     "gate.md",
     "quickstart.md",
     "own-data.md",
@@ -39,7 +42,7 @@ RUN_HERE = {
     "leaderboard.md",
 }
 RUN_ELSEWHERE = {"own-model.md"}
-WITHOUT_COMMANDS = {"README.md", "metrics.md", "python.md", "reliability.md", "settings.md"}
+WITHOUT_COMMANDS = {"README.md", "metrics.md", "model.md", "python.md", "reliability.md", "studies.md"}
 
 
 def text(page):
@@ -48,6 +51,10 @@ def text(page):
 
 def blocks(page, language):
     return re.findall(rf"```{language}\n(.*?)```", text(page), re.S)
+
+
+def shorter(*settings):
+    return [part for setting in settings for part in ("--set", setting)]
 
 
 def commands(page, program="sg2bench"):
@@ -113,14 +120,35 @@ def anchors(markdown):
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", [path.name for path in sorted((ROOT / "docs").glob("*.md"))])
+@pytest.mark.parametrize("page", ["../README.md", *(path.name for path in sorted((ROOT / "docs").glob("*.md")))])
 def test_links_lead_somewhere(page):
     for link in re.findall(r"\]\((?!http)(.*?)\)", text(page)):
         file, _, anchor = link.partition("#")
-        target = ROOT / "docs" / file if file else ROOT / "docs" / page
+        target = (ROOT / "docs" / page).parent / file if file else ROOT / "docs" / page
         target = target if target.suffix else target.with_suffix(".md")
         assert target.is_file(), link
         assert not anchor or anchor in anchors(target.read_text()), link
+
+
+def test_readme_is_short_and_its_claims_are_those_of_the_study():
+    readme = text("../README.md")
+    assert len(readme.splitlines()) <= 120
+    assert replace(readme, "claims", table()) == readme
+
+
+def test_readme(in_process, tmp_path):
+    ablate, score, bench = commands("../README.md")
+    assert (
+        in_process(*ablate, *shorter("variants={full: {}}", "seeds=[0]", "train.steps=1", "claims=[]")).returncode == 0
+    )
+    assert in_process("data", "draw", "--out", "my-images", "--experiment", "smoke").returncode == 0
+    shutil.copytree(tmp_path / "my-images/val/cat", tmp_path / "my-outputs/cat2dog")
+    process = in_process(*score, *shorter("evaluate.resize=64"))
+    assert process.returncode == 0, process.stderr
+    quick = ("--batch", 1, "--execution", "eager", "--memory-format", "contiguous", "--max-seconds", 0.1)
+    assert in_process(*bench, *quick).returncode == 0
+    (program,) = blocks("../README.md", "python")
+    exec(program, {})
 
 
 def test_quickstart(in_process, tmp_path):
@@ -196,6 +224,20 @@ def test_own_data_refusals(quick_cli, tmp_path):
     refused_by_own_data("holds no image", load())
     (tmp_path / "my-images/train/dog").rename(tmp_path / "my-images/train/<b>")
     refused_by_own_data("no domain can be called …", load())
+
+
+def test_commands(in_process, tmp_path):
+    shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
+    draw, translate = commands("commands.md")
+    assert in_process(*draw, "--set", "data.train_per_domain=1", "--set", "data.val_per_domain=2").returncode == 0
+    checkpoint = tmp_path / next(part for part in translate if part.endswith(".ckpt"))
+    checkpoint.parent.mkdir(parents=True)
+    experiment = experiments.load("critters")
+    torch.manual_seed(0)
+    saved = checkpoints.save_ema(Networks(experiment.model, 3), checkpoint.parent, 360)
+    assert saved == checkpoint
+    assert in_process(*translate, "--domains", "bunny,cat,dog", "--frames", 0).returncode == 0
+    assert len(list((tmp_path / "translated/images/dog").iterdir())) == 2 * 3
 
 
 def test_reading_the_report(quick_cli, tmp_path):

@@ -46,11 +46,13 @@ def judge_claims(table: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
         missing, baseline_missing = (_missing(table, side, experiment) for side in (claim.variant, first))
         trained = max(missing, baseline_missing) < len(experiment.seeds)
         said = [_sentence(claim, each, first, trained)]
-        if claim.over == "swing" or missing or baseline_missing:
+        if missing or baseline_missing:
             of = f"of {len(experiment.seeds)}"
             said.append(
                 f"Seeds without rows (training diverged or failed): {missing} {of}; {first}: {baseline_missing} {of}."
             )
+        elif claim.over == "swing":
+            said.append("No run diverged or failed.")
         rows.append(
             dict(claim)
             | vars(each)

@@ -1,0 +1,29 @@
+"""Writes the claim table of the committed study into README.md: `nox -s report`."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from sg2bench import texts
+from tools.tables import ROOT, markdown, replace
+
+STUDY = ROOT / "reports/critters_study"
+README = ROOT / "README.md"
+
+
+def table() -> str:
+    """What each term is for, the verdict, and the sentence that it rests on."""
+    claims = pd.read_csv(STUDY / "claims.csv")
+    lines = [
+        [*map(texts.markdown, (claim.term, claim.purpose)), f"**{claim.verdict}**", texts.markdown(claim.sentence)]
+        for claim in claims.itertuples()
+    ]
+    return markdown(("term", "what the paper says it is for", "here", "evidence"), lines)
+
+
+def main() -> None:
+    README.write_text(replace(README.read_text(encoding="utf-8"), "claims", table()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
