@@ -11,7 +11,7 @@ from scipy.stats import gmean
 from sg2bench import gate, rows
 from sg2bench.catalog import METRICS
 from sg2bench.gate import output
-from sg2bench.gate.quality import scale_sides
+from sg2bench.gate.quality import adjust, scale_sides
 from tests.tables import table
 from tools.power import simulate
 
@@ -140,12 +140,20 @@ def test_seeds_that_do_not_match_are_compared_unpaired(files, tiny):
     assert verdicts(compared)["fd_alexnet"] == "pass"
 
 
-@pytest.mark.parametrize("paired", [True, False])
-def test_false_failures_and_power_by_simulation(paired):
+@pytest.mark.parametrize("baseline", [5, 10])
+def test_false_failures_and_power_by_simulation(baseline):
     """Two lines with a spread of 3 over five seeds and a margin of 10, the first worse by 20."""
     lines = 3.0 * np.eye(2), np.full(2, 10.0)
-    assert simulate(*lines, np.zeros(2), 5, paired, 300)["regression"] <= 0.01
-    assert simulate(*lines, np.array([20.0, 0.0]), 5, paired, 100)["regression"] >= 0.9
+    for overall in (np.array([True, True]), np.array([True, False])):
+        assert simulate(lines[0], overall, lines[1], np.zeros(2), 5, baseline, 300)["regression"] <= 0.01
+        found = simulate(lines[0], overall, lines[1], np.array([20.0, 0.0]), 5, baseline, 100)
+        assert found["regression"] >= 0.9
+
+
+def test_the_means_over_all_domains_have_half_of_the_level_for_themselves():
+    p, overall = np.array([0.001, 0.04, 0.002, 0.9, 0.004]), np.array([True, True, False, False, False])
+    assert adjust(p, overall) == pytest.approx([2 * 2 * 0.001, 2 * 0.04, 2 * 3 * 0.002, 1, 2 * 2 * 0.004])
+    assert adjust(p[:2], overall[:2]) == pytest.approx([2 * 2 * 0.001, 2 * 0.04])
 
 
 def test_equality_within_a_tolerance_needs_one_seed(files):
