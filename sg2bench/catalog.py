@@ -1,4 +1,4 @@
-"""What is known of each metric and protocol, as data: every other module asks here, none knows a metric by name."""
+"""All facts about metrics and protocols, as data; no other module refers to a metric by name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REFERENCE_LINES = {
     "references": "the references",
     "means": "the target's mean image",
 }
-"""Lines to read values by, with their titles: what is scored by outputs that are just these images."""
+"""Reference lines with their titles: the value that these images would get if they were the outputs."""
 
 PROTOCOLS = ("offline", "standard", "paper")
 
@@ -43,7 +43,7 @@ _PROBE = dict.fromkeys(_NOT_PUBLISHED, "critters-probe")
 _INCEPTION = {"standard": "inception-v3-compat", "paper": "inception-v3-torchvision"}
 _ANY_NETWORK = {"offline": "alexnet"} | _INCEPTION
 
-_LIKE_REAL = "the lower, the more the outputs are distributed like real images of the target, in look and in variety"
+_LIKE_REAL = "lower means closer to the distribution of real target images, in appearance and variety"
 
 
 def _frechet(name: str, extractor: Mapping[str, str], noun: str = "", default: bool = False) -> Metric:
@@ -52,26 +52,26 @@ def _frechet(name: str, extractor: Mapping[str, str], noun: str = "", default: b
 
 
 def _extrapolated(name: str, extractor: Mapping[str, str], noun: str) -> Metric:
-    unit = "Fréchet distance at infinitely many images, in squared units of the network's features"
-    reading = f"{_LIKE_REAL}; chance may take it below 0"
+    unit = "Fréchet distance extrapolated to infinitely many images, in squared units of the network's features"
+    reading = f"{_LIKE_REAL}; noise can make it negative"
     return Metric(name, "frechet", "extrapolated", extractor, unit, reading, noun, signed=True)
 
 
 def _kernel(name: str, extractor: Mapping[str, str], noun: str) -> Metric:
     unit = "kernel distance (squared maximum mean discrepancy), no unit"
-    reading = f"{_LIKE_REAL}; chance may take it below 0"
+    reading = f"{_LIKE_REAL}; noise can make it negative"
     return Metric(name, "kernel", "distance", extractor, unit, reading, noun, signed=True)
 
 
 def _share(name: str) -> Metric:
     unit, reading = {
-        "precision": ("share of outputs among the real images, no unit", "the more outputs look real"),
-        "recall": ("share of real images among the outputs, no unit", "the more of the real variety is reached"),
-        "density": ("real images' neighbourhoods that an output lies in, no unit", "the more outputs look real"),
-        "coverage": ("share of real images with an output nearby, no unit", "the more of the real variety is reached"),
+        "precision": ("share of outputs near a real image, no unit", "more outputs look real"),
+        "recall": ("share of real images near an output, no unit", "outputs cover more of the real variety"),
+        "density": ("mean number of real images near an output, over k", "more outputs look real"),
+        "coverage": ("share of real images with an output nearby, no unit", "outputs cover more of the real variety"),
     }[name]
     most = inf if name == "density" else 1.0
-    reading = f"the higher, {reading}"
+    reading = f"higher means that {reading}"
     noun = f"the {name}"
     return Metric(name, "manifold", name, _ANY_NETWORK, unit, reading, noun, better="higher", most=most, counted=True)
 
@@ -83,8 +83,8 @@ def _right_image(name: str, quantity: str, extractor: str, unit: str, noun: str,
         quantity=quantity,
         extractor=dict.fromkeys(_NOT_PUBLISHED, extractor),
         unit=f"{unit} between output and the one right image",
-        reading="the lower, the nearer to the one right image. A model is of use where it lies below the untranslated "
-        "sources, the references and the target's mean image",
+        reading="lower means closer to the one right image. A useful model scores below the untranslated sources, the "
+        "references and the target's mean image",
         noun=noun,
         symbol=symbol,
         question="followed",
@@ -101,7 +101,7 @@ def _content(name: str, quantity: str, unit: str, symbol: str, what: str) -> Met
         quantity=quantity,
         extractor=_PROBE,
         unit=f"{unit}, read by a probe",
-        reading=f"the lower, the better {what} is kept. The right images score what the probe misreads",
+        reading=f"lower means that {what} is kept better. The right images score the probe's own error",
         noun=f"the {name.replace('_', ' ')}",
         symbol=symbol,
         question="kept",
@@ -117,7 +117,7 @@ def _style(name: str, quantity: str, unit: str, symbol: str, what: str, default:
         quantity=quantity,
         extractor=_PROBE,
         unit=f"{unit}, read by a probe",
-        reading=f"the lower, the better {what} follow the reference. The right images score what the probe misreads",
+        reading=f"lower means that {what} follow the reference better. The right images score the probe's own error",
         noun=f"the {name.replace('_', ' ')}",
         symbol=symbol,
         question="followed",
@@ -135,8 +135,8 @@ _ALL = (
         measure="domains",
         quantity="accuracy",
         extractor=_LAYERS,
-        unit="share of outputs that a classifier takes for the target domain, no unit",
-        reading="the higher, the more outputs are taken for the target domain. Real validation images score the "
+        unit="share of outputs that a classifier assigns to the target domain, no unit",
+        reading="higher means that more outputs reach the target domain. Real validation images score the "
         "classifier's own accuracy",
         noun="the share of outputs taken for the target domain",
         question="reached",
@@ -153,8 +153,8 @@ _ALL = (
         quantity="share",
         extractor=_EDGES,
         unit="share of outputs whose nearest source is their own, no unit",
-        reading="the higher, the more of the source's content is left to tell it from other sources. Chance is 1 in as "
-        "many as there are sources; doing nothing scores 1",
+        reading="higher means that more outputs can be traced to their source. Chance level is 1 / number of sources; "
+        "doing nothing scores 1",
         noun="the share of outputs that find their source",
         question="kept",
         better="higher",
@@ -171,7 +171,7 @@ _ALL = (
         quantity="perceptual",
         extractor=_ALEXNET_OF_OURS,
         unit="LPIPS between output and source, no unit",
-        reading="the lower, the nearer to the source. Doing nothing scores 0: read it together with the domain reached",
+        reading="lower means closer to the source. Doing nothing scores 0: read it together with domain_accuracy",
         noun="the LPIPS to the source",
         question="kept",
         needs=frozenset({"sources"}),
@@ -183,8 +183,8 @@ _ALL = (
         quantity="diversity",
         extractor=_ALEXNET,
         unit="LPIPS between the outputs of one source, no unit",
-        reading="the higher, the more the outputs of a source differ. Noise is diverse, too: read it together with the "
-        "distance to real images",
+        reading="higher means that the outputs of a source differ more. Noise is diverse too: read it together with "
+        "the distance to real images",
         noun="the diversity (LPIPS)",
         question="followed",
         better="higher",
@@ -196,8 +196,8 @@ _ALL = (
     _right_image("truth_lpips", "perceptual", "alexnet", "LPIPS", "the LPIPS to the right image"),
     _right_image("truth_l1", "l1", "pixels", _LEVELS, "the distance to the right image", "levels"),
     _content("position_error", "position", "distance in pixels", "px", "the head's position"),
-    _content("angle_error", "angle", "degrees", "degrees", "the head's rotation"),
-    _content("size_error", "size", "per cent of the source's", "%", "the head's size"),
+    _content("angle_error", "angle", "difference in degrees", "degrees", "the head's rotation"),
+    _content("size_error", "size", "per cent of the source's radius", "%", "the head's size"),
     _style("colour_error", "colour", _LEVELS, "levels", "the colours of fur, eyes and background"),
     _style("fur_error", "fur", _LEVELS, "levels", "the fur's colours", default=False),
     _style("eyes_error", "eyes", _LEVELS, "levels", "the eyes' colours", default=False),
@@ -208,8 +208,8 @@ _ALL = (
         measure="factors",
         quantity="spread",
         extractor=_PROBE,
-        unit="spread of a source's outputs over that of real images, in colours and stripes that a probe reads",
-        reading="1 is as varied as real images, 0 one style for all",
+        unit="spread of a source's outputs relative to that of real images, in colours and stripes read by a probe",
+        reading="1 is as varied as real images, 0 is one style for all outputs",
         noun="the spread of styles",
         question="followed",
         better="higher",
@@ -222,8 +222,8 @@ _ALL = (
         measure="factors",
         quantity="leak",
         extractor=_PROBE,
-        unit="share of the source's colours and stripes that is left in the outputs, read by a probe",
-        reading="0: nothing of the source's style is left, as it should be; 1: all of it. Chance may take it below 0",
+        unit="share of the source's colours and stripes left in the outputs, read by a probe",
+        reading="0 means no style left from the source, as it should be; 1, all of it. Noise can make it negative",
         noun="the share of the source's style left",
         question="followed",
         signed=True,
@@ -237,8 +237,8 @@ _ALL = (
         measure="copies",
         quantity="gap",
         extractor=_LAYERS,
-        unit="share of outputs nearer to training images than real validation images are, less than by chance",
-        reading="0: no nearer to training images than held-out real images; below: copied from them, all at -0.5",
+        unit="probability that an output is farther from the training images than a real validation image, minus 1/2",
+        reading="0 means no closer to training images than held-out images are; below 0, some are copies; -0.5, all",
         noun="the gap to training images",
         better="higher",
         signed=True,

@@ -1,4 +1,4 @@
-"""What an entry of the catalogue holds: one metric, how to compute it, and how to read it."""
+"""An entry of the catalogue: one metric, how to compute it and how to read it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Question = Literal["realistic", "reached", "kept", "followed"]
 QUESTIONS: dict[Question, str] = {
     "realistic": "like the target's images",
     "reached": "taken for the target domain",
-    "kept": "the source's content still there",
-    "followed": "the reference's style taken, and many styles",
+    "kept": "the source's content is still there",
+    "followed": "the reference's style is applied, and styles are diverse",
 }
-"""A translation is right when all four hold."""
+"""A translation is right if all four hold."""
 
 Need = Literal["real", "held_out", "outputs", "sources", "references", "truth", "factors"]
 
@@ -34,31 +34,31 @@ class Metric:
     unit: str
     reading: str
     noun: str = ""
-    """What a sentence calls it, as `the position error`; empty for its name."""
+    """Its name in a sentence, such as `the position error`; empty to use `name`."""
     symbol: str = ""
-    """Short unit behind a value, empty where it has none."""
+    """Short unit after a value; empty if it has none."""
     question: Question = "realistic"
     better: Literal["lower", "higher"] = "lower"
     signed: bool = False
-    """Whether it may be negative."""
+    """Whether it can be negative."""
     most: float = inf
     """The largest value it can have."""
     margin: float = 0.10
-    """The largest worsening that a gate tolerates and a claim calls none, as a share of the baseline."""
+    """Largest worsening that a gate tolerates and a claim ignores, as a share of the baseline."""
     absolute: bool = False
-    """Whether the margin is in the metric's own unit instead, as a share of a value near 0 means nothing."""
+    """Whether the margin is in the metric's own unit instead; a share of a value near 0 is meaningless."""
     counted: bool = False
-    """Whether it is a share of images, and so moves in steps of one image."""
+    """Whether it is a share of images, and so changes in steps of one image."""
     needs: frozenset[Need] = frozenset({"real"})
-    """`real`: training images of the target; `held_out`: its validation images; `outputs`: two or more outputs of each
-    source; `sources`: validation images that were translated; `references`: those that gave the style; `truth`: the one
-    right image of a source and a reference; `factors`: what an image was made from.
+    """`real`: training images of the target; `held_out`: its validation images; `outputs`: two or more outputs per
+    source; `sources`: the translated validation images; `references`: the images that gave the style; `truth`: the one
+    right image for a source and a reference; `factors`: the values that an image was drawn from.
     """
     modes: tuple[Mode, ...] = ("latent", "reference")
     raw: frozenset[str] = frozenset()
-    """Protocols in which it sees what the generator gave, neither clamped nor rounded to 8 bits."""
+    """Protocols in which it sees raw generator output, neither clamped nor rounded to 8 bits."""
     default: bool = False
-    """Whether it is measured unless others are asked for."""
+    """Whether it is measured by default."""
 
     @property
     def sign(self) -> int:
@@ -67,14 +67,14 @@ class Metric:
 
     @property
     def by_ratio(self) -> bool:
-        """Whether two variants are compared by the ratio of their values, as effects and chance of a distance or error
-        multiply; by their difference if it is a share or a count, or may be negative.
+        """Whether to compare two variants by the ratio of their values, as effects and noise of distances and errors
+        are multiplicative. Shares, counts and values that can be negative are compared by difference.
         """
         return self.most == inf and not (self.signed or self.counted or self.absolute)
 
     @property
     def phrase(self) -> str:
-        """What a sentence calls it."""
+        """Its name in a sentence."""
         return self.noun or self.name
 
     @property
