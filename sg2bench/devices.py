@@ -27,21 +27,49 @@ def device(name: str) -> torch.device:
     return found
 
 
-def slots(name: str, workers: int | None, gpus: float = 1) -> list[str]:
-    """A device for each run that goes at the same time: each GPU, else each core; `workers` of them if given.
+def of_this_process(names: str) -> torch.device:
+    """The device of this process, among those that torchrun started on this machine: each takes one.
 
-    Where a run takes only a share of a GPU, `gpus`, each GPU gets as many runs as fit.
+    `names` are those of `device`: several, with commas between, or `cuda` for all GPUs. Raises ValueError if there are
+    fewer devices than processes.
+    """
+    place, processes = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if processes == 1:
+        return device(names)
+    several = names.split(",")
+    if names in ("auto", "cpu", "cuda"):
+        count = torch.cuda.device_count()
+        several = [f"cuda:{index}" for index in range(count)] if device(names).type == "cuda" else ["cpu"] * processes
+    if len(several) < processes:
+        raise ValueError(
+            f"--device {names}: torchrun started {processes} processes on this machine, and there are {len(several)} "
+            f"devices; use --nproc-per-node {len(several)}"
+        )
+    return device(several[place])
 
-    Raises ValueError as `device`.
+
+def slots(name: str, workers: int | None, gpus: float = 1, cpus: float = 1) -> list[str]:
+    """A device for each run that goes at the same time: each GPU, else each `cpus` cores; `workers` of them if given.
+
+    Where a run takes only a share of a GPU, `gpus`, each GPU gets as many runs as fit. Where it takes several, their
+    names stand together, with commas between.
+
+    Raises ValueError as `device`, and if there are fewer GPUs than a run takes.
     """
     if workers is not None and workers < 1:
         raise ValueError(f"--workers {workers}: expected 1 or more")
     chosen = device(name)
     if chosen.type == "cpu":
-        return ["cpu"] * (workers or cores())
+        return ["cpu"] * (workers or max(1, int(cores() / cpus)))
     found = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if chosen.index is None else [str(chosen)]
-    fitting = len(found) * int(1 / gpus)
-    return [found[index % len(found)] for index in range(workers or fitting)]
+    each = max(1, int(gpus))
+    groups = [",".join(found[start : start + each]) for start in range(0, len(found) - each + 1, each)]
+    if not groups:
+        raise ValueError(
+            f"resources.gpus: a run takes {each} GPUs, --device {name} has {len(found)}; set it to {len(found)} or less"
+        )
+    fitting = len(groups) * max(1, int(1 / gpus))
+    return [groups[index % len(groups)] for index in range(workers or fitting)]
 
 
 def cores() -> int:

@@ -67,6 +67,47 @@ def test_runs_share_gpus_in_turn_or_take_a_core_each(gpus, monkeypatch):
             devices.slots("cpu", workers)
 
 
+def test_a_run_of_several_gpus_is_given_whole_ones(gpus):
+    gpus(5)
+    assert devices.slots("auto", None, gpus=2) == ["cuda:0,cuda:1", "cuda:2,cuda:3"]
+    assert devices.slots("cuda", 1, gpus=4) == ["cuda:0,cuda:1,cuda:2,cuda:3"]
+    with pytest.raises(
+        ValueError, match="resources.gpus: a run takes 6 GPUs, --device auto has 5; set it to 5 or less"
+    ):
+        devices.slots("auto", None, gpus=6)
+    with pytest.raises(ValueError, match="a run takes 2 GPUs, --device cuda:1 has 1"):
+        devices.slots("cuda:1", None, gpus=2)
+
+
+@pytest.mark.parametrize(
+    ("names", "number", "expected"),
+    [
+        ("auto", 2, "cuda:1"),
+        ("cuda", 3, "cuda:1"),
+        ("cuda:2,cuda:0", 3, "cuda:0"),
+        ("auto", 0, "cpu"),
+        ("cpu", 2, "cpu"),
+        ("cpu,cpu", 0, "cpu"),
+    ],
+)
+def test_each_process_of_torchrun_takes_a_device(gpus, monkeypatch, names, number, expected):
+    gpus(number)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert devices.of_this_process(names) == torch.device(expected)
+
+
+def test_more_processes_than_devices_are_refused(gpus, monkeypatch):
+    gpus(2)
+    assert devices.of_this_process("cuda:1") == torch.device("cuda:1")
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    for names, there in (("auto", 2), ("cuda:1", 1)):
+        message = f"--device {names}: torchrun started 4 processes on this machine, and there are {there} devices; use"
+        with pytest.raises(ValueError, match=message):
+            devices.of_this_process(names)
+
+
 def test_there_is_a_core_and_the_processor_has_a_name():
     assert devices.cores() >= 1
     assert devices.full_name(torch.device("cpu")).startswith("cpu (")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sg2bench.cli import options
+
+if TYPE_CHECKING:
+    from sg2bench.runs.job import Job
 
 
 def run(
@@ -18,10 +21,25 @@ def run(
     device: options.Device = "auto",
     runs: options.Runs = Path("runs"),
 ) -> None:
-    """Train and evaluate one variant with one seed; continues where it was interrupted."""
-    from sg2bench import devices, experiments
-    from sg2bench.runs import plan
+    """Train and evaluate one variant with one seed; continues where it was interrupted.
+
+    torchrun has several processes, or GPUs, share the work: torchrun --nproc-per-node 2 -m sg2bench run …
+    """
+    from sg2bench import devices, distributed
     from sg2bench.runs.perform import Stop, perform
+    from sg2bench.runs.worker import end_with_parent
+
+    with distributed.joined():
+        if distributed.size() > 1:
+            end_with_parent()
+        job = distributed.from_first(_planned, experiment, variant, seed, set_, runs)
+        perform(job, distributed.together(devices.of_this_process, device), Stop())
+
+
+def _planned(experiment: Path, variant: str, seed: int, set_: list[str] | None, runs: Path) -> Job:
+    """The job, written into its folder."""
+    from sg2bench import experiments
+    from sg2bench.runs import plan
 
     loaded = experiments.load(experiment, options.settings(set_))
     loaded.resolve(variant)  # names a variant that is not there
@@ -29,4 +47,4 @@ def run(
     (status,) = plan.plan(one, runs)
     plan.write([status])
     options.print_counts([status])
-    perform(status.job, devices.device(device), Stop())
+    return status.job

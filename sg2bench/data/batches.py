@@ -1,4 +1,4 @@
-"""The batches of training: domain-balanced, augmented, a pure function of seed and step."""
+"""Training batches: domain-balanced, augmented, and a pure function of seed and step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sg2bench.data.images import ImageSet
 
 
 class Batch(NamedTuple):
-    """What a training step sees: images float32 (N, 3, S, S) in [-1, 1], labels int64 (N,), latents float32 (N, L)."""
+    """Input of a training step: images float32 (N, 3, S, S) in [-1, 1], labels int64 (N,), latents float32 (N, L)."""
 
     source: torch.Tensor
     source_domain: torch.Tensor
@@ -24,15 +24,19 @@ class Batch(NamedTuple):
     latent: torch.Tensor
     latent2: torch.Tensor
     mix: torch.Tensor
-    """Uniform in [0, 1) (N,): where between real and fake a gradient penalty looks."""
+    """Uniform in [0, 1), (N,): weights of the interpolation between real and fake images for a gradient penalty."""
 
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> Batch:
-        """Images and latents in `dtype`, all on `device`."""
+        """Move all tensors to `device` and convert images and latents to `dtype`."""
         return Batch(*(t.to(device, dtype if t.is_floating_point() else t.dtype, non_blocking=True) for t in self))
+
+    def share(self, place: int, number: int) -> Batch:
+        """Return part `place` of `number` equal parts."""
+        return Batch(*(t.tensor_split(number)[place] for t in self))
 
 
 class Batches(Dataset[Batch]):
-    """Batch `i` is what step `i` trains on, whichever process loads it and whatever came before."""
+    """Dataset whose item `i` is the batch of step `i`, whichever process loads it and in whatever order."""
 
     def __init__(
         self,
@@ -84,9 +88,10 @@ class Batches(Dataset[Batch]):
 def augment(
     image: Image.Image, size: int, crop_probability: float, rng: np.random.Generator, mirror: bool = True
 ) -> np.ndarray:
-    """A random resized crop (area 0.8-1, ratio 0.9-1.1) with the given probability, resize, flip half the time.
+    """Crop at random (area 0.8-1, ratio 0.9-1.1) with the given probability, resize, and flip half the time.
 
-    Returns uint8 (size, size, 3). Paper, appendix: training details. Random numbers are drawn alike without `mirror`.
+    Returns uint8 (size, size, 3). Paper, appendix: training details. `mirror` does not change how many random numbers
+    are drawn.
     """
     box: tuple[float, float, float, float] = (0, 0, image.width, image.height)
     if rng.random() < crop_probability:
@@ -97,7 +102,7 @@ def augment(
 
 
 def _crop(width: int, height: int, rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """Ten draws for a crop that fits, else the whole image."""
+    """Draw up to ten times for a crop that fits; fall back to the whole image."""
     for _ in range(10):
         area = width * height * rng.uniform(0.8, 1)
         ratio = math.exp(rng.uniform(math.log(0.9), math.log(1.1)))

@@ -1,4 +1,4 @@
-"""Values per ordered pair of domains, per target domain and overall; and the reference lines to read them by."""
+"""The evaluator: values per ordered pair of domains, per target domain and overall."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sg2bench import distributed
 from sg2bench.catalog import METRICS
 from sg2bench.config import Evaluate
 from sg2bench.data.images import ImageSet, Split, prefetch
@@ -43,14 +44,14 @@ from sg2bench.models.networks import Networks
 Progress = Callable[[str], None]
 Group = tuple[str, str, bool]
 Groups = dict[Group, dict[str, str]]
-"""Measure, extractor, and whether that sees raw outputs: metrics that share these are computed together."""
+"""Metrics by measure, extractor, and whether it sees raw outputs; metrics of one group are computed together."""
 
 
 class Evaluator:
-    """Measures models on one image set under one protocol; features of real images are cached on disk.
+    """Measure models on one image set under one protocol; features of real images are cached on disk.
 
-    Without metrics in `evaluate`, it measures the default ones that the images allow. `parts` of the sources are to be
-    measured alone, too. Raises ValueError if the images do not have what the metrics need, or are too few.
+    Without metrics in `evaluate`, the default ones that the images allow are measured. `parts` are the parts of the
+    sources that will also be measured alone. Raises ValueError if images are too few, or lack what metrics need.
     """
 
     def __init__(
@@ -88,23 +89,33 @@ class Evaluator:
             for domain in images.domains:
                 real, sources = images.count("train", domain), source_count(images, evaluate, domain)
                 taken = {"all": sources or real, "even": (sources + 1) // 2, "odd": sources // 2}[part]
-                where = domain if part == "all" else f"the {part} sources of {domain}, by train.evaluate_at or _every"
+                where = domain if part == "all" else f"{part} sources of {domain} (train.evaluate_at or evaluate_every)"
                 self._refuse_too_few(where, real, taken, evaluate.outputs_per_source)
             if any("truth" in METRICS[metric].needs for metric in evaluate.metrics):
                 self._refuse_without_truth(part)
 
     def model(self, nets: Networks, progress: Progress = lambda _: None, part: Part = "all") -> list[Value]:
-        """Values of a model in every mode; `progress` is told each pair that begins."""
-        values = []
-        for mode in self.evaluate.modes:
-            guidance = take(guide(self.images, self.evaluate, mode, nets.latent_dim), part)
-            values += self.pairs(nets, mode, guidance, progress)
+        """Measure a model in every mode; `progress` is called with each pair as it starts.
+
+        Several processes share the pairs, and each returns all values.
+        """
+
+        def measure_pair(guided: tuple[Mode, Pair, Guidance]) -> list[Value]:
+            mode, pair, given = guided
+            return self.pairs(nets, mode, {pair: given}, progress)
+
+        guided = [
+            (mode, pair, given)
+            for mode in self.evaluate.modes
+            for pair, given in take(guide(self.images, self.evaluate, mode, nets.latent_dim), part).items()
+        ]
+        values = [value for found in distributed.map_items(measure_pair, guided) for value in found]
         return values + means(values)
 
     def pairs(
         self, nets: Networks, mode: Mode, guidance: Mapping[Pair, Guidance], progress: Progress = lambda _: None
     ) -> list[Value]:
-        """Values of a model for each pair that is guided."""
+        """Measure a model on each pair of the guidance."""
         nets.eval()
         values = []
         for (source, target), given in guidance.items():
@@ -128,12 +139,12 @@ class Evaluator:
         references: NDArray[np.int64] | None = None,
         groups: Groups | None = None,
     ) -> list[Value]:
-        """Values of a pair's images, whoever made them.
+        """Return the values of a pair's images, from whatever model.
 
-        `batches` (n, 3, S, S), uint8, or float32 as a generator gives them, black -1, white 1; all `outputs` of a
-        source in a row. `sources` (number,) tells the sources of several pairs apart, `references` (number, outputs)
-        the images that styles came from; `groups` are the metrics, by default all of the mode. Raises ValueError if an
-        image holds NaN or infinity, or if there are too few.
+        `batches` (n, 3, S, S) are uint8, or float32 as generators produce them, black -1 and white 1, with all
+        `outputs` of a source in a row. `sources` (number,) are indices that identify sources across pairs, and
+        `references` (number, outputs) those of the images that gave the styles. `groups` are the metrics, by default
+        all of the mode. Raises ValueError if an image holds NaN or infinity, or if there are too few images.
         """
         n_real = self.images.count("train", target)
         self._refuse_too_few(f"{source} → {target}", n_real, len(sources), outputs)
@@ -142,7 +153,7 @@ class Evaluator:
         done = 0
         for raw in batches:
             if not is_finite(raw):
-                raise ValueError(f"{mode} {source} → {target}: the model gave NaN or infinity")
+                raise ValueError(f"{mode} {source} → {target}: the model's outputs hold NaN or infinity")
             some = slice(done, done + len(raw) // outputs)
             done = some.stop
             chosen = None if references is None else references[some]
@@ -163,11 +174,11 @@ class Evaluator:
         ]
 
     def originals(self, source: str, target: str, sources: NDArray[np.int64]) -> Originals:
-        """What the outputs of a pair are compared with, whose `sources` are translated."""
+        """Return the images that the outputs of a pair with these `sources` are compared with."""
         return Originals(self.images, source, target, np.sort(sources), self.image_size, self.device)
 
     def groups_of(self, mode: str) -> Groups:
-        """The groups of metrics that a mode has."""
+        """Return the groups of metrics measured in a mode."""
         found = {
             group: {quantity: metric for quantity, metric in metrics.items() if mode in METRICS[metric].modes}
             for group, metrics in self.groups.items()
@@ -181,7 +192,7 @@ class Evaluator:
         return Task(self.evaluate, extractor, raw, self.extractors[extractor], outputs, real, originals)
 
     def _real_set(self, extractor: str) -> RealSet:
-        """Features of real images."""
+        """Return the features of real images, computed on demand."""
         return RealSet(
             self.images.domains,
             lambda domain: self._cached(extractor, "train", domain),
@@ -189,9 +200,7 @@ class Evaluator:
         )
 
     def _cached(self, extractor: str, split: Split, domain: str) -> Pooled:
-        """Features of real images from the cache of an earlier run; where there are none, of all networks that share
-        the pass.
-        """
+        """Return features of real images from the cache; if missing, compute them (for all that share the pass)."""
         shape = self.images.count(split, domain), self.extractors[extractor].dim
         kept = array_cache.read(self._cache_path(extractor, split, domain), {"features": shape})
         if kept is not None:
@@ -210,7 +219,7 @@ class Evaluator:
     @torch.inference_mode()
     @true_float32()
     def _features(self, extractor: str, split: Split, domain: str) -> dict[str, Pooled]:
-        """Features of real images by a network and by those that share its pass."""
+        """Compute features of real images by a network and by those that share its pass."""
         count, step = self.images.count(split, domain), self.images_per_batch
         parts = (range(start, min(start + step, count)) for start in range(0, count, step))
         pooled: dict[str, list[Pooled]] = {
@@ -223,7 +232,7 @@ class Evaluator:
         features = {name: np.concatenate(batches) for name, batches in pooled.items()}
         for name, each in features.items():
             if not np.isfinite(each).all():
-                raise ValueError(f"{name} gives NaN or infinity for {split} images of {domain}")
+                raise ValueError(f"{name}: the features of {split} images of {domain} hold NaN or infinity")
         return features
 
     def _refuse_without_truth(self, part: Part) -> None:
@@ -239,18 +248,18 @@ class Evaluator:
                 asked = [metric for metric in self.evaluate.metrics if "truth" in METRICS[metric].needs]
                 which = "" if part == "all" else f"{part} "
                 raise ValueError(
-                    f"{source} → {target}: {' and '.join(asked)} need the right images of 2 {which}sources or more, "
+                    f"{source} → {target}: {' and '.join(asked)} need right images for 2 or more {which}sources, "
                     f"found {found}; add them (docs/own-data.md), or leave out these metrics with evaluate.metrics"
                 )
 
     def _refuse_too_few(self, where: str, real: int, sources: int, outputs: int) -> None:
         for (name, extractor, _), metrics in self.groups.items():
             if lack := shortage(measure(name), metrics, real, sources, outputs, self.extractors[extractor].dim):
-                raise ValueError(f"{where}: the metrics asked for need {lack}")
+                raise ValueError(f"{where}: the requested metrics need {lack}")
 
 
 def sampled(estimate: Estimate, source: str, target: str) -> Estimate:
-    """The estimate with its samples named, so that those of other pairs with the same images are known as the same."""
+    """Name the samples of an estimate so that samples shared with other pairs are recognised."""
     names = {
         REAL: f"train/{target}",
         FAKE: f"val/{source}",

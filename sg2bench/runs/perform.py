@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 
-from sg2bench import rows
+from sg2bench import devices, distributed, rows
 from sg2bench.config import Experiment
 from sg2bench.data.images import ImageSet
 from sg2bench.evaluation import lines
@@ -25,13 +25,17 @@ from sg2bench.hashes import training_hash
 from sg2bench.layout import LOCK, ROWS, SAMPLES, STEPS, ema_file
 from sg2bench.models import checkpoints
 from sg2bench.models.networks import Networks
-from sg2bench.runs import pictures, steps
+from sg2bench.runs import pictures, steps, times
 from sg2bench.runs.job import Job, load_images
 from sg2bench.training.loop import StoppedError, train
+from sg2bench.training.resume import trained_steps
 
 
 class Stop:
-    """Turns SIGTERM and SIGINT into a question that training asks after each step; all else they end at once."""
+    """Turns SIGTERM and SIGINT into a question that training asks after each step; all else they end at once.
+
+    The processes of a run ask together: a signal to one of them stops all, at the same step.
+    """
 
     def __init__(self) -> None:
         self._training = False
@@ -40,7 +44,9 @@ class Stop:
             signal.signal(number, self._note)
 
     def __call__(self) -> bool:
-        return self._signal is not None
+        if told := max(distributed.gather(self._signal or 0)):
+            self._signal = told
+        return bool(told)
 
     @contextmanager
     def after_training_has_saved(self) -> Iterator[None]:
@@ -48,7 +54,8 @@ class Stop:
         try:
             yield
         except StoppedError:
-            print("stopped; the same command goes on from here", file=sys.stderr)
+            if distributed.rank() == 0:
+                print("stopped; the same command goes on from here", file=sys.stderr)
         finally:
             self._training = False
         if self._signal is not None:
@@ -64,37 +71,68 @@ def perform(job: Job, device: torch.device, stop: Stop | None = None, patience: 
     """Train and evaluate one run into its folder: log, networks, pictures, rows.
 
     When `stop` says so, training saves after its step and the process exits. Raises ValueError for images that have
-    changed, or if another process is still using the folder after `patience` seconds.
+    changed, or if another run is still using the folder after `patience` seconds.
+
+    Several processes (`distributed`) share the work of training and measuring; the first one does all that is written.
     """
-    images = load_images(job)
-    resolved = job.experiment
     if device.type == "cpu":
         torch.set_num_threads(1)  # another number gives another rounding, and training amplifies it
+    elif distributed.size() > 1:
+        torch.cuda.set_device(device)
+    images, evaluator = distributed.together(_prepare, job, device)
+    with _exclusively(job.folder, patience):
+        _perform(job, images, evaluator, device, stop)
+
+
+def _prepare(job: Job, device: torch.device) -> tuple[ImageSet, Evaluator]:
+    images, resolved = load_images(job), job.experiment
     parts = HALVES if resolved.train.evaluated_steps else ()
     evaluator = Evaluator(resolved.evaluate, images, resolved.model.image_size, device, parts=parts)
     if "reference" in resolved.evaluate.modes:
         refuse_too_few_references(images, resolved.evaluate)
+    return images, evaluator
+
+
+@contextmanager
+def _exclusively(folder: Path, patience: float) -> Iterator[None]:
+    """No other run uses the folder meanwhile. Raises ValueError if one still does after `patience` seconds."""
+    lock = FileLock(folder / LOCK, timeout=patience)
+
+    def take() -> None:
+        try:
+            lock.acquire()
+        except Timeout:
+            raise ValueError(f"{folder}: another process is using this folder; wait for it, or stop it") from None
+        for each in (folder, folder / SAMPLES, folder / STEPS):
+            remove_left_overs(each)
+
+    distributed.from_first(take)
     try:
-        with FileLock(job.folder / LOCK, timeout=patience):
-            for folder in (job.folder, job.folder / SAMPLES, job.folder / STEPS):
-                remove_left_overs(folder)
-            _perform(job, images, evaluator, device, stop)
-    except Timeout:
-        raise ValueError(f"{job.folder}: another process is using this folder; wait for it, or stop it") from None
+        yield
+    finally:
+        lock.release()
 
 
 def _perform(job: Job, images: ImageSet, evaluator: Evaluator, device: torch.device, stop: Stop | None) -> None:
     nets = _networks(job, images, device, stop)
-    pictures.draw(job, nets, evaluator)
-    table = steps.stored(job)
+    distributed.from_first(pictures.draw, job, nets, evaluator)
+    table = distributed.from_first(steps.stored, job)
+    if is_new := table.empty:
+        distributed.from_first(times.note, job.folder, "evaluating")
     while todo := steps.missing(job, table):
         measured = todo[0]
-        of_step = nets if measured[0] == job.steps else _kept(job, images, measured[0], device)
+        of_step = nets if measured[0] == job.steps else distributed.together(_kept, job, images, measured[0], device)
         found = _measure(job, of_step, evaluator, measured)
         table = pd.concat([each for each in (steps.without(job, table, measured), found) if len(each)])
         table = steps.of(job, table, steps.wanted(job, table))
-        rows.write(table, job.folder / ROWS)
-        add_digest(job.folder, ROWS, config_hash=job.config_hash)
+        distributed.from_first(_write, job, table)
+    if is_new:
+        distributed.from_first(times.note, job.folder, "evaluated")
+
+
+def _write(job: Job, table: pd.DataFrame) -> None:
+    rows.write(table, job.folder / ROWS)
+    add_digest(job.folder, ROWS, config_hash=job.config_hash)
 
 
 def _measure(job: Job, nets: Networks, evaluator: Evaluator, measured: steps.Measured) -> pd.DataFrame:
@@ -102,7 +140,7 @@ def _measure(job: Job, nets: Networks, evaluator: Evaluator, measured: steps.Mea
     which = "" if part == "all" else f"step {step} on the {part} sources, "
     values = evaluator.model(nets, lambda pair: print(f"evaluating {which}{pair}", flush=True), part)
     about = job.data_fingerprint, evaluator.device, job.config_hash
-    return tabulate(values, job.experiment, job.variant, job.seed, step, *about, part=part)
+    return distributed.together(tabulate, values, job.experiment, job.variant, job.seed, step, *about, part=part)
 
 
 def _kept(job: Job, images: ImageSet, step: int, device: torch.device) -> Networks:
@@ -125,11 +163,13 @@ def _load(job: Job, images: ImageSet, path: Path, device: torch.device) -> Netwo
 def _networks(job: Job, images: ImageSet, device: torch.device, stop: Stop | None) -> Networks:
     """The averaged networks: trained, or from the files of a training that was finished."""
     ema = ema_file(job.steps)
-    if is_intact(job.folder, ema, config_hash=job.config_hash):
-        return _load(job, images, job.folder / ema, device)
+    if distributed.from_first(is_intact, job.folder, ema, config_hash=job.config_hash):
+        return distributed.together(_load, job, images, job.folder / ema, device)
+    distributed.from_first(lambda: times.begin(job.folder, trained_steps(job.folder), devices.full_name(device)))
     with stop.after_training_has_saved() if stop else nullcontext():
         nets = train(job.experiment, job.seed, images, job.folder, device, job.lineage, stop or (lambda: False))
-    write_digests(job.folder, [ema], config_hash=job.config_hash)
+    distributed.from_first(write_digests, job.folder, [ema], config_hash=job.config_hash)
+    distributed.from_first(times.note, job.folder, "trained")
     return nets
 
 

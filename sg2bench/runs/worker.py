@@ -1,7 +1,8 @@
 """A process that performs one job: `python -m sg2bench.runs.worker FOLDER DEVICE`.
 
 It reads nothing but the job's folder, ends with the process that started it, and on SIGTERM or SIGINT finishes the
-step, saves and exits with 143 or 130.
+step, saves and exits with 143 or 130. Of several devices, as `cuda:0,cuda:1`, each gets a process, which torchrun
+starts.
 """
 
 from __future__ import annotations
@@ -18,23 +19,47 @@ from pathlib import Path
 
 _PATIENCE = 60
 """Seconds: a worker whose command was killed finishes its step and saves, and may still be at it."""
+_GRACE = 100
+"""Seconds for the same when torchrun is told to end; less than executors have for torchrun."""
 
 
 def main() -> None:
     end_with_parent()
     gc.set_threshold(100_000)  # importing torch makes a million objects and no garbage: a fifth of a run's start-up
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr, flush=True)
-    from sg2bench import devices  # noqa: PLC0415 (after the parent is watched)
+    folder, device = Path(sys.argv[1]), sys.argv[2]
+    processes = device.count(",") + 1
+    if processes > 1 and os.environ.get("LOCAL_WORLD_SIZE", "1") == "1":
+        sys.exit(_start(processes))
+    from sg2bench import devices, distributed  # noqa: PLC0415 (after the parent is watched)
     from sg2bench.runs import job  # noqa: PLC0415
     from sg2bench.runs.perform import Stop, perform  # noqa: PLC0415
 
-    folder, device = Path(sys.argv[1]), sys.argv[2]
     stop = Stop()
     try:
-        perform(job.read(folder), devices.device(device), stop, patience=_PATIENCE)
+        with distributed.joined():
+            where = distributed.together(devices.of_this_process, device)
+            perform(distributed.from_first(job.read, folder), where, stop, patience=_PATIENCE)
     except (ValueError, OSError) as error:
         print(f"sg2bench: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def _start(processes: int) -> int:
+    """Do the job in so many processes; returns the exit code of the first that fails, or 0."""
+    from torch.distributed import run  # noqa: PLC0415
+    from torch.distributed.elastic.multiprocessing import SignalException  # noqa: PLC0415
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: PLC0415
+
+    os.environ |= {"PYTHONSAFEPATH": "1", "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(_GRACE)}
+    started = ["--standalone", "--nproc-per-node", str(processes), "-m", "sg2bench.runs.worker", *sys.argv[1:]]
+    try:
+        run.run(run.parse_args(started))  # type: ignore[no-untyped-call]
+    except ChildFailedError as error:
+        return error.get_first_failure()[1].exitcode
+    except SignalException as error:
+        return 128 + error.sigval
+    return 0
 
 
 def end_with_parent() -> None:

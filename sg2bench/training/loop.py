@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
+from sg2bench import distributed
 from sg2bench.config import Experiment
 from sg2bench.data.batches import Batch, Batches
 from sg2bench.data.images import ImageSet
@@ -45,30 +46,46 @@ def train(
     `<steps>_nets_ema.ckpt` and `<steps>_nets.ckpt`. `stop` is asked after each step: training then saves and raises
     StoppedError. Raises ValueError if a loss is not finite, or if the checkpoint is of another `lineage`
     (`hashes.lineage_hash`).
+
+    Several processes train as one: each on its share of every batch, and the first one writes. Raises ValueError if
+    the shares would not be equal, or if `folder` does not hold the same for all.
     """
     torch.manual_seed(seed)
     settings, kept = experiment.train, set(experiment.train.evaluated_steps)
-    state = _begin(experiment, len(images.domains), device)
-    start = resume.resume(state, folder, settings.steps, lineage)
-    log = Log(folder / LOG)
-    log.truncate(start)
+    state, start = distributed.together(_begin, experiment, len(images.domains), device, folder, lineage)
+    distributed.together(_refuse_other_start, folder, distributed.gather(start))
+    log, share = Log(folder / LOG), (distributed.rank(), distributed.size())
+    distributed.from_first(log.truncate, start)
     for step, batch in enumerate(_batches(experiment, seed, images, device, start), start):
         ds_weight = diversity_weight(experiment.loss.ds, step, experiment.loss.ds_steps or settings.steps)
-        terms = train_step(state, batch.to(device), experiment.loss, ds_weight)
+        terms = train_step(state, batch.share(*share).to(device), experiment.loss, ds_weight)
         done = step + 1
         if done % settings.log_every == 0 or done == settings.steps:
-            _log(log, done, ds_weight, terms)
+            means = distributed.average(torch.stack(list(terms.values()))).tolist()
+            distributed.from_first(_log, log, done, ds_weight, dict(zip(terms, means, strict=True)))
         if done in kept:
-            _keep(state, folder / STEPS, done, lineage)
+            distributed.from_first(_keep, state, folder / STEPS, done, lineage)
         stopped = stop() and done < settings.steps
         if done % settings.save_every == 0 or done == settings.steps or stopped:
-            resume.save(state, folder, done, lineage)
+            distributed.from_first(resume.save, state, folder, done, lineage)
         if stopped:
             raise StoppedError
-    checkpoints.save(state.nets, state.discriminator, folder, settings.steps)
-    checkpoints.save_ema(state.ema, folder, settings.steps)
-    (folder / EARLIER_CHECKPOINT).unlink(missing_ok=True)
+    distributed.from_first(_finish, state, folder, settings.steps)
     return state.ema
+
+
+def _finish(state: State, folder: Path, steps: int) -> None:
+    checkpoints.save(state.nets, state.discriminator, folder, steps)
+    checkpoints.save_ema(state.ema, folder, steps)
+    (folder / EARLIER_CHECKPOINT).unlink(missing_ok=True)
+
+
+def _refuse_other_start(folder: Path, starts: list[int]) -> None:
+    if len(set(starts)) > 1:
+        raise ValueError(
+            f"{folder}: its checkpoint is of step {min(starts)} for one process and of {max(starts)} for another; "
+            "--runs must be a folder that all machines share"
+        )
 
 
 def _keep(state: State, folder: Path, step: int, lineage: str) -> None:
@@ -76,8 +93,15 @@ def _keep(state: State, folder: Path, step: int, lineage: str) -> None:
     add_digest(folder, checkpoints.save_ema(state.ema, folder, step).name, lineage=lineage)
 
 
-def _begin(experiment: Experiment, num_domains: int, device: torch.device) -> State:
-    """The state before the first step."""
+def _begin(
+    experiment: Experiment, num_domains: int, device: torch.device, folder: Path, lineage: str
+) -> tuple[State, int]:
+    """The state that the last checkpoint holds, and its step; without one, the state before the first."""
+    if experiment.train.batch_size % distributed.size():
+        raise ValueError(
+            f"train.batch_size: {experiment.train.batch_size} images are no equal shares for {distributed.size()} "
+            "processes; make it a multiple, or start fewer"
+        )
     state = State(experiment, num_domains, device)
     if experiment.train.start_from:
         fan_weights = experiment.model.fan_weights
@@ -85,7 +109,7 @@ def _begin(experiment: Experiment, num_domains: int, device: torch.device) -> St
         state.ema.load_state_dict(state.nets.state_dict())
     elif experiment.model.w_hpf:
         checkpoints.load_fan(state.nets, experiment.model.fan_weights)
-    return state
+    return state, resume.resume(state, folder, experiment.train.steps, lineage)
 
 
 def _batches(
@@ -109,8 +133,7 @@ def _ignore_signals(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _log(log: Log, step: int, ds_weight: float, terms: dict[str, torch.Tensor]) -> None:
-    values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
-    if bad := [name for name, value in values.items() if not abs(value) < float("inf")]:
-        raise ValueError(f"step {step}: {bad[0]} is {values[bad[0]]}: training diverged; try a lower learning rate")
-    log.append({"step": step, "ds_weight": ds_weight} | values)
+def _log(log: Log, step: int, ds_weight: float, terms: dict[str, float]) -> None:
+    if bad := [name for name, value in terms.items() if not abs(value) < float("inf")]:
+        raise ValueError(f"step {step}: {bad[0]} is {terms[bad[0]]}: training diverged; try a lower learning rate")
+    log.append({"step": step, "ds_weight": ds_weight} | terms)

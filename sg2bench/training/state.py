@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from sg2bench import distributed
 from sg2bench.config import Experiment
 from sg2bench.models.networks import Networks, build_discriminator
 from sg2bench.training.compiled import Compiled
@@ -23,11 +24,9 @@ class State:
         self.ema = copy.deepcopy(self.nets).requires_grad_(False)
         if "fan" in self.nets._modules:
             self.ema.fan = self.nets.fan  # given, not trained: one will do
-        self.sparse_heads, self.precision, self.encoder_learns = (
-            train.sparse_heads,
-            train.precision,
-            train.encoder_learns,
-        )
+        # Of no more domains than the whole batch has images, all heads are computed in a single process: none rests.
+        self.sparse_heads = train.sparse_heads and num_domains > train.batch_size
+        self.precision, self.encoder_learns = train.precision, train.encoder_learns
         self.compiled = Compiled() if _compiles(experiment, num_domains) else None
         self.ema_update = get_ema_multi_avg_fn(train.ema_decay)  # type: ignore[no-untyped-call]
         self.optimizers = {
@@ -59,10 +58,12 @@ class State:
 
 def _compiles(experiment: Experiment, num_domains: int) -> bool:
     """Whether to compile the step. Raises ValueError where it was asked for and cannot be."""
-    train = experiment.train
-    if train.compile is True and num_domains > train.batch_size:
+    train, processes = experiment.train, distributed.size()
+    share = train.batch_size // processes
+    if train.compile is True and num_domains > share:
+        among = f", {share} for each of {processes} processes" if processes > 1 else ""
         raise ValueError(
             f"train.compile: a compiled step computes the heads of all {num_domains} domains, which needs a batch of "
-            f"that many images; train.batch_size is {train.batch_size}"
+            f"that many images; train.batch_size is {train.batch_size}{among}"
         )
-    return train.compiles and num_domains <= train.batch_size
+    return train.compiles and num_domains <= share

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sg2bench import distributed
 from sg2bench.config import Loss
 from sg2bench.data.batches import Batch
 from sg2bench.models.blocks import Encoded
@@ -27,6 +28,9 @@ def train_step(state: State, batch: Batch, loss: Loss, ds_weight: float) -> dict
     step. A term whose weight is 0 is not computed; without an adversarial term the discriminator is not trained; where
     the generator is not given a style code, there is no reference guidance. Returns each computed term, unweighted and
     detached, by names such as `g_latent/cyc`.
+
+    Of several processes, each is given its share of the batch. As all terms are means over images, means of gradients
+    are the gradients of the whole batch; the terms returned are the share's.
     """
     nets = state.nets
     if state.compiled is not None:
@@ -243,6 +247,8 @@ def _zero_grad(state: State, *names: str) -> None:
 
 
 def _optimize(state: State, *names: str) -> None:
+    groups = (group for name in names for group in state.optimizers[name].param_groups)
+    distributed.average_gradients([weight for group in groups for weight in group["params"]])
     for name in names:
         if name in ("mapping_network", "style_encoder") and not state.sparse_heads:
             _zeros_for_absent_heads(state.nets.get_submodule(name))

@@ -31,6 +31,14 @@ def test_a_batch_is_a_function_of_seed_and_step():
     assert (a[7].latent != batches(seed=1)[7].latent).any()
 
 
+def test_shares_are_the_parts_of_a_batch_in_order():
+    whole = batches()[0]
+    assert all((one == other).all() for one, other in zip(whole.share(0, 1), whole, strict=True))
+    for parts, together in zip(zip(whole.share(0, 2), whole.share(1, 2), strict=True), whole, strict=True):
+        assert [len(part) for part in parts] == [2, 2]
+        assert (torch.cat(parts) == together).all()
+
+
 def test_shapes_and_range():
     batch = batches()[0]
     assert batch.source.shape == batch.reference.shape == batch.reference2.shape == (4, 3, 32, 32)

@@ -1,0 +1,58 @@
+"""When a run's training and evaluation began and ended, noted in its folder: what `sg2bench plan` measures by."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sg2bench.files import atomic_file
+from sg2bench.layout import LOG, TIMES
+from sg2bench.runs.status import last_step
+
+
+class Times(NamedTuple):
+    """What a run's last session took; 0 for what it has not done yet."""
+
+    device: str
+    """As rows name it."""
+    seconds_per_step: float
+    """Loading, logging and saving included."""
+    evaluation_seconds: float
+    """Of all steps that are evaluated, with the pictures."""
+
+
+def begin(folder: Path, step: int, device: str) -> None:
+    """Note that training begins after `step` steps."""
+    _write(folder, {"device": device, "step": step, "began": time.time()})
+
+
+def note(folder: Path, event: str) -> None:
+    """Note that training has ended (`trained`), that evaluation begins (`evaluating`) or has ended (`evaluated`)."""
+    if noted := _read(folder):
+        _write(folder, noted | {event: time.time()})
+
+
+def read(folder: Path) -> Times | None:
+    """What a run's last session took: finished, interrupted or going on. None if nothing was noted."""
+    noted, log = _read(folder), folder / LOG
+    if not {"device", "step", "began"} <= noted.keys() or not log.is_file():
+        return None
+    steps = last_step(folder) - noted["step"]
+    seconds = noted.get("trained", log.stat().st_mtime) - noted["began"]
+    evaluation = noted["evaluated"] - noted["evaluating"] if {"evaluating", "evaluated"} <= noted.keys() else 0.0
+    return Times(noted["device"], seconds / steps if steps > 0 and seconds > 0 else 0.0, max(evaluation, 0.0))
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        noted = json.loads((folder / TIMES).read_text(encoding="utf-8"))
+        return noted if isinstance(noted, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _write(folder: Path, noted: dict[str, Any]) -> None:
+    with atomic_file(folder / TIMES) as temporary:
+        temporary.write_text(json.dumps(noted), encoding="utf-8")
