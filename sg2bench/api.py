@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -42,6 +41,8 @@ def ablate(
     protocol: str | None = None,
     workers: int | None = None,
     device: str = "auto",
+    executor: str = "local",
+    address: str | None = None,
     runs: PathLike = "runs",
     out: PathLike | None = None,
     known: PathLike | Sequence[PathLike] = (),
@@ -51,47 +52,30 @@ def ablate(
     """Train and evaluate every variant with every seed, and write the report; returns its rows.
 
     Finished runs are skipped, interrupted ones resumed; `workers` run at the same time, by default one per core or GPU.
+    The `executor` ray performs them on the nodes of a Ray cluster, at `address`; `runs` is then a folder that all nodes
+    see, or a URL that fsspec knows.
     Runs whose rows are in a table `known`, of the same configuration, images and protocol, are taken from there; a
     warning names the others. Rows and report go to `out` (`reports/<experiment>`), meanwhile to `<runs>/<experiment>`.
     `progress` is called about twice a second. Raises FailedRunsError, after the report, if a run failed.
     """
-    from sg2bench import devices, experiments
-    from sg2bench.data import sets
-    from sg2bench.evaluation.needs import with_metrics
-    from sg2bench.files import make_writable
-    from sg2bench.layout import RESULTS
+    from sg2bench import ablation, distributed, experiments
     from sg2bench.report.whole import refuse_to_overwrite
-    from sg2bench.report.write import write
-    from sg2bench.runs import collect, perform, plan
-    from sg2bench.runs.known import warn_of_unused
-    from sg2bench.runs.local import LocalExecutor
+    from sg2bench.runs import plan, storage
 
+    distributed.refuse("sg2bench.ablate")
     loaded = _load(experiment, settings, protocol)
-    most = len(loaded.variants) * len(loaded.seeds)
-    slots = devices.slots(device, workers and min(workers, most), loaded.resources.gpus)
     folder = with_home(out) if out is not None else Path("reports") / loaded.name
-    collected = with_home(runs) / loaded.name
-    plan.refuse_folders(experiments.find(with_home(experiment)), folder, collected)
+    url = str(runs).rstrip("/") if storage.is_url(runs) else None
+    ablation.refuse_other_place(executor, address, str(runs))
     refuse_to_overwrite(folder)
     tables = _read_known(known, loaded)
-    images = sets.load(loaded.data, loaded.model.image_size)
-    loaded = loaded.model_copy(update={"evaluate": with_metrics(loaded.evaluate, images)})
-    planned = plan.plan(loaded, with_home(runs), tables)  # refuses bad input before anything is written
-    warn_of_unused(tables, planned, [folder / RESULTS, collected / RESULTS])
-    make_writable(folder)
-    table, finished = pd.DataFrame(), 0
-    with plan.exclusively(collected):
-        statuses = plan.plan(loaded, with_home(runs), tables)
-        plan.write(statuses)
-        progress(statuses)
-        reference = perform.reference_lines(loaded, images, devices.device(slots[0]))
-        with closing(LocalExecutor(slots).perform(statuses)) as performing:
-            for _ in performing:
-                progress(statuses)
-                if (now := sum(status.is_finished for status in statuses)) > finished:
-                    table, finished = collect.collect(loaded, statuses, reference, collected, command), now
-        if finished:
-            write(collected / RESULTS, folder, command)
+    with storage.local_folder(runs, loaded.name) as here:
+        plan.refuse_folders(experiments.find(with_home(experiment)), folder, here / loaded.name)
+        if executor == "ray":
+            performer = ablation.ray_performer(here, url, address, device, workers)
+        else:
+            performer = ablation.local_performer(loaded, device, workers)
+        table, statuses = ablation.perform_runs(loaded, here, folder, tables, performer, command, progress)
     if failed := [status for status in statuses if status.state == "failed"]:
         raise FailedRunsError(failed)
     return table
@@ -310,11 +294,6 @@ def check(
 
 
 def _load(experiment: PathLike | None, settings: Settings | None, protocol: str | None) -> Experiment:
-    """The experiment with a protocol and its default metrics in place of its own, then the settings."""
     from sg2bench import experiments
-    from sg2bench.catalog import PROTOCOLS
 
-    if protocol is not None and protocol not in PROTOCOLS:
-        raise ValueError(f"--protocol {protocol}: expected {', '.join(PROTOCOLS)}")
-    usual: dict[str, Any] = {"evaluate.protocol": protocol, "evaluate.metrics": []} if protocol else {}
-    return experiments.load(None if experiment is None else with_home(experiment), usual | dict(settings or {}))
+    return experiments.load(None if experiment is None else with_home(experiment), settings, protocol)

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from sg2bench import texts
 from sg2bench.catalog import METRICS, REFERENCE_LINES, default_metrics, metrics_of
-from sg2bench.keys import Claim, Part, Train, Weight, known_metric, refuse_other_variants, suggestion
+from sg2bench.keys import Claim, Part, Resources, Train, Weight, known_metric, refuse_other_variants, suggestion
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]
 IMAGE_SIZES = (32, 64, 128, 256, 512)
@@ -186,12 +186,6 @@ class Evaluate(Part):
         return value
 
 
-class Resources(Part):
-    """What a run takes of a machine; never part of a hash."""
-
-    gpus: float = Field(1, ge=0.01, le=1, description="share of a GPU: 0.25 lets four runs share one")
-
-
 class Experiment(Part):
     """One experiment: a configuration, the variants that change it, the seeds that repeat it."""
 
@@ -245,6 +239,11 @@ class Experiment(Part):
             raise ValueError(
                 f"train.encoder_learns both needs reference guidance, which model.condition {condition} trains without"
             )
+        if self.train.batch_size % self.resources.processes:
+            raise ValueError(
+                f"train.batch_size: {self.train.batch_size} images are no equal shares for {self.resources.gpus:g} "
+                "GPUs (resources.gpus)"
+            )
         if bool(self.loss.cls) != (self.model.discriminator == "auxiliary"):
             raise ValueError("loss.cls and model.discriminator auxiliary go together: give both or neither")
         return self
@@ -259,7 +258,8 @@ class Experiment(Part):
                 raise ValueError(
                     f"variants.{variant}: `{key}` cannot be changed by a variant (only data, model, loss and train can)"
                 )
-        plain = self.model_dump(mode="json") | {"variants": {variant: {}}, "claims": ()}
+        alone = self.model_copy(update={"variants": {variant: {}}, "claims": ()})
+        plain = alone.model_dump(mode="json")
         try:
             resolved = Experiment.model_validate(with_overrides(plain, overrides))
         except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Groups of an experiment's keys: what all of them share, those of the training, and of a claim."""
+"""Groups of an experiment's keys: their base class, training, resources and claims."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Weight = Annotated[float, Field(ge=0, le=1e9)]
 
 
 class Part(BaseModel):
-    """A group of keys: no other keys, and never changed."""
+    """A group of keys: immutable, and other keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
     def _as_meant(cls, value: Any, info: ValidationInfo) -> Any:
-        """Neither `true` nor a quoted "1e3" is a number, though Python can turn them into one; `~` is one's home."""
+        """Refuse `true` and a quoted "1e3" as numbers, which Python would convert; expand `~` in paths."""
         assert info.field_name is not None
         kind = cls.model_fields[info.field_name].annotation
         if {int, float} & {kind, *get_args(kind)} and isinstance(value, bool | str):
@@ -34,13 +34,13 @@ class Part(BaseModel):
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """What a wrong word may have meant, to end a message with."""
+    """Suggest a known word for a wrong one, to end an error message with."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f", did you mean `{close[0]}`?" if close else f" (known: {', '.join(known)})" if known else ""
 
 
 def known_metric(name: str) -> str:
-    """Return the name of a metric. Raises ValueError for any other."""
+    """Return the name if it is that of a metric. Raises ValueError otherwise."""
     if name not in METRICS:
         raise ValueError(f"no metric `{name}`{suggestion(name, METRICS)}")
     return name
@@ -60,28 +60,31 @@ class Train(Part):
     beta2: float = Field(0.99, ge=0, lt=1)
     weight_decay: Weight = 1e-4
     ema_decay: float = Field(0.999, ge=0, lt=1)
-    start_from: Path | None = Field(None, description="NNNNNN_nets.ckpt whose four networks training begins with")
+    start_from: Path | None = Field(None, description="NNNNNN_nets.ckpt whose four networks training starts from")
     sparse_heads: bool = Field(
-        False, description="heads of domains that are not in the batch rest; else they decay, as published"
+        False, description="leave heads of domains that are not in the batch unchanged; else they decay, as published"
     )
     encoder_learns: Literal["latent", "both"] = Field(
-        "latent", description="both: the style encoder learns on reference guidance, too; the authors advise against it"
+        "latent",
+        description="both: train the style encoder on reference guidance, too, which the authors advise against",
     )
-    precision: Literal["float32", "bf16"] = Field("float32", description="bf16: networks by autocast, R1 in float32")
+    precision: Literal["float32", "bf16"] = Field("float32", description="bf16: autocast, with R1 in float32")
     compile: bool | Literal["auto"] = Field(
-        False, description="the step by torch.compile, R1 included, which takes minutes; auto: from 10,000 steps on"
+        False, description="compile the step, including R1, which takes minutes; auto: from 10,000 steps on"
     )
     crop_probability: float = Field(0.5, ge=0, le=1)
     mirror: bool = Field(True, description="flip images half the time")
     log_every: int = Field(10, ge=1, le=10**9, description="steps between lines of the training log")
-    save_every: int = Field(1000, ge=1, le=10**9, description="steps between checkpoints to go on from")
+    save_every: int = Field(1000, ge=1, le=10**9, description="steps between checkpoints to resume from")
     loader_workers: int = Field(0, ge=0, le=256, description="processes that load images; 0 loads in the trainer")
     evaluate_at: tuple[Annotated[int, Field(ge=1, strict=True)], ...] = Field(
-        (), description="steps whose averaged networks are kept and measured, too"
+        (), description="steps whose averaged networks are also kept and measured"
     )
-    evaluate_every: int | None = Field(None, ge=1, le=10**9, description="the same, every so many steps")
+    evaluate_every: int | None = Field(
+        None, ge=1, le=10**9, description="steps between evaluations, instead of evaluate_at"
+    )
     best_by: MetricName | None = Field(
-        None, description="metric that chooses the best of these steps; the first if null"
+        None, description="metric that chooses the best of these steps; the first metric if null"
     )
 
     @model_validator(mode="after")
@@ -89,33 +92,54 @@ class Train(Part):
         if self.evaluate_at and self.evaluate_every:
             raise ValueError("give either evaluate_at or evaluate_every")
         if len(set(self.evaluate_at)) != len(self.evaluate_at):
-            raise ValueError("evaluate_at: each step once")
+            raise ValueError("evaluate_at: name each step once")
         key = "evaluate_at" if self.evaluate_at else "evaluate_every"
         if (beyond := max([*self.evaluate_at, self.evaluate_every or 0])) > self.steps:
-            raise ValueError(f"{key}: step {beyond} is beyond the last, train.steps is {self.steps}")
+            raise ValueError(f"{key}: step {beyond} is beyond the last step (train.steps is {self.steps})")
         if self.best_by and not self.evaluated_steps:
-            raise ValueError("best_by chooses among the steps of evaluate_at or evaluate_every: give one of these")
+            raise ValueError("best_by needs steps to choose from: give evaluate_at or evaluate_every")
         return self
 
     @property
     def compiles(self) -> bool:
-        """Whether the step is to be compiled: where it was left open, if the steps saved pay for it."""
+        """Whether to compile the step; for `auto`, if training is long enough to pay for it."""
         return self.steps >= 10_000 if self.compile == "auto" else self.compile
 
     @property
     def evaluated_steps(self) -> list[int]:
-        """The steps that are measured on the way, and the last; none unless asked for."""
+        """Steps that are measured during training, and the last one; empty unless requested."""
         steps = set(self.evaluate_at)
         if self.evaluate_every:
             steps.update(range(self.evaluate_every, self.steps + 1, self.evaluate_every))
         return sorted(steps | {self.steps}) if steps else []
 
 
-class Claim(Part):
-    """What a term is for, and the one metric that decides whether it holds, named before the study runs."""
+class Resources(Part):
+    """Resources of a run; never part of a hash."""
 
-    term: str = Field(min_length=1, max_length=40, description="as sentences call it: cyc")
-    variant: str = Field(description="the one without the term")
+    cpus: float = Field(1, ge=0.1, le=1024, description="CPU cores per run")
+    gpus: float = Field(
+        1, ge=0.01, le=1024, description="GPUs per run; with 0.25 four runs share one, with 4 each run trains on four"
+    )
+
+    @field_validator("gpus")
+    @classmethod
+    def _a_share_or_whole(cls, value: float) -> float:
+        if value > 1 and value != int(value):
+            raise ValueError(f"must be a share up to 1 or a whole number, got {value}")
+        return value
+
+    @property
+    def processes(self) -> int:
+        """Number of processes of a run: one, or one per GPU."""
+        return max(1, int(self.gpus))
+
+
+class Claim(Part):
+    """A claim about the purpose of a term, with the one metric that decides it, named before the study runs."""
+
+    term: str = Field(min_length=1, max_length=40, description="name of the term in sentences, such as cyc")
+    variant: str = Field(description="variant without the term")
     purpose: str = Field(min_length=1, max_length=200, description="what the term is for")
     metric: MetricName
     mode: Literal["latent", "reference"] = "latent"
@@ -128,7 +152,7 @@ class Claim(Part):
     @classmethod
     def _plain(cls, value: str) -> str:
         if not re.fullmatch(texts.PLAIN, value):
-            raise ValueError(f"expected one line of text, which no spreadsheet takes for a formula, got {value!r}")
+            raise ValueError(f"expected plain text on one line, not a spreadsheet formula, got {value!r}")
         return value
 
     @model_validator(mode="after")
@@ -139,12 +163,12 @@ class Claim(Part):
 
     @property
     def subject(self) -> tuple[str, str, str, str]:
-        """What it is decided by."""
+        """What decides the claim; no two claims may share it."""
         return self.variant, self.metric, self.mode, self.over
 
 
 def refuse_other_variants(claims: Sequence[Claim], variants: Sequence[str]) -> None:
-    """Raise ValueError for a claim on no variant, on the first one, which others are compared with, or made twice."""
+    """Raise ValueError for a claim on an unknown variant or on the first one (the baseline), or for a duplicate."""
     for place, claim in enumerate(claims):
         key = f"claims.{place}"
         if claim.variant == variants[0]:
@@ -152,7 +176,7 @@ def refuse_other_variants(claims: Sequence[Claim], variants: Sequence[str]) -> N
         if claim.variant not in variants:
             raise ValueError(f"{key}.variant: no variant `{claim.variant}`{suggestion(claim.variant, variants[1:])}")
         if claim.subject in [other.subject for other in claims[:place]]:
-            raise ValueError(f"{key}: another claim on this variant, metric and mode is there already")
+            raise ValueError(f"{key}: an earlier claim has the same variant, metric and mode")
 
 
 def refuse_unmeasured(claims: Iterable[Claim], measured: Collection[tuple[str, str]]) -> None:
@@ -162,5 +186,5 @@ def refuse_unmeasured(claims: Iterable[Claim], measured: Collection[tuple[str, s
             known = ", ".join(f"{metric} {mode}" for metric, mode in measured)
             raise ValueError(
                 f"claims.{place}.metric: {claim.metric} {claim.mode} is not measured, only {known}; add it to "
-                "evaluate.metrics and evaluate.modes, or make no claims: --set claims=[]"
+                "evaluate.metrics and evaluate.modes, or drop all claims with --set claims=[]"
             )

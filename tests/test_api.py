@@ -31,7 +31,7 @@ def test_the_examples_of_the_docs(tmp_path, monkeypatch):
     assert gate.verdict(session["compared"]) == "pass"
 
 
-@pytest.mark.parametrize("job", ["ablate", "evaluate", "score", "translate"])
+@pytest.mark.parametrize("job", ["ablate", "evaluate", "plan", "score", "translate"])
 def test_a_function_has_the_arguments_of_its_command(job):
     """But for where the command writes its rows; `--set` is `settings`."""
     command = inspect.signature(getattr(getattr(cli, job), job)).parameters
@@ -104,7 +104,7 @@ def test_the_home_folder_is_known_in_every_path(tmp_path, monkeypatch):
 def test_no_more_workers_than_runs(tmp_path, monkeypatch):
     asked = []
 
-    def slots(device, workers, gpus):
+    def slots(device, workers, gpus, cpus):
         asked.append(workers)
         raise ValueError("asked")
 

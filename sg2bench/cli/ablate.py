@@ -23,7 +23,9 @@ def ablate(
     protocol: options.Protocol = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Runs at once; default: every core, or every GPU.")] = None,
     device: options.Device = "auto",
-    runs: options.Runs = Path("runs"),
+    executor: Annotated[str, typer.Option(help="local: processes of this machine; ray: a Ray cluster.")] = "local",
+    address: Annotated[str | None, typer.Option(help="Of the Ray cluster: auto, HOST:PORT or ray://HOST:PORT.")] = None,
+    runs: Annotated[str, typer.Option(help="Folder that holds the run folders; with ray, also s3://… or so.")] = "runs",
     out: Annotated[Path | None, typer.Option(help="Report folder; default: reports/<experiment>.")] = None,
     known: Annotated[
         list[Path] | None,
@@ -55,6 +57,8 @@ def ablate(
                 protocol=protocol,
                 workers=workers,
                 device=device,
+                executor=executor,
+                address=address,
                 runs=runs,
                 out=out,
                 known=known or (),
@@ -67,8 +71,7 @@ def ablate(
             raise
         except api.FailedRunsError as error:
             failed = error.failed
-    for status in failed:
-        _print_failure(status)
+    _print_failures(failed)
     if len(failed) < len(statuses):
         print_report(out or Path("reports") / statuses[0].job.experiment.name)
     if failed:
@@ -94,13 +97,14 @@ def _folder(statuses: Sequence[Status]) -> Path:
     return statuses[0].job.folder.parent.parent
 
 
-def _print_failure(status: Status) -> None:
+def _print_failures(failed: Sequence[Status]) -> None:
     from sg2bench.layout import RUN_LOG
 
-    if status.reason:
-        options.print_error(status.failure)
-        return
-    log = status.job.folder / RUN_LOG
-    options.print_error(f"{status.job.name} failed, its log is {log}; the last lines:")
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]:
-        options.print_note(line)
+    for status in failed:
+        if status.reason:
+            options.print_error(status.failure)
+            continue
+        log = status.job.folder / RUN_LOG
+        options.print_error(f"{status.job.name} failed, its log is {log}; the last lines:")
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]:
+            options.print_note(line)

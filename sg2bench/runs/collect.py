@@ -9,7 +9,7 @@ import pandas as pd
 
 from sg2bench import experiments, rows
 from sg2bench.config import Experiment
-from sg2bench.files import atomic_file, copy
+from sg2bench.files import atomic_file, copy, is_intact
 from sg2bench.layout import CURVES, EXPERIMENT, GRIDS, LOG, MADE_BY, RESULTS, ROWS, grid_file, pictures_of, sample_file
 from sg2bench.runs import steps
 from sg2bench.runs.status import Status
@@ -27,7 +27,8 @@ def collect(
     finished = [status for status in statuses if status.is_finished]
     if not finished:
         raise ValueError("no run finished, there is nothing to report")
-    table = pd.concat([_rows(status) for status in finished])
+    _read_rows(finished)
+    table = pd.concat([status.rows for status in finished if status.rows is not None])
     asked = table["metric"].isin(experiment.evaluate.metrics) & table["mode"].isin(experiment.evaluate.modes)
     table = pd.concat([table[asked], reference], ignore_index=True).astype({"outputs_per_source": "Int64"})
     rows.write(table, out / RESULTS)
@@ -52,14 +53,22 @@ def collect(
     return table
 
 
-def _rows(status: Status) -> pd.DataFrame:
-    """Of a finished run, those that its configuration asks for, read once."""
-    if status.rows is None and status.known is not None:
-        status.rows = status.known.rows_of(status.job)
-    elif status.rows is None:
-        table = rows.read(status.job.folder / ROWS)
-        status.rows = steps.of(status.job, table, steps.wanted(status.job, table))
-    return status.rows
+def _read_rows(finished: Sequence[Status]) -> None:
+    """Give each status the rows that its configuration asks for, read once; those that are not as they were written
+    are validated.
+    """
+    new = [status for status in finished if status.rows is None]
+    ours = [status for status in new if status.known is None]
+    intact = [status for status in ours if is_intact(status.job.folder, ROWS, config_hash=status.job.config_hash)]
+    tables = rows.read_unchecked([status.job.folder / ROWS for status in intact])
+    read = {status.job.name: table for status, table in zip(intact, tables, strict=True)}
+    for status in new:
+        job = status.job
+        if status.known is not None:
+            status.rows = status.known.rows_of(job)
+            continue
+        table = read[job.name] if job.name in read else rows.read(job.folder / ROWS)
+        status.rows = steps.of(job, table, steps.wanted(job, table))
 
 
 def _curves(status: Status) -> pd.DataFrame | None:

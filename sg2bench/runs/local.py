@@ -10,25 +10,29 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from sg2bench.layout import RUN_LOG
-from sg2bench.runs.job import Job
 from sg2bench.runs.status import Status
 
 _POLL_SECONDS = 0.5
-_GRACE_SECONDS = 120
+GRACE_SECONDS = 120
 """For a worker to finish its step and save, before it is killed."""
 
 
-def worker_command(job: Job, device: str) -> list[str]:
-    """What performs a job in a process: see worker.py. `-P` keeps modules of the working folder out."""
-    return [sys.executable, "-P", "-m", "sg2bench.runs.worker", str(job.folder), device]
+Command = Callable[[Path, str], Sequence[str]]
+"""A process that performs the job in a folder on a device."""
+
+
+def worker_command(folder: Path, device: str) -> Sequence[str]:
+    """See worker.py. `-P` keeps modules of the working folder out."""
+    return [sys.executable, "-P", "-m", "sg2bench.runs.worker", str(folder), device]
 
 
 class LocalExecutor:
     """`devices` has an entry for each job that goes at the same time: `cpu`, or `cuda:N`."""
 
-    def __init__(self, devices: Sequence[str], command: Callable[[Job, str], Sequence[str]] = worker_command) -> None:
+    def __init__(self, devices: Sequence[str], command: Command = worker_command) -> None:
         self._devices, self._command = devices, command
 
     def perform(self, statuses: Sequence[Status]) -> Generator[None]:
@@ -68,29 +72,34 @@ class LocalExecutor:
         if stop.is_set():
             return
         status.start()
-        environment = os.environ | {
-            "OMP_NUM_THREADS": "1",
-            "MKL_NUM_THREADS": "1",
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONIOENCODING": "utf-8",
-        }
-        with (status.job.folder / RUN_LOG).open("w", encoding="utf-8") as log:
-            process = subprocess.Popen(
-                self._command(status.job, device), stdout=log, stderr=subprocess.STDOUT, env=environment
-            )
-            while process.poll() is None:
-                if stop.wait(0.2):
-                    _end(process)
-                    status.state = "waiting"
-                    return
+        process = start(self._command(status.job.folder, device), status.job.folder)
+        while process.poll() is None:
+            if stop.wait(0.2):
+                end(process)
+                status.state = "waiting"
+                return
         status.end(process.returncode == 0)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def start(command: Sequence[str], folder: Path, head: str = "", cwd: Path | None = None) -> subprocess.Popen[bytes]:
+    """Start a process of one thread whose output is the log in a run's folder, after the line `head`."""
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONIOENCODING": "utf-8",
+    }
+    with (folder / RUN_LOG).open("w", encoding="utf-8") as log:
+        log.write(head)
+        log.flush()
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=cwd)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
     """Ask a worker to save and end; kill it if it does not."""
     process.terminate()
     try:
-        process.wait(_GRACE_SECONDS)
+        process.wait(GRACE_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

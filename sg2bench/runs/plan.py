@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from sg2bench.runs.job import Job
 from sg2bench.runs.known import Known, find
 from sg2bench.runs.status import Status
 
+_WRITERS = 16
+
 
 def plan(experiment: Experiment, runs: Path, known: Sequence[Known] = ()) -> list[Status]:
     """Every run of an experiment, seed by seed, so that a study cut short has all variants; finished ones are
@@ -39,13 +42,12 @@ def plan(experiment: Experiment, runs: Path, known: Sequence[Known] = ()) -> lis
         key = resolved.data, resolved.model.image_size
         if key not in images:
             images[key] = sets.load(*key)
-        files = checkpoints.files_of(resolved)
-        for seed in experiment.seeds:
-            job = jobs.make(experiment, variant, seed, runs, images[key], files)
-            if planned:
-                _refuse_other_measure(planned[0].job, job, experiment)
-            else:
-                refuse_unmeasured(experiment.claims, job.experiment.evaluate.measured)
+        of_variant = jobs.of_seeds(resolved, runs, images[key], checkpoints.files_of(resolved))
+        if planned:
+            _refuse_other_measure(planned[0].job, of_variant[0], experiment)
+        else:
+            refuse_unmeasured(experiment.claims, of_variant[0].experiment.evaluate.measured)
+        for job in of_variant:
             refuse_other_configuration(job)
             status = Status(job)
             measured = is_measured(job)
@@ -56,7 +58,8 @@ def plan(experiment: Experiment, runs: Path, known: Sequence[Known] = ()) -> lis
             elif not measured:
                 steps.refuse_steps_gone_by(job)
             planned.append(status)
-    return sorted(planned, key=lambda status: experiment.seeds.index(status.job.seed))
+    places = {seed: place for place, seed in enumerate(experiment.seeds)}
+    return sorted(planned, key=lambda status: places[status.job.seed])
 
 
 def refuse_folders(experiment: Path, out: Path, collected: Path) -> None:
@@ -72,9 +75,9 @@ def refuse_folders(experiment: Path, out: Path, collected: Path) -> None:
 
 def write(statuses: Iterable[Status]) -> None:
     """Write each job that is to do into its folder, which is all that its worker will read."""
-    for status in statuses:
-        if status.state == "waiting":
-            jobs.write(status.job)
+    with ThreadPoolExecutor(_WRITERS) as pool:  # each waits for the disk
+        for _ in pool.map(jobs.write, (status.job for status in statuses if status.state == "waiting")):
+            pass
 
 
 def _refuse_other_measure(first: Job, job: Job, experiment: Experiment) -> None:

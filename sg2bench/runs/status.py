@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from sg2bench.layout import LOG
-from sg2bench.runs.job import Job
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sg2bench.runs.job import Job
     from sg2bench.runs.known import Known
 
 
@@ -48,8 +48,9 @@ class Status:
         elapsed = (self.seconds or time.monotonic() - self.started) if self.started else 0
         return (self.step - self.started_at_step) / elapsed if elapsed else 0.0
 
-    def start(self) -> None:
-        self.started_at_step = self.step = last_step(self.job.folder)
+    def start(self, step: int | None = None) -> None:
+        """Note that it runs now, from a step: by default that of its log."""
+        self.started_at_step = self.step = last_step(self.job.folder) if step is None else step
         self.state, self.started = "running", time.monotonic()
 
     def end(self, succeeded: bool) -> None:
@@ -57,9 +58,9 @@ class Status:
         self.state = "done" if succeeded else "failed"
         self.look()
 
-    def look(self) -> None:
-        """Read the step from the training log. A log may have been ahead of its checkpoint, and then was cut back."""
-        self.step = last_step(self.job.folder)
+    def look(self, step: int | None = None) -> None:
+        """Note the step, by default that of the training log. A log that was ahead of its checkpoint is cut back."""
+        self.step = last_step(self.job.folder) if step is None else step
         self.started_at_step = min(self.started_at_step, self.step)
 
 

@@ -62,7 +62,7 @@ def test_a_job_whose_file_was_changed_is_refused(tiny, tmp_path):
 
 def test_a_run_is_performed_once_and_measured_again_for_another_protocol(tiny, tmp_path, performed):
     assert {path.name for path in performed.iterdir()} == {
-        *("config.yaml", "train.csv", "rows.csv", "samples", "digests.json", "checkpoint.pt", ".lock"),
+        *("config.yaml", "train.csv", "rows.csv", "samples", "digests.json", "times.json", "checkpoint.pt", ".lock"),
         *("000004_nets_ema.ckpt", "000004_nets.ckpt"),
     }
     assert states(tiny, tmp_path) == ["skipped", "waiting"]

@@ -1,0 +1,116 @@
+"""What a node of a cluster does with a job: start its worker, and keep its folder where all nodes find it.
+
+Nothing here needs torch, nor knows what cluster it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sg2bench.layout import CONFIG, DIGESTS
+from sg2bench.runs import storage
+from sg2bench.runs.local import Command, end, start
+from sg2bench.runs.status import last_step
+from sg2bench.version import __version__
+
+NOT_SHARED = "--runs must be a folder that all nodes see, or a URL"
+_NOTE_SECONDS = 2
+Note = Callable[[str, int], bool]
+"""Takes a run's name and step, and says whether the run is to stop."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a node is given of a job."""
+
+    name: str
+    place: str
+    """The run's folder, which all nodes see, or its URL."""
+    config: bytes
+    """What that folder's CONFIG holds."""
+    directory: str
+    """The working folder of the command, for relative paths in the configuration, where the node has it."""
+    device: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    succeeded: bool
+    node: str = ""
+    reason: str = ""
+    """Why it could not be started or kept; empty if its log says why."""
+    digest: str = ""
+    """Of the run's DIGESTS, which the command has to see before the run counts as done."""
+
+    @property
+    def explanation(self) -> str:
+        return f"on node {self.node}: {self.reason}" if self.reason and self.node else self.reason
+
+
+def perform_task(task: Task, command: Command, note: Note) -> Outcome:
+    """Perform a job on this node; when told to stop, let the worker save."""
+    node = socket.gethostname()
+    try:
+        if task.version != __version__:
+            raise ValueError(f"sg2bench {__version__} is installed there, the command is of {task.version}")
+        with _folder(task) as (folder, upload):
+            directory = Path(task.directory) if Path(task.directory).is_dir() else None
+            process = start(command(folder, task.device), folder, f"on node {node}\n", directory)
+            try:
+                _watch(process, folder, lambda: note(task.name, last_step(folder)), upload)
+            finally:
+                if process.poll() is None:
+                    end(process)
+                if upload is not None:
+                    upload.push()
+            return Outcome(process.returncode == 0, node, digest=digest_of(folder))
+    except (ValueError, OSError, ImportError) as error:
+        return Outcome(False, node, str(error))
+
+
+@contextmanager
+def _folder(task: Task) -> Iterator[tuple[Path, storage.Upload | None]]:
+    """The job's folder on this node: the one that all see, or a copy of what is at its URL."""
+    if not storage.is_url(task.place):
+        shared = Path(task.place)
+        if not (shared / CONFIG).is_file() or (shared / CONFIG).read_bytes() != task.config:
+            raise ValueError(f"{shared / CONFIG} is not what the command wrote; {NOT_SHARED}")
+        yield shared, None
+        return
+    with TemporaryDirectory(prefix="sg2bench-run-", ignore_cleanup_errors=True) as copy:
+        storage.download(task.place, Path(copy))
+        upload = storage.Upload(Path(copy), task.place)
+        Path(copy, CONFIG).write_bytes(task.config)
+        yield Path(copy), upload
+
+
+def _watch(
+    process: subprocess.Popen[bytes], folder: Path, note: Callable[[], bool], upload: storage.Upload | None
+) -> None:
+    """Note the worker's step, and upload each checkpoint, until it ends or is to stop."""
+    noted = 0.0
+    while process.poll() is None:
+        if time.monotonic() - noted > _NOTE_SECONDS:
+            if note():
+                return
+            noted = time.monotonic()
+            if upload is not None and upload.is_due:
+                with suppress(OSError):  # the next may succeed; the one at the end has to
+                    upload.push()
+        time.sleep(0.2)
+
+
+def digest_of(folder: Path) -> str:
+    """Of a run's DIGESTS; empty without them."""
+    with suppress(OSError):
+        return hashlib.sha256((folder / DIGESTS).read_bytes()).hexdigest()
+    return ""

@@ -1,0 +1,154 @@
+"""What executors cost, for docs/performance.md: `nox -s coordination`; in under ten minutes on two free cores.
+
+Jobs that do nothing show the cost of a job; short runs of critters, two at the same time, how much of all CPU time is
+spent in runs. CPU seconds are those of this process and all that it started, Ray's own processes included. The rate of
+two runs at the same time is measured only on a machine that has nothing else to do.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import ray
+
+from sg2bench import devices, experiments
+from sg2bench.runs import plan
+from sg2bench.runs.executor import Executor
+from sg2bench.runs.local import Command, LocalExecutor, start, worker_command
+from sg2bench.runs.ray import RayExecutor
+from sg2bench.runs.status import Status
+from tools.tables import markdown, write_table
+
+REPEATS, JOBS = 3, 20
+SHORT = {"train.steps": 20, "evaluate.sources": 4, "variants": {"full": {}}, "claims": []}
+"""Of critters: runs of half a minute."""
+Executors = dict[str, Callable[[Path, int, Command], Executor]]
+"""By name: given the folder of all runs, how many at the same time, and what performs a job."""
+EXECUTORS: Executors = {
+    "local": lambda _, workers, command: LocalExecutor(["cpu"] * workers, command),
+    "ray": lambda runs, workers, command: RayExecutor(runs, "cpu", workers, command=command),
+}
+
+
+def nothing(folder: Path, device: str) -> list[str]:
+    """A job that does nothing."""
+    return [sys.executable, "-I", "-S", "-c", ""]
+
+
+class Meter:
+    """Seconds and CPU seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._began, self._cpu = time.perf_counter(), _cpu_seconds()
+
+    def read(self) -> tuple[float, float]:
+        return time.perf_counter() - self._began, _cpu_seconds() - self._cpu
+
+
+def _cpu_seconds() -> float:
+    """Of this process and its descendants, those that have ended included."""
+    ours = psutil.Process()
+    return sum(sum(process.cpu_times()[:4]) for process in (ours, *ours.children(recursive=True)))
+
+
+def planned(count: int) -> tuple[Path, list[Status]]:
+    """So many runs in a new folder."""
+    runs = Path(tempfile.mkdtemp())
+    statuses = plan.plan(experiments.load("critters", SHORT | {"seeds": list(range(count))}), runs)
+    plan.write(statuses)
+    return runs, statuses
+
+
+def bare(statuses: list[Status], command: Command) -> None:
+    """Perform one after the other, without an executor."""
+    for status in statuses:
+        if start(command(status.job.folder, "cpu"), status.job.folder).wait():
+            raise RuntimeError((status.job.folder / "run.log").read_text())
+
+
+def perform(name: str, count: int, workers: int, command: Command) -> tuple[float, float]:
+    """Seconds and CPU seconds of so many jobs, each; `name` is an executor, or `bare`."""
+    runs, statuses = planned(count)
+    meter = Meter()
+    if name == "bare":
+        bare(statuses, command)
+    else:
+        for _ in EXECUTORS[name](runs, workers, command).perform(statuses):
+            pass
+        if failed := [status.failure for status in statuses if status.state != "done"]:
+            raise RuntimeError(failed[0])
+    seconds, cpu = meter.read()
+    return seconds / count, cpu / count
+
+
+def of_nothing() -> dict[str, tuple[float, float]]:
+    """By way: seconds and CPU seconds of a job that does nothing, one at a time; medians."""
+    ways = ("bare", *EXECUTORS)
+    measured = [{way: perform(way, JOBS, 1, nothing) for way in ways} for _ in range(REPEATS)]
+    return {way: _medians([each[way] for each in measured]) for way in ways}
+
+
+def of_runs() -> dict[str, tuple[float, float]]:
+    """By executor, medians: rate of two runs at the same time over twice that of a bare one; CPU seconds of a bare run
+    over those of a run under it.
+    """
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in EXECUTORS}
+    perform("bare", 1, 1, worker_command)  # caches the features of real images
+    for _ in range(REPEATS):
+        alone, cpu_alone = perform("bare", 1, 1, worker_command)
+        for name, ratios in found.items():
+            seconds, cpu = perform(name, 2, 2, worker_command)
+            ratios.append((alone / (2 * seconds), cpu_alone / cpu))
+            print(name, ratios[-1], flush=True)
+    return {name: _medians(ratios) for name, ratios in found.items()}
+
+
+def _medians(pairs: list[tuple[float, float]]) -> tuple[float, float]:
+    one, other = zip(*pairs, strict=True)
+    return statistics.median(one), statistics.median(other)
+
+
+def memory() -> tuple[float, float]:
+    """Resident MiB of Ray's own processes, and of the process of a task."""
+    tasks, others = [], []
+    for process in psutil.Process().children(recursive=True):
+        title = process.cmdline()[0]
+        is_task = title.startswith("ray::") and not title.endswith("Agent")
+        (tasks if is_task else others).append(process.memory_info().rss / 2**20)
+    return sum(others), statistics.mean(tasks)
+
+
+def main() -> None:
+    busy = os.getloadavg()[0] > 0.5
+    meter = Meter()
+    ray.init("local", num_cpus=2, object_store_memory=80 * 2**20, include_dashboard=False, log_to_driver=False)
+    start_seconds, start_cpu = meter.read()
+    nothings = of_nothing()
+    ray_mib, task_mib = memory()
+    runs = of_runs()
+    ray.shutdown()
+    lines = []
+    for label, index, form in (("seconds of a job that does nothing", 0, ".2f"), ("… CPU seconds", 1, ".3f")):
+        lines.append([label, *(f"{nothings[way][index]:{form}}" for way in ("bare", *EXECUTORS))])
+    lines.append(["CPU seconds of a run alone over those under it", "1", *(f"{runs[way][1]:.2f}" for way in EXECUTORS)])
+    rates = ["not measured: busy" if busy else f"{runs[way][0]:.2f}" for way in EXECUTORS]
+    lines.append(["rate of two runs at the same time over twice that of one", "–", *rates])
+    lines.append(["start of the executor, seconds (CPU seconds)", "–", "0", f"{start_seconds:.1f} ({start_cpu:.1f})"])
+    lines.append(["memory of the executor, and of each run on top, MiB", "–", "0", f"{ray_mib:.0f} + {task_mib:.0f}"])
+    table = markdown(("", "bare processes", *EXECUTORS), lines)
+    said = f"{devices.cores()} cores, Ray {ray.__version__}, medians of {REPEATS} repeats"
+    if busy:
+        said += "; other work kept the machine busy: seconds are longer than they need be, CPU ratios vary by a tenth"
+    write_table("performance.md", "coordination", f"{table}\n\n{said}.", "nox -s coordination")
+
+
+if __name__ == "__main__":
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+    main()
