@@ -1,7 +1,8 @@
-"""The cost model of docs/performance.md: points measured on this machine, and the lines through them.
+"""The cost model of docs/performance.md: points measured on this machine, and lines fitted to them.
 
-A training step's time follows its floating-point operations, its memory the batch's pixels; an evaluation's time
-follows sources and outputs. Part of `nox -s bench -- --ratios`; also `python -m tools.cost`, with one thread.
+The time of a training step depends on its floating-point operations, its memory on the batch's pixels. The time of an
+evaluation depends on sources and outputs. Part of `nox -s bench -- --ratios`; also `python -m tools.cost`, with one
+thread.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ import torch
 from matplotlib.figure import Figure
 from scipy.optimize import nnls
 
+from sg2bench.bench.counted import generator, training
 from sg2bench.bench.throughput import log_axes
 from sg2bench.data import sets
 from sg2bench.evaluation.evaluator import Evaluator
 from sg2bench.files import cache_folder
 from sg2bench.models.networks import Networks
-from tools import counted
+from tools.counted import paper_gib
 from tools.tables import ROOT, markdown, write_table
 from tools.ways import EVALUATED, PAPER, experiment
 
@@ -53,24 +55,24 @@ print(json.dumps({"seconds": statistics.median(seconds), "mib": resident_mib("Vm
 
 
 def training_points() -> pd.DataFrame:
-    """Time and memory of training steps, each in a process of its own."""
+    """Measure time and memory of training steps, each in its own process."""
     lines = []
     for side, batch_size in STEPS:
         command = [sys.executable, "-c", _STEP, str(side), str(batch_size)]
-        told = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
-        gflop = counted.training(experiment(side, batch_size)).flops / 1e9
+        measured = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+        gflop = training(experiment(side, batch_size)).flops / 1e9
         lines.append(
-            {"side": side, "batch": batch_size, "gflop": gflop, "megapixels": batch_size * side**2 / 1e6} | told
+            {"side": side, "batch": batch_size, "gflop": gflop, "megapixels": batch_size * side**2 / 1e6} | measured
         )
     return pd.DataFrame(lines)
 
 
 @torch.inference_mode()
 def evaluation_points() -> pd.DataFrame:
-    """Time of evaluations."""
+    """Measure the time of evaluations."""
     torch.manual_seed(0)
     nets, found, lines = Networks(EVALUATED.model, 3).eval(), sets.load(EVALUATED.data, 64), []
-    for sources, outputs in (EVALUATIONS[-1], *EVALUATIONS):  # the greatest first: it draws and caches what all need
+    for sources, outputs in (EVALUATIONS[-1], *EVALUATIONS):  # the largest first: it fills the caches for all
         evaluate = EVALUATED.evaluate.model_copy(update={"sources": sources, "outputs_per_source": outputs})
         start = time.perf_counter()
         Evaluator(evaluate, found, 64).model(nets)
@@ -80,14 +82,14 @@ def evaluation_points() -> pd.DataFrame:
 
 
 def fitted(x: pd.Series, y: pd.Series) -> tuple[float, float]:
-    """Fixed part and slope with the least squares of relative errors, neither negative."""
+    """Fit intercept and slope, both non-negative, by least squares of relative errors."""
     columns = np.stack([np.ones(len(x)), x], 1) / y.to_numpy()[:, None]
     fixed, slope = nnls(columns, np.ones(len(x)))[0]
     return float(fixed), float(slope)
 
 
 def table(points: pd.DataFrame, shown: dict[str, str], x: str, ys: dict[str, str]) -> str:
-    """Measured points and what the line through them predicts, in Markdown."""
+    """Return a Markdown table of measured points and the fitted line's predictions."""
     heads = [*shown.values(), *(f"{label}: {kind}" for label in ys.values() for kind in ("measured", "by the line"))]
     lines = []
     lines_of = {y: fitted(points[x], points[y]) for y in ys}
@@ -101,29 +103,25 @@ def table(points: pd.DataFrame, shown: dict[str, str], x: str, ys: dict[str, str
 
 
 def afhq() -> str:
-    """Hours of 6 variants × 5 seeds at the paper's settings, for rates that a GPU may sustain."""
-    flops, fakes = counted.training(PAPER, 3).flops, 2 * 6 * 500 * 10
-    nets, style = Networks(PAPER.model, 3).to("meta"), torch.empty(1, PAPER.model.style_dim, device="meta")
-    encoded = nets.encode(torch.empty(1, 3, 256, 256, device="meta"))
-    with counted.Counted() as of_one:
-        nets.decode(encoded, style)
+    """Estimate the hours of 6 variants × 5 seeds at the paper's settings, for rates that a GPU may sustain."""
+    flops, fakes, (_, of_one) = training(PAPER, 3).flops, 2 * 6 * 500 * 10, generator(PAPER.model, 3)
     said = (
-        f"A step at the paper's settings (256 px, batch {PAPER.train.batch_size}, 3 domains) asks for "
-        f"{flops / 1e12:.2f} TFLOP, {PAPER.train.steps:,} steps for {flops * PAPER.train.steps / 1e18:.2f} EFLOP; the "
-        f"{fakes:,} fakes of an evaluation (6 pairs, 500 sources, 10 outputs, both modes) for "
-        f"{fakes * of_one.flops / 1e18:.4f} EFLOP more, before they are measured."
+        f"A step at the paper's settings (256 px, batch {PAPER.train.batch_size}, 3 domains) takes "
+        f"{flops / 1e12:.2f} TFLOP, and {PAPER.train.steps:,} steps take {flops * PAPER.train.steps / 1e18:.2f} EFLOP. "
+        f"Generating the {fakes:,} fakes of an evaluation (6 pairs, 500 sources, 10 outputs, both modes) takes "
+        f"{fakes * of_one / 1e18:.4f} EFLOP more, without measuring them."
     )
     lines = []
     for rate in (5, 10, 20, 50, 100):
         hours = flops * PAPER.train.steps / (rate * 1e12) / 3600
         lines.append((str(rate), f"{hours:.1f}", f"{30 * hours:.0f}"))
-    heads = ("sustained TFLOP/s", "hours a run", "hours for 6 variants × 5 seeds")
+    heads = ("sustained TFLOP/s", "hours per run", "hours for 6 variants × 5 seeds")
     return f"{said}\n\n{markdown(heads, lines)}"
 
 
 def memory() -> str:
-    """Memory of a step at the paper's settings by way and precision, in Markdown."""
-    lines = [(way, precision, f"{gib:.1f}") for (way, precision), gib in counted.paper_gib().items()]
+    """Return a Markdown table of the memory of a step at the paper's settings, by way and precision."""
+    lines = [(way, precision, f"{gib:.1f}") for (way, precision), gib in paper_gib().items()]
     return markdown(("way", "precision", "GiB"), lines)
 
 
@@ -165,7 +163,7 @@ def main() -> None:
         table(training, sizes | {"megapixels": "megapixels"}, "megapixels", {"mib": "MiB"}),
         table(
             evaluation,
-            {"sources": "sources a domain", "outputs": "outputs a source", "images": "outputs in all"},
+            {"sources": "sources per domain", "outputs": "outputs per source", "images": "outputs in total"},
             "images",
             {"seconds": "seconds"},
         ),

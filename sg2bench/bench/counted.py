@@ -1,0 +1,141 @@
+"""What a training step and the generator compute and hold, counted without computing it: tensors that are shapes alone
+(`meta`).
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from sg2bench.config import Experiment, Model
+from sg2bench.data.batches import Batch
+from sg2bench.models.networks import Networks
+from sg2bench.training import step
+from sg2bench.training.state import State
+
+
+class Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Operations of convolutions and products, and the bytes of the tensors that are made while it is entered."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.flops = self.bytes = self.peak = 0
+        self._seen: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self._seen.update(_storages((args, kwargs)))
+        result = function(*args, **(kwargs or {}))
+        if function.overloadpacket in flop_registry:
+            self.flops += flop_registry[function.overloadpacket](*args, **(kwargs or {}), out_val=result)
+        for storage in _storages(result):
+            if storage not in self._seen:
+                self._seen.add(storage)
+                self.bytes += storage.nbytes()
+                weakref.finalize(storage, self._freed, storage.nbytes())
+        self.peak = max(self.peak, self.bytes)
+        return result
+
+    def _freed(self, size: int) -> None:
+        self.bytes -= size
+
+
+def _storages(tree: Any) -> list[torch.UntypedStorage]:
+    return [leaf.untyped_storage() for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
+
+
+class Cost(NamedTuple):
+    """What a training step asks for."""
+
+    flops: int
+    """Of convolutions and products."""
+    trained: int
+    """Bytes of the weights that are trained."""
+    average: int
+    """Bytes of their moving average, which has no discriminator."""
+    peak: int
+    """Bytes of all else that a step holds at most, gradients among it; not what kernels need for themselves."""
+
+    @property
+    def state(self) -> int:
+        """Bytes of the weights, their moving average and Adam's two moments: what a checkpoint holds."""
+        return 3 * self.trained + self.average
+
+
+def training(
+    settings: Experiment, num_domains: int = 2, train_step: Callable[[State, Batch], object] | None = None
+) -> Cost:
+    """Count a training step: ours, or another `train_step`."""
+    n, side, latent = settings.train.batch_size, settings.model.image_size, settings.model.latent_dim
+    with patch("torch.optim.Adam", _Idle), torch.device("meta"):
+        state = State(settings, num_domains, "meta")
+    images = [torch.empty(n, 3, side, side) for _ in range(3)]
+    label, code = torch.zeros(n, dtype=torch.int64), torch.empty(n, latent)
+    batch = Batch(images[0], label, images[1], images[2], label, code, code, torch.empty(n)).to(torch.device("meta"))
+    networks: tuple[Iterable[nn.Module], ...] = ((state.nets, state.discriminator), (state.ema,))
+    trained, average = (sum(weight.nbytes for each in some for weight in each.parameters()) for some in networks)
+    with _without_what_meta_lacks(), Counted() as counted:
+        if train_step is None:
+            step.train_step(state, batch, settings.loss, 1.0)
+        else:
+            train_step(state, batch)
+    return Cost(counted.flops, trained, average, counted.peak)
+
+
+def generator(model: Model, num_domains: int) -> tuple[int, int]:
+    """Count the operations on one image: of encoding it, and of decoding it in one style."""
+    with torch.device("meta"):
+        nets = Networks(model, num_domains)
+        image, style = torch.empty(1, 3, model.image_size, model.image_size), torch.empty(1, model.style_dim)
+    with _without_what_meta_lacks(), torch.no_grad():
+        with Counted() as encoding:
+            encoded = nets.encode(image)
+        with Counted() as decoding:
+            nets.decode(encoded, style)
+    return encoding.flops, decoding.flops
+
+
+@contextmanager
+def _without_what_meta_lacks() -> Iterator[None]:
+    """On `meta` there is no autocast, no value can be fetched, and all labels are taken for different ones."""
+    with (
+        patch("torch.autocast", _autocast),
+        patch("torch.Tensor.item", lambda _: 0.0),
+        patch(
+            "torch.unique", lambda labels, **_: (torch.arange(len(labels)), torch.ones(len(labels), dtype=torch.int64))
+        ),
+    ):
+        yield
+
+
+class _Casts(TorchFunctionMode):
+    """As autocast to bfloat16 on a GPU, for what is costly in our networks."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function in (F.conv2d, F.conv_transpose2d, F.linear):
+            args = [each.bfloat16() if isinstance(each, torch.Tensor) else each for each in args]
+        return function(*args, **(kwargs or {}))
+
+
+def _autocast(device: str, dtype: Any = None, enabled: bool = True, cache_enabled: bool = True) -> Any:
+    return _Casts() if enabled else torch._C.DisableTorchFunction()
+
+
+class _Idle(torch.optim.Optimizer):
+    """An optimiser that changes nothing."""
+
+    def __init__(self, weights: Iterable[torch.Tensor], *_: Any, **__: Any) -> None:
+        super().__init__(weights, {})
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        pass
