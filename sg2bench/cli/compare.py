@@ -1,0 +1,43 @@
+"""compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sg2bench.cli import options
+
+
+def compare(
+    runs: Annotated[
+        list[Path] | None, typer.Argument(metavar="[RUN RUN]", help="Two run folders, or checkpoints in them.")
+    ] = None,
+    blind: Annotated[bool, typer.Option("--blind", help="Write the page.")] = False,
+    pairs: Annotated[int, typer.Option(min=1, help="Pairs of outputs on the page.")] = 30,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the pairs, and which run is on which side.")] = 0,
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("blind.html"),
+    answers: Annotated[
+        list[Path] | None, typer.Option(metavar="CSV", help="Choices that the page saved, to count; may be repeated.")
+    ] = None,
+    device: options.Device = "auto",
+) -> None:
+    """Let a reader choose between the outputs of two runs without knowing which is which.
+
+    --blind writes a page, one file, that shows the same sources and references by both and saves the choices;
+    --answers says which run was preferred, with a 95 % interval.
+    """
+    from sg2bench import comparison
+
+    if bool(answers) == blind or (blind and len(runs or []) != 2) or (answers and runs):
+        raise ValueError("give two runs and --blind, or --answers CSV")
+    if answers:
+        found = comparison.read_choices(answers)
+        options.print_table(found, ["run", "preferred", "decided", "ties", "share", "ci_low", "ci_high"])
+        return
+    first, second = runs or []
+    comparison.compare_blind(first, second, pairs=pairs, seed=seed, out=out, device=device)
+    options.print_plain(
+        f"{pairs} pairs: {out}; open it in a browser. It saves the choices for sg2bench compare --answers."
+    )

@@ -1,0 +1,92 @@
+"""A page on which a reader chooses between two models without knowing which is which, and what the choices say."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+from sg2bench import csv_files, texts
+from sg2bench.files import atomic_file
+from sg2bench.report import html
+from sg2bench.statistics import wilson
+
+COLUMNS = ("pair", "source", "reference", "left", "right", "choice")
+_RUN = rf"{texts.NAME}/seed-[0-9]+"
+_IMAGE = rf"{texts.DOMAIN}/[0-9]+"
+_FORMS: csv_files.Forms = {
+    "pair": (csv_files.WHOLE, "a whole number"),
+    **dict.fromkeys(("source", "reference"), (_IMAGE, "a domain and a number, as cat/12")),
+    **dict.fromkeys(("left", "right"), (_RUN, "a variant and a seed, as full/seed-0")),
+    "choice": ("left|right|tie", "left, right or tie"),
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One pair of the page: source and reference by name, and source, reference, left and right output as images."""
+
+    source: str
+    reference: str
+    left: int
+    images: tuple[Image.Image, ...]
+
+
+def write(shown: Sequence[Shown], names: tuple[str, str], seed: int, out: Path) -> None:
+    """Write the page, one file that asks for no other. The names of the two models are in it, but not to be read."""
+    secret = {"names": names, "left": [each.left for each in shown]}
+    page = html.template("blind.html.jinja").render(
+        pairs=[{"source": each.source, "reference": each.reference} for each in shown],
+        pictures=[[_uri(image) for image in each.images] for each in shown],
+        secret=base64.b64encode(json.dumps(secret).encode()).decode(),
+        seed=seed,
+        columns=list(COLUMNS),
+    )
+    with atomic_file(out) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _uri(image: Image.Image) -> str:
+    encoded = io.BytesIO()
+    image.save(encoded, format="WEBP", lossless=True)
+    return html.data_uri("image/webp", encoded.getvalue())
+
+
+def preference(files: Sequence[Path]) -> pd.DataFrame:
+    """Count choices, of one reader or several: a row for each of the two models.
+
+    Columns: `run`, `other`; `preferred` in so many of the `decided` pairs; `ties`, which decide nothing; `share` of the
+    decided ones with its 95 % interval (Wilson 1927) as `ci_low` and `ci_high`. Choices are taken as independent, so
+    several readers of the same pairs make the interval too narrow. Raises ValueError for a file that the page did not
+    save, or for files of other models.
+    """
+    table = pd.concat([_read(file) for file in files], ignore_index=True)
+    names = sorted({*table["left"], *table["right"]})
+    if len(names) != 2:
+        raise ValueError(f"{files[0]}: choices are between two runs, found {', '.join(names)}")
+    chosen = table["left"].where(table["choice"] == "left", table["right"])[table["choice"] != "tie"]
+    rows = []
+    for name, other in (names, names[::-1]):
+        preferred, decided = int((chosen == name).sum()), len(chosen)
+        low, high = wilson(preferred, decided)
+        share = preferred / decided if decided else float("nan")
+        counts = {"preferred": preferred, "decided": decided, "ties": len(table) - decided}
+        rows.append({"run": name, "other": other} | counts | {"share": share, "ci_low": low, "ci_high": high})
+    return pd.DataFrame(rows)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    table = csv_files.read(path, "choices")
+    csv_files.refuse_columns(path, table, COLUMNS, [], "give a file that the page of sg2bench compare --blind saved")
+    if table.empty:
+        raise ValueError(f"{path}: holds no choices")
+    csv_files.refuse_cells(path, table, _FORMS)
+    csv_files.refuse(path, table, table["left"] == table["right"], "both sides are the same run")
+    csv_files.refuse(path, table, table.duplicated("pair"), "this pair is in the file already, further up")
+    return table
