@@ -1,0 +1,31 @@
+"""export-model-card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sg2bench.cli import options
+
+
+def export_model_card(
+    results: Annotated[Path, typer.Argument(help="results.csv")],
+    variant: Annotated[str | None, typer.Option(help="The variant that the card is of; default: the first.")] = None,
+    name: Annotated[str | None, typer.Option(help="The model's name; default: EXPERIMENT-VARIANT.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A new file for the card; default: print it.")] = None,
+) -> None:
+    """Write a Hugging Face model card: `model-index` metadata with values, intervals and protocol, and a table."""
+    from sg2bench.files import atomic_file
+    from sg2bench.report.model_card import model_card
+
+    card = model_card(results, variant=variant, name=name)
+    if out is None:
+        options.print_plain(card.removesuffix("\n"))
+        return
+    if out.exists():
+        raise ValueError(f"{out}: exists already; give another file, or print the card and take over what you need")
+    with atomic_file(out) as temporary:
+        temporary.write_text(card, encoding="utf-8")
+    options.print_plain(str(out))
