@@ -20,6 +20,15 @@ ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 NEARLY = ["--exact", "0.05"]  # seeds and steps are the same; another CPU rounds differently, and training amplifies it
 STUDIES = ["critters_study", "critters_short", "emoji", "paper_ladder"]
+SCHEMAS = {
+    "github-workflows": ".github/workflows/*.yml",
+    "github-issue-forms": ".github/ISSUE_TEMPLATE/[!c]*.yml",
+    "github-issue-config": ".github/ISSUE_TEMPLATE/config.yml",
+    "dependabot": ".github/dependabot.yml",
+    "github-actions": "action.yml",
+    "citation-file-format": "CITATION.cff",
+}
+USUAL_TESTS = ["-n2", "--dist=worksteal", "-m", "not slow and not ray"]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -94,13 +103,45 @@ def gpu(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the test suite, in two processes of one thread each."""
-    run(session, "pytest", "-n2", "--dist=worksteal", "-m", "not slow", *session.posargs, env=ONE_THREAD)
+    run(session, "pytest", *USUAL_TESTS, *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
 def tests_slow(session: nox.Session) -> None:
     """Run the tests that take minutes: golden vectors at 256 px, second extractors."""
     run(session, "pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Run the test suite and fail if it runs a smaller share of lines than the floor in pyproject.toml."""
+    run(session, "pytest", *USUAL_TESTS, "--cov", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def tests_lowest(session: nox.Session) -> None:
+    """Run the tests on the oldest dependencies that pyproject.toml allows, as uv resolves them."""
+    uv = environment(session, "uv", "uv") / "uv"
+    resolve = [str(uv), "pip", "compile", "--quiet", "--resolution", "lowest-direct", "--no-header", "--no-annotate"]
+    oldest = session.run(*resolve, "pyproject.toml", external=True, silent=True).split()
+    groups = nox.project.dependency_groups(PROJECT, "tests")
+    programs = environment(session, "lowest", "--editable", ".", *oldest, *groups)
+    of_torch = ["-W", "ignore:`torch.jit.script_method` is deprecated:DeprecationWarning"]  # torch 2.11, of itself
+    session.run(str(programs / "pytest"), *of_torch, *(session.posargs or USUAL_TESTS), external=True, env=ONE_THREAD)
+
+
+@nox.session
+def tests_ray(session: nox.Session) -> None:
+    """Run the tests of the Ray executor, on a cluster of two node processes, with a local S3."""
+    run(session, "python", "-m", "pip", "install", "--quiet", *nox.project.dependency_groups(PROJECT, "ray"))
+    run(session, "pytest", "-m", "ray", "tests/runs", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def coordination(session: nox.Session) -> None:
+    """Write the figures of docs/performance.md on what executors cost: local processes, Ray."""
+    run(session, "python", "-m", "pip", "install", "--quiet", *nox.project.dependency_groups(PROJECT, "ray"))
+    run(session, "python", "-m", "tools.coordination", env=ONE_THREAD)
 
 
 @nox.session
@@ -130,10 +171,31 @@ def leaderboard(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, format and the direction of imports; needs no torch."""
+    """Check style, format, spelling, the direction of imports, and files of GitHub by schema; needs no torch."""
     programs = environment(session, "lint", *nox.project.dependency_groups(PROJECT, "lint"))
-    for command in (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["lint-imports"]):
+    for command in (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["lint-imports"], ["codespell"]):
         session.run(str(programs / command[0]), *command[1:], external=True)
+    for schema, pattern in SCHEMAS.items():
+        if files := [str(path) for path in sorted(ROOT.glob(pattern))]:
+            by_schema = ["--builtin-schema", f"vendor.{schema}", "--default-filetype", "yaml"]
+            session.run(str(programs / "check-jsonschema"), *by_schema, *files, external=True)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build sdist and wheel in dist/, install the wheel away from the clone, and try its commands."""
+    programs = environment(session, "build", *nox.project.dependency_groups(PROJECT, "build"))
+    shutil.rmtree(ROOT / "dist", ignore_errors=True)
+    session.run(str(programs / "python"), "-m", "build", external=True)  # the wheel is made from the sdist
+    built = sorted((ROOT / "dist").iterdir())
+    session.run(str(programs / "twine"), "check", "--strict", *map(str, built), external=True)
+    (wheel,) = (path for path in built if path.suffix == ".whl")
+    site = Path(session.create_tmp()).resolve() / "site"
+    shutil.rmtree(site, ignore_errors=True)
+    run(session, "pip", "install", "--no-deps", "--target", str(site), str(wheel))
+    with session.chdir(site):
+        for command in (["--help"], ["experiments"], ["data", "fingerprint", "smoke"]):
+            session.run(str(site / "bin" / "sg2bench"), *command, external=True, env={"PYTHONPATH": str(site)})
 
 
 @nox.session
