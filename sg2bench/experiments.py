@@ -10,15 +10,24 @@ import yaml
 from pydantic import ValidationError
 
 from sg2bench import texts, yaml_files
+from sg2bench.catalog import PROTOCOLS
 from sg2bench.config import Experiment, describe, with_overrides
 
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
-def load(experiment: Path | str | None, settings: Mapping[str, Any] | None = None) -> Experiment:
+
+def load(
+    experiment: Path | str | None, settings: Mapping[str, Any] | None = None, protocol: str | None = None
+) -> Experiment:
     """Read an experiment: a YAML file, the name of one that ships with the package, or the defaults for None.
 
-    `settings` go over what it says, by dotted keys such as `train.steps`. Raises ValueError that names the file, the
-    key and what is wrong with it.
+    A `protocol` takes the place of the experiment's, with its default metrics; `settings` go over both, by dotted keys
+    such as `train.steps`. Raises ValueError that names the file, the key and what is wrong with it.
     """
+    if protocol is not None and protocol not in PROTOCOLS:
+        raise ValueError(f"--protocol {protocol}: expected {', '.join(PROTOCOLS)}")
+    if protocol is not None:
+        settings = {"evaluate.protocol": protocol, "evaluate.metrics": []} | dict(settings or {})
     if experiment is None:
         return _experiment({"name": "default"}, settings, "--set")
     path = find(experiment)
@@ -65,7 +74,8 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
 
 def dump(experiment: Experiment) -> str:
     """The experiment as YAML that `load` reads back."""
-    return yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    plain = experiment.model_dump(mode="json")
+    return str(yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
 def _experiment(plain: dict[str, Any], settings: Mapping[str, Any] | None, where: str) -> Experiment:

@@ -1,4 +1,4 @@
-"""Files: the cache's folder, digests, and writes that happen whole or not at all."""
+"""Files: the cache folder, digests, locks, and atomic writes."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from filelock import FileLock, Timeout
 from sg2bench.layout import DIGESTS, with_home
 
 TEMPORARY = ".tmp-"
-"""Begins the names of files and folders that become others."""
+"""Prefix of temporary files and folders, which are renamed when complete."""
 
 
 def cache_folder() -> Path:
-    """`$SG2BENCH_CACHE`, or the user's cache folder of the platform."""
+    """Return `$SG2BENCH_CACHE`, or the platform's cache folder of the user."""
     return with_home(os.environ.get("SG2BENCH_CACHE") or platformdirs.user_cache_dir("sg2bench"))
 
 
 def offline() -> bool:
-    """Whether `$SG2BENCH_OFFLINE` forbids every download."""
+    """Return whether `$SG2BENCH_OFFLINE` forbids all downloads."""
     return os.environ.get("SG2BENCH_OFFLINE", "").lower() not in ("", "0", "false", "no")
 
 
@@ -41,9 +41,10 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A path to write to; it takes the place of `path` when the block ends well, and is removed otherwise.
+    """Yield a temporary path to write to; it replaces `path` if the block succeeds, and is removed otherwise.
 
-    A link stays a link, to the new content; a device or pipe is written to as it is. Raises OSError that names `path`.
+    A link stays a link, and its target is replaced; a device or pipe is written to directly. Raises OSError that names
+    `path`.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         with _errors_name(path, path):
@@ -54,7 +55,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     try:
         with _errors_name(path, temporary):
             target.parent.mkdir(parents=True, exist_ok=True)
-            temporary.touch(exist_ok=False)  # with the permissions that the umask leaves
+            temporary.touch(exist_ok=False)  # applies the umask
             if target.is_file():
                 temporary.chmod(stat.S_IMODE(target.stat().st_mode))
             yield temporary
@@ -74,7 +75,7 @@ def copy(source: Path, target: Path) -> None:
 
 @contextmanager
 def _errors_name(path: Path, written: Path) -> Iterator[None]:
-    """Name `path` in an OSError about `written`, or about no file."""
+    """Make an OSError about `written`, or without a file name, name `path`."""
     try:
         yield
     except OSError as error:
@@ -85,7 +86,7 @@ def _errors_name(path: Path, written: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A new folder to fill; it becomes `path` when the block ends well, unless another process was first."""
+    """Yield a new folder to fill; it becomes `path` if the block succeeds, unless another process was faster."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=TEMPORARY))
     try:
@@ -102,9 +103,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: Path, seconds: float = 60) -> Iterator[None]:
-    """No other process is in such a block for the same file meanwhile. Raises ValueError if one stays too long.
+    """Exclude other processes from such a block for the same file. Raises ValueError if one holds the lock too long.
 
-    The lock is a hidden file next to it, which is gone in the end.
+    The lock is a hidden file next to the file, and is removed at the end.
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -115,15 +116,15 @@ def locked(path: Path, seconds: float = 60) -> Iterator[None]:
                 yield
             finally:
                 with suppress(OSError):  # Windows keeps open files
-                    lock.unlink()  # while it is held: who waits for it makes another
+                    lock.unlink()  # while it is held: a waiting process creates a new one
     except Timeout:
         raise ValueError(f"{path}: another process is using it; wait for it, or stop it") from None
 
 
 def remove_left_overs(folder: Path, prefix: str = TEMPORARY) -> None:
-    """Remove from a folder what killed processes have not: temporary files and folders that are older than this call.
+    """Remove temporary files and folders, left by killed processes, that are older than this call.
 
-    The caller holds the lock that every process holds while it has such files there.
+    The caller must hold the lock that processes hold while they have such files in the folder.
     """
     now, name = time.time(), re.compile(rf"{re.escape(prefix)}([0-9a-f]{{16}}(\..*)?|[a-z0-9_]{{8}})")
     for path in folder.glob(f"{prefix}*"):
@@ -136,12 +137,12 @@ def remove_left_overs(folder: Path, prefix: str = TEMPORARY) -> None:
 
 
 def write_digests(folder: Path, names: Iterable[str], **facts: str) -> None:
-    """Write what a folder's files hold now into `digests.json`, with some facts about them."""
+    """Write the current digests of a folder's files into `digests.json`, with some facts about them."""
     _write_digests(folder, {name: sha256(folder / name) for name in names}, facts)
 
 
 def add_digest(folder: Path, name: str, **facts: str) -> None:
-    """Note what one more file of a folder holds now; what is noted of others stays if the facts are the same."""
+    """Add the current digest of one more file; those of other files are kept if the facts are the same."""
     digests = {name: sha256(folder / name)}
     with suppress(OSError, ValueError, KeyError, TypeError):
         noted = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
@@ -156,7 +157,7 @@ def _write_digests(folder: Path, digests: dict[str, str], facts: dict[str, str])
 
 
 def is_intact(folder: Path, name: str, **facts: str) -> bool:
-    """Whether a file is what it was when `write_digests` noted it, with the same facts."""
+    """Return whether a file still has the digest in `digests.json`, and the facts there are the same."""
     try:
         noted = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
         return bool(facts.items() <= noted.items() and noted["sha256"][name] == sha256(folder / name))
@@ -165,7 +166,7 @@ def is_intact(folder: Path, name: str, **facts: str) -> bool:
 
 
 def make_writable(folder: Path) -> None:
-    """Make a folder and see, before hours of work, that files can be written there. Raises OSError if not."""
+    """Create a folder and check, before long work, that files can be written to it. Raises OSError if not."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
         pass

@@ -1,4 +1,4 @@
-"""Hashes of what values and weights depend on."""
+"""Hashes of everything that values and weights depend on."""
 
 from __future__ import annotations
 
@@ -23,24 +23,23 @@ _USUAL = {"mirror": True, "sparse_heads": False, "encoder_learns": "latent", "pr
 
 
 def stable_hash(value: object) -> str:
-    """First 16 hex digits of the SHA-256 of `value` as JSON with sorted keys."""
+    """Return the first 16 hex digits of the SHA-256 of `value` as JSON with sorted keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def training_hash(experiment: Experiment, data_fingerprint: str, files: Mapping[str, str]) -> str:
-    """Hash (16 hex digits) of all that decides the weights of a resolved run, its seed apart.
+    """Return the hash (16 hex digits) of everything except the seed that determines the weights of a resolved run.
 
-    The images count by their fingerprint and `files`, that training begins with, by their SHA-256, not by where they
-    are.
+    Images enter by their fingerprint, and `files` that training starts from by their SHA-256, not by their paths.
     """
     return stable_hash(_decisive(experiment, data_fingerprint, files))
 
 
 def lineage_hash(experiment: Experiment, data_fingerprint: str, files: Mapping[str, str]) -> str:
-    """The same without the number of steps: runs that share it go the same way, one farther than the other.
+    """Return the hash of a run without its number of steps: runs that share it are the same up to the shorter's end.
 
-    Where `loss.ds_steps` is null, the schedule of the diversity weight follows `train.steps`, and no other number of
-    steps goes the same way.
+    If `loss.ds_steps` is null, the schedule of the diversity weight depends on `train.steps`, so runs with different
+    numbers of steps do not share the hash.
     """
     plain = _decisive(experiment, data_fingerprint, files)
     steps = plain["train"].pop("steps")
@@ -54,6 +53,6 @@ def _decisive(experiment: Experiment, data_fingerprint: str, files: Mapping[str,
         del plain["train"][key]
     for key, usual in _USUAL.items():
         if plain["train"][key] == usual:
-            del plain["train"][key]  # the hash is that of before there was the key
+            del plain["train"][key]  # keeps the hash from before the key existed
     del plain["model"]["fan_weights"]
     return plain | {"files": dict(files)}

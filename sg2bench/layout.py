@@ -9,6 +9,8 @@ from pathlib import Path
 CONFIG, LOG, ROWS, RUN_LOG, LOCK = "config.yaml", "train.csv", "rows.csv", "run.log", ".lock"
 CHECKPOINT, EARLIER_CHECKPOINT = "checkpoint.pt", "checkpoint-earlier.pt"
 DIGESTS = "digests.json"
+TIMES = "times.json"
+"""Of a run's folder: when training and evaluation began and ended."""
 SAMPLES, EXAMPLES, NEIGHBOURS = "samples", "examples", "neighbours"
 PICTURES = ("latent", "reference", EXAMPLES, NEIGHBOURS)
 """What a run draws: its outputs in each mode, a few next to the right images, and those nearest to training images."""

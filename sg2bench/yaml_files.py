@@ -1,6 +1,6 @@
-"""YAML that people write, read strictly: a key that is there twice is refused, and so is what no experiment needs.
+"""Strict reading of YAML: duplicate keys are refused, and so is everything that no experiment needs.
 
-Scalars are those of YAML 1.2: `no`, `007` and `2020-01-01` are words, `1e-4` is a number.
+Scalars follow YAML 1.2: `no`, `007` and `2020-01-01` are strings, `1e-4` is a number.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _RESOLVERS = (
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain scalars, lists and mappings; no key twice, no repeated entries without bound."""
+    """Loader of plain scalars, lists and mappings that refuses duplicate keys and unbounded aliases."""
 
     yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {}  # type: ignore[misc]
     depth = 0
@@ -45,16 +45,16 @@ class _Loader(yaml.SafeLoader):
     def get_single_node(self) -> Any:
         node = super().get_single_node()
         if node is not None and _size(node, {}) > _MOST_NODES:
-            raise MarkedYAMLError(problem="too many entries, aliases (*name) counted", problem_mark=node.start_mark)
+            raise MarkedYAMLError(problem="too many entries (counting aliases)", problem_mark=node.start_mark)
         return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if not isinstance(key, yaml.ScalarNode):
-                raise MarkedYAMLError(problem="a key is a word", problem_mark=key.start_mark)
+                raise MarkedYAMLError(problem="a key must be a word", problem_mark=key.start_mark)
             if key.value in seen:
-                raise MarkedYAMLError(problem=f"`{key.value}` is there twice", problem_mark=key.start_mark)
+                raise MarkedYAMLError(problem=f"`{key.value}` appears twice", problem_mark=key.start_mark)
             seen.add(key.value)
             if key.tag != f"{_TAG}merge":
                 key.tag = f"{_TAG}str"
@@ -63,7 +63,7 @@ class _Loader(yaml.SafeLoader):
     def construct_object(self, node: Any, deep: bool = False) -> Any:
         kind = node.tag.removeprefix(_TAG)
         if kind not in ("null", "bool", "int", "float", "str", "seq", "map"):
-            raise MarkedYAMLError(problem=f"values of the kind `{kind}` are not taken", problem_mark=node.start_mark)
+            raise MarkedYAMLError(problem=f"values of the type `{kind}` are not allowed", problem_mark=node.start_mark)
         return super().construct_object(node, deep)
 
 
@@ -72,10 +72,10 @@ for _kind, _pattern, _first in _RESOLVERS:
 
 
 def _size(node: Node, known: dict[int, int]) -> int:
-    """Number of nodes, those behind aliases counted each time."""
+    """Count nodes, those behind aliases each time they are used."""
     if id(node) in known:
         return known[id(node)]
-    known[id(node)] = _MOST_NODES + 1  # for a node that holds itself
+    known[id(node)] = _MOST_NODES + 1  # for a node that contains itself
     parts = node.value if isinstance(node, yaml.SequenceNode) else ()
     if isinstance(node, yaml.MappingNode):
         parts = [part for pair in node.value for part in pair]
@@ -84,7 +84,7 @@ def _size(node: Node, known: dict[int, int]) -> int:
 
 
 def parse(text: str) -> Any:
-    """The value that a text of YAML holds. Raises ValueError with line and column."""
+    """Parse YAML. Raises ValueError with line and column."""
     if len(text) > _MOST_BYTES:
         raise ValueError(f"longer than {_MOST_BYTES} characters: not an experiment")
     try:
@@ -98,7 +98,7 @@ def parse(text: str) -> Any:
 
 
 def read(path: Path) -> Any:
-    """The value that a file holds. Raises ValueError that names the file, and the line of what is wrong."""
+    """Read a YAML file. Raises ValueError with the file, and the line and column of an error."""
     if path.exists() and not path.is_file():
         raise ValueError(f"{path}: {'a folder' if path.is_dir() else 'a device or pipe'}, not a file")
     try:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,10 @@ from sg2bench import weights
 from sg2bench.cli import main
 from sg2bench.config import Experiment
 from sg2bench.files import cache_folder
+from sg2bench.layout import REPORT_FILES
+from sg2bench.runs import job
+from sg2bench.runs.local import LocalExecutor
+from sg2bench.runs.perform import perform
 
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("sg2bench", deadline=None)  # a busy machine is no defect
@@ -88,3 +93,29 @@ def cli(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture
+def in_process(quick_cli, monkeypatch):
+    """As `quick_cli`; the runs of an experiment, too, are performed within this process.
+
+    Without the page of the report, whose plots take seconds: see `test_reading_the_report`.
+    """
+
+    def perform_all(self, statuses):
+        for status in statuses:
+            if status.state == "waiting":
+                perform(job.read(status.job.folder), torch.device("cpu"))
+                status.state = "done"
+        yield
+
+    monkeypatch.setattr(LocalExecutor, "perform", perform_all)
+
+    def write(results, out, _):
+        out.mkdir(parents=True, exist_ok=True)
+        shutil.copy(results, out)
+        (out / REPORT_FILES).write_text("results.csv\n")
+
+    monkeypatch.setattr("sg2bench.report.write.write", write)
+    monkeypatch.setattr("sg2bench.cli.ablate.print_report", lambda _: None)
+    return quick_cli

@@ -58,8 +58,8 @@ def test_the_ways_in_which_programs_write_csv(read, content):
         (GOOD.encode("utf-16-le"), "not a CSV of names: it is text in UTF-16"),
         (GOOD.encode("utf-32"), "not a CSV of names: it is text in UTF-16"),
         (GOOD.replace("dog", "chien é").encode("latin-1"), "line 3: not text in UTF-8; save it again as CSV in UTF-8"),
-        (GOOD.replace(",", ";").replace(".", ","), "cells are separated by semicolons, not by commas"),
-        (GOOD.replace(",", "\t"), "cells are separated by tabs, not by commas"),
+        (GOOD.replace(",", ";").replace(".", ","), "cells are separated by semicolons instead of commas"),
+        (GOOD.replace(",", "\t"), "cells are separated by tabs instead of commas"),
         (packed(GOOD), "it is compressed, or a spreadsheet's own format; unpack it, or save it as CSV"),
         (gzip.compress(GOOD.encode(), mtime=0), "it is compressed"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", "it is binary"),
@@ -67,7 +67,7 @@ def test_the_ways_in_which_programs_write_csv(read, content):
         (GOOD + "cow,1,2\n", "line 4: not a CSV of names: it has 3 cells, the header 2"),
         (GOOD + '"cow,1\n', "line 4: not a CSV of names: unexpected end of data"),
         (GOOD + f"{'x' * 200_000},1\n", "line 4: not a CSV of names: field larger than field limit"),
-        (GOOD.replace("value", "name"), "column 'name' is there twice"),
+        (GOOD.replace("value", "name"), "column 'name' appears twice"),
     ],
 )
 def test_what_is_no_csv_is_refused_with_the_reason(read, content, message):
@@ -106,6 +106,6 @@ def test_columns_and_cells(read, tmp_path):
         csv_files.refuse_columns(tmp_path, table, ["name"], [], "advice")
     forms = {"value": (csv_files.NUMBER, "a number")}
     csv_files.refuse_cells(tmp_path, table, forms)
-    for cell, message in (("1,5", "'1,5', expected a number; decimals have a point"), ("x" * 99, f"'{'x' * 60}…'")):
+    for cell, message in (("1,5", "'1,5', expected a number; use a decimal point"), ("x" * 99, f"'{'x' * 60}…'")):
         with pytest.raises(ValueError, match=f"line 3: value is {re.escape(message)}"):
             csv_files.refuse_cells(tmp_path, table.replace("1.5", cell), forms)

@@ -1,4 +1,7 @@
-"""The commands of docs/ do what the pages say. Those of own-model.md: cli/test_score.py; of python.md: test_api.py."""
+"""The commands of docs/ do what the pages say.
+
+Those of own-model.md: cli/test_score.py; of python.md: test_api.py; of cluster.md: runs/test_cluster.py.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -19,17 +21,13 @@ from PIL import Image
 
 from sg2bench import experiments
 from sg2bench import rows as row_table
-from sg2bench.layout import REPORT_FILES
 from sg2bench.models import checkpoints
 from sg2bench.models.networks import Networks
-from sg2bench.runs import job
-from sg2bench.runs.local import LocalExecutor
-from sg2bench.runs.perform import perform
+from sg2bench.report import blind
+from sg2bench.runs import plan
 from tests.cli.test_cli import SMOKE, assert_refused
-from tools.front import table
-from tools.tables import replace
+from tests.pages import ROOT, blocks, commands, text
 
-ROOT = Path(__file__).parent.parent
 RUN_HERE = {
     "commands.md",
     "gate.md",
@@ -41,26 +39,8 @@ RUN_HERE = {
     "protocols.md",
     "leaderboard.md",
 }
-RUN_ELSEWHERE = {"own-model.md"}
+RUN_ELSEWHERE = {"cluster.md", "own-model.md"}
 WITHOUT_COMMANDS = {"README.md", "metrics.md", "model.md", "python.md", "reliability.md", "studies.md"}
-
-
-def text(page):
-    return (ROOT / "docs" / page).read_text()
-
-
-def blocks(page, language):
-    return re.findall(rf"```{language}\n(.*?)```", text(page), re.S)
-
-
-def shorter(*settings):
-    return [part for setting in settings for part in ("--set", setting)]
-
-
-def commands(page, program="sg2bench"):
-    """Lines of the page's sh blocks that call the program, split."""
-    lines = "".join(blocks(page, "sh")).splitlines()
-    return [shlex.split(line)[1:] for line in lines if line.startswith(program)]
 
 
 def shortened(experiment):
@@ -74,32 +54,6 @@ def with_variants(experiment, variants):
     changed = re.sub(r"^variants:\n(  .*\n)+", lambda _: variants, experiment, flags=re.M)
     assert changed != experiment
     return changed
-
-
-@pytest.fixture
-def in_process(quick_cli, monkeypatch):
-    """As `quick_cli`; the runs of an experiment, too, are performed within this process.
-
-    Without the page of the report, whose plots take seconds: see `test_reading_the_report`.
-    """
-
-    def perform_all(self, statuses):
-        for status in statuses:
-            if status.state == "waiting":
-                perform(job.read(status.job.folder), torch.device("cpu"))
-                status.state = "done"
-        yield
-
-    monkeypatch.setattr(LocalExecutor, "perform", perform_all)
-
-    def write(results, out, _):
-        out.mkdir(parents=True, exist_ok=True)
-        shutil.copy(results, out)
-        (out / REPORT_FILES).write_text("results.csv\n")
-
-    monkeypatch.setattr("sg2bench.report.write.write", write)
-    monkeypatch.setattr("sg2bench.cli.ablate.print_report", lambda _: None)
-    return quick_cli
 
 
 def test_every_page_is_run():
@@ -130,27 +84,6 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in anchors(target.read_text()), link
 
 
-def test_readme_is_short_and_its_claims_are_those_of_the_study():
-    readme = text("../README.md")
-    assert len(readme.splitlines()) <= 120
-    assert replace(readme, "claims", table()) == readme
-
-
-def test_readme(in_process, tmp_path):
-    ablate, score, bench = commands("../README.md")
-    assert (
-        in_process(*ablate, *shorter("variants={full: {}}", "seeds=[0]", "train.steps=1", "claims=[]")).returncode == 0
-    )
-    assert in_process("data", "draw", "--out", "my-images", "--experiment", "smoke").returncode == 0
-    shutil.copytree(tmp_path / "my-images/val/cat", tmp_path / "my-outputs/cat2dog")
-    process = in_process(*score, *shorter("evaluate.resize=64"))
-    assert process.returncode == 0, process.stderr
-    quick = ("--batch", 1, "--execution", "eager", "--memory-format", "contiguous", "--max-seconds", 0.1)
-    assert in_process(*bench, *quick).returncode == 0
-    (program,) = blocks("../README.md", "python")
-    exec(program, {})
-
-
 def test_quickstart(in_process, tmp_path):
     experiment, added = blocks("quickstart.md", "yaml")
     assert yaml.safe_load(experiment) == yaml.safe_load(SMOKE.read_text())
@@ -167,7 +100,7 @@ def test_quickstart(in_process, tmp_path):
     assert in_process(*changed).returncode == 0
     process = in_process(*check)
     assert process.returncode in (0, 3), process.stderr  # after one step there may be nothing to find
-    assert "36 pass" in process.stdout or "seeds on each side would do" in process.stdout
+    assert "36 pass" in process.stdout or "seeds on each side would be enough" in process.stdout
     process = in_process(*exact)
     assert process.returncode == bool(re.search(r"Regression: \d+ regression", process.stdout)), process.stderr
     assert re.search(r"\d+ pass", process.stdout)
@@ -207,14 +140,14 @@ def test_own_data_refusals(quick_cli, tmp_path):
     image("my-images/train/cat/a.png")
     refused_by_own_data("no such folder; images are expected in …", load())
     image("my-images/val/cat/b.png")
-    refused_by_own_data("a translation needs at least 2 domains", load())
+    refused_by_own_data("translation needs at least 2 domains", load())
     image("my-images/train/dog/c.png")
     refused_by_own_data("train and val need images of the same domains", load())
     image("my-images/val/dog/d.png")
     refused_by_own_data("data.domains: my-images has no …", load("--set", "data.domains=[cat,dgo]"))
     folder = ("--set", "data.source=folder", "--set", "data.root=my-images")
     refused_by_own_data(
-        "the metrics asked for need …", quick_cli("run", SMOKE, "--variant", "full", "--seed", 0, *folder)
+        "the requested metrics need …", quick_cli("run", SMOKE, "--variant", "full", "--seed", 0, *folder)
     )
     os.truncate(tmp_path / "my-images/val/dog/d.png", 60)
     refused_by_own_data("not a readable image", load())
@@ -223,7 +156,7 @@ def test_own_data_refusals(quick_cli, tmp_path):
     (tmp_path / "my-images/val/cat/b.png").rename(tmp_path / "my-images/val/cat/b.gif")
     refused_by_own_data("holds no image", load())
     (tmp_path / "my-images/train/dog").rename(tmp_path / "my-images/train/<b>")
-    refused_by_own_data("no domain can be called …", load())
+    refused_by_own_data("invalid domain name …", load())
 
 
 def test_commands(in_process, tmp_path):
@@ -242,10 +175,20 @@ def test_commands(in_process, tmp_path):
 
 def test_reading_the_report(quick_cli, tmp_path):
     shutil.copytree(ROOT / "reports/critters_short", tmp_path / "reports/critters_short")
-    (command,) = commands("reading-the-report.md")
-    process = quick_cli(*command)
+    report, compare, answers = commands("reading-the-report.md")
+    process = quick_cli(*report)
     assert process.returncode == 0, process.stderr
     assert "untranslated sources" in (tmp_path / "my-report/report.html").read_text()
+    critters = experiments.load("critters")
+    for status in plan.plan(critters, tmp_path / "runs"):
+        if status.job.name in ("full/seed-0", "no_ds/seed-0"):
+            plan.write([status])
+            checkpoints.save_ema(Networks(critters.model, 3), status.job.folder, status.job.steps)
+    assert quick_cli(*compare).returncode == 0
+    assert (tmp_path / "blind.html").is_file()
+    line = "0,cat/1,dog/2,full/seed-0,no_ds/seed-0,left"
+    (tmp_path / answers[-1]).write_text(f"{','.join(blind.COLUMNS)}\n{line}\n")
+    assert "full/seed-0" in quick_cli(*answers).stdout
 
 
 def test_extending(cli, tmp_path):
@@ -306,7 +249,7 @@ def test_protocols(quick_cli, tmp_path, monkeypatch):
     checkpoints.save_ema(nets, tmp_path, 100_000)
     monkeypatch.setenv("SG2BENCH_OFFLINE", "1")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    assert_refused(quick_cli(*command), "inception_v3_google-0cc3c7bd.pth is not here", "set SG2BENCH_WEIGHTS")
+    assert_refused(quick_cli(*command), "inception_v3_google-0cc3c7bd.pth is missing", "set SG2BENCH_WEIGHTS")
 
 
 def test_gate(quick_cli, tmp_path):
@@ -336,8 +279,11 @@ def test_the_workflow_of_gate(in_process, tmp_path):
 
 def test_performance(cli, tmp_path):
     (tmp_path / "experiments").symlink_to(ROOT / "experiments")
-    (command,) = commands("performance.md")
-    process = cli(*command, "--batch", 1, "--execution", "eager", "--memory-format", "contiguous", "--max-seconds", 0.1)
+    bench, plan = commands("performance.md")
+    process = cli(*plan)
+    assert process.returncode == 0, process.stderr
+    assert re.search(r"\d+ runs, 0 of them done", process.stdout)
+    process = cli(*bench, "--batch", 1, "--execution", "eager", "--memory-format", "contiguous", "--max-seconds", 0.1)
     assert process.returncode == 0, process.stderr
     assert "Fastest here: " in process.stdout
 

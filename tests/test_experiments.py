@@ -54,9 +54,9 @@ def test_list_and_copy(quick_cli, tmp_path):
     assert [line.split()[0] for line in listed.stdout.splitlines()] == list(experiments.shipped())
     assert quick_cli("experiments", "--copy", "smoke", "--out", "mine.yaml").returncode == 0
     assert (tmp_path / "mine.yaml").read_bytes() == experiments.shipped()["smoke"].read_bytes()
-    assert_refused(quick_cli("experiments", "--copy", "smoke", "--out", "mine.yaml"), "mine.yaml: exists already")
-    assert_refused(quick_cli("experiments", "--copy", "smok"), "--copy smok: no such experiment (there are afhq")
-    assert_refused(quick_cli("experiments", "--out", "x.yaml"), "--out goes with --copy NAME")
+    assert_refused(quick_cli("experiments", "--copy", "smoke", "--out", "mine.yaml"), "mine.yaml: already exists")
+    assert_refused(quick_cli("experiments", "--copy", "smok"), "--copy smok: no such experiment (known: afhq")
+    assert_refused(quick_cli("experiments", "--out", "x.yaml"), "--out needs --copy NAME")
 
 
 def test_the_wheel_performs_smoke_by_name_elsewhere(tmp_path):

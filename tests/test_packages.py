@@ -138,7 +138,7 @@ def test_another_archive_of_that_name_is_refused(index, out, server, monkeypatch
 
 def test_what_cannot_be_found_says_where_it_was_looked_for(index, out, server, monkeypatch):
     for settings, message in (
-        ({"PIP_NO_INDEX": "yes"}, "there is no package index"),
+        ({"PIP_NO_INDEX": "yes"}, "no package index is configured"),
         ({"PIP_INDEX_URL": "http://me:secret@127.0.0.1:9"}, r"no connection to http://\*\*\*@127.0.0.1:9 "),
         ({"PIP_INDEX_URL": f"{server}/none"}, r"none/small-net/: Client Error\(404\)"),
         ({"PIP_INDEX_URL": "http://index.invalid"}, "not being trusted"),
@@ -156,7 +156,7 @@ def test_what_cannot_be_found_says_where_it_was_looked_for(index, out, server, m
 def test_a_file_that_the_index_lists_and_does_not_have_is_an_error(index, out, server, monkeypatch):
     (index / "index.html").write_text(f'<a href="small_net-1.0.zip#sha256={"0" * 64}">small_net-1.0.zip</a>')
     monkeypatch.setenv("PIP_INDEX_URL", server)
-    with pytest.raises(ValueError, match="small_net-1.0.zip: the server's answer is 404"):
+    with pytest.raises(ValueError, match="small_net-1.0.zip: the server answered with status 404"):
         packages.download_archive("small-net==1.0", "0" * 64, out)
 
 

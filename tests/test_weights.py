@@ -109,13 +109,13 @@ def test_the_first_file_decides_where_the_publisher_gives_few_digits(published, 
     with monkeypatch.context() as patch:
         patch.setattr(weights, "sha256", lambda _: other)
         for check in (weights.verify, weights.fetch, weights.state_dict):
-            message = f"net.pth: sha256 is {other}, but .*net.pth.sha256 says .* had {digest}"
+            message = f"net.pth: sha256 is {other}, but that of the first such file was {digest}"
             with pytest.raises(ValueError, match=message):
                 check(published)
     assert weights.fetch(published) == path
     for damaged in ("", "text", digest[:8], "\0" * 80):
         note.write_text(damaged)
-        with pytest.raises(ValueError, match=r"net.pth.sha256 should hold .*; remove that note to trust this one"):
+        with pytest.raises(ValueError, match=r"net.pth.sha256 should hold .*; remove the note to trust this file"):
             weights.fetch(published)
 
 
@@ -146,11 +146,11 @@ def test_a_file_of_the_digits_that_holds_something_else_is_refused(published, tm
 
 def test_few_digits_are_said_in_list_and_verify(quick_cli, published, tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "ALL", {"net": published})
-    few = "the publisher gives 8 digits of 64; "
-    assert few + "those of the first such file will be kept" in quick_cli("weights", "list").stdout
+    few = "the publisher gives 8 of 64 digits; "
+    assert few + "the first such file's will be noted" in quick_cli("weights", "list").stdout
     for command in ("verify", "fetch", "list"):
         process = quick_cli("weights", command)
-        assert few + f"the first such file's are in {tmp_path}/cache/weights/net.pth.sha256" in process.stdout
+        assert few + f"the first such file's SHA-256 is in {tmp_path}/cache/weights/net.pth.sha256" in process.stdout
         assert process.returncode == 0
 
 
@@ -159,5 +159,5 @@ def test_a_pickle_with_code_is_refused():
         def __reduce__(self):
             return print, ("run",)
 
-    with pytest.raises(ValueError, match="refused a pickle that asks for builtins.print"):
+    with pytest.raises(ValueError, match="refused a pickle that refers to builtins.print"):
         weights._ArraysOnly(io.BytesIO(pickle.dumps(Evil()))).load()

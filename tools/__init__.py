@@ -1,1 +1,1 @@
-"""Programs that measure sg2bench itself and write the tables of its documentation."""
+"""Programs that measure sg2bench and write tables of its documentation."""

@@ -11,7 +11,7 @@ PAGE = ROOT / "docs" / "metrics.md"
 
 
 def table() -> str:
-    """All that the catalogue says of each metric, a table a question."""
+    """Return the catalogue's entries as Markdown, one table per question."""
     heads = ("metric", "better", "unit", "how to read it", "needs", "modes", "compared by", "margin", *PROTOCOLS)
     parts = []
     for question, meaning in QUESTIONS.items():

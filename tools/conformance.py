@@ -1,6 +1,6 @@
-"""Writes the tables of docs/metrics.md and docs/gate.md: `nox -s conformance`
+"""Write tables of docs/metrics.md and docs/gate.md: `nox -s conformance`.
 
-Our values and those of the libraries that people trust, how often intervals hold the truth, how sure the gate is.
+They compare our values with those of trusted libraries, and show the coverage of intervals and the power of the gate.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from tools import coverage, power
 from tools.tables import markdown, write_table
 
 Row = tuple[str, str, float, str, float]
-"""Images, metric, our value, library, its value."""
+"""Name of the images, metric, our value, library, its value."""
 
 
 def lpips_package() -> Any:
-    """The `lpips` library with the weights that we use."""
+    """Return the `lpips` library's metric with our weights."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         metric = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
@@ -52,7 +52,7 @@ def lpips_package() -> Any:
 
 
 def pairwise_lpips(metric: Any, batch: Tensor) -> float:
-    """Mean over the pairs of images uint8 (n, 3, H, W), each pair through the library."""
+    """Return the library's mean over all pairs of images, uint8 (n, 3, H, W)."""
     x = batch.float() / 127.5 - 1
     with torch.no_grad():
         values = [metric(x[i : i + 1], x[j : j + 1]).item() for i in range(len(x)) for j in range(i)]
@@ -60,7 +60,7 @@ def pairwise_lpips(metric: Any, batch: Tensor) -> float:
 
 
 def compare(name: str, real: Tensor, fake: Tensor) -> Iterator[Row]:
-    """Every metric on two sets of images, uint8 (n, 3, 64, 64)."""
+    """Compare every metric on two sets of images, uint8 (n, 3, 64, 64)."""
     network = AlexNet(resize=None)
     with torch.inference_mode():
         ours = diversity(network(fake[:10]).layers, network.heads, 10).item()
@@ -71,7 +71,7 @@ def compare(name: str, real: Tensor, fake: Tensor) -> Iterator[Row]:
 
 
 def trusted(real: NDArray[np.float32], fake: NDArray[np.float32]) -> dict[str, tuple[str, float]]:
-    """By metric: a library and its value on these features."""
+    """Return, by metric, a library and its value on these features."""
     moments = [{"mu": x.mean(0), "sigma": np.cov(x, rowvar=False)} for x in (real.astype(float), fake.astype(float))]
     tensors = [torch.from_numpy(x).double() for x in (fake, real)]
     fewest = min(len(real), len(fake))
@@ -93,13 +93,13 @@ def trusted(real: NDArray[np.float32], fake: NDArray[np.float32]) -> dict[str, t
 
 
 def golden_images(folder: str) -> Tensor:
-    """Images of the golden vectors, uint8 (n, 3, 64, 64)."""
+    """Load images of the golden vectors, uint8 (n, 3, 64, 64)."""
     files = sorted((golden.FOLDER / f"fid/images/{folder}").glob("*.png"))
     return torch.from_numpy(np.stack([np.asarray(read_image(file)) for file in files])).permute(0, 3, 1, 2)
 
 
 def golden_fid() -> Iterator[Row]:
-    """The published FID on recorded images and weights."""
+    """Compare the published FID on recorded images and weights."""
     (case,) = (case for case in golden.manifest()["cases"] if case["kind"] == "fid")
     stored, load = golden.load(case), weights.inception_torchvision
     weights.inception_torchvision = golden.inception_state
@@ -115,7 +115,7 @@ def golden_fid() -> Iterator[Row]:
 
 
 def table() -> str:
-    """Our values and those of trusted libraries, in Markdown."""
+    """Return a Markdown table of our values and those of trusted libraries."""
     found: list[Row] = []
     if (golden.FOLDER / "manifest.json").is_file():
         found += golden_fid()

@@ -1,4 +1,4 @@
-"""How often the intervals of metrics hold the truth, by simulation on normal features."""
+"""Coverage of the metrics' intervals, by simulation on normal features."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Features = NDArray[np.float32]
 
 
 class Coverage(NamedTuple):
-    """How a metric's intervals did in simulation."""
+    """Simulated coverage of a metric's intervals."""
 
     held: float
-    """Share of intervals that hold the expectation."""
+    """Share of intervals that contain the expectation."""
     width: float
-    """Mean width of the intervals, over the 3.92 standard deviations that would do."""
+    """Mean width of the intervals, over the ideal 3.92 standard deviations."""
     bias: float
     """Mean of the values minus the expectation, in standard deviations."""
 
@@ -34,9 +34,9 @@ def coverage(
     expectation: float | None = None,
     repeats: int = 150,
 ) -> Coverage:
-    """Coverage of the estimates that `make` gives for the metric and each repeat.
+    """Compute the coverage of the estimates that `make` returns for the metric and each repeat.
 
-    Without an `expectation`, their mean stands for it.
+    `expectation` defaults to the mean of the estimates.
     """
     estimates = [make(metric, repeat) for repeat in range(repeats)]
     values = [e.value for e in estimates]
@@ -47,14 +47,14 @@ def coverage(
 
 
 def covered(interval: tuple[float, float], truth: float) -> bool:
-    """Whether an interval holds a value."""
+    """Return whether an interval contains a value."""
     return bool(interval[0] <= truth <= interval[1])
 
 
 def estimate(
     metric: str, real: Features, fake: Features, outputs: int = 1, references: NDArray[np.int64] | None = None
 ) -> Estimate:
-    """One metric on features."""
+    """Estimate one metric on features."""
     entry = METRICS[metric]
     measured = measure(entry.measure)
     assert issubclass(measured, FeatureMeasure)
@@ -62,31 +62,31 @@ def estimate(
 
 
 def normals(n: int, d: int, seed: int | list[int], shift: float = 0.0, scale: float = 1.0) -> Features:
-    """Independent normals (n, d)."""
+    """Draw independent normals (n, d)."""
     return (np.random.default_rng(seed).standard_normal((n, d)) * scale + shift).astype(np.float32)
 
 
 def of_sources(
     sources: int, outputs: int, d: int, seed: int | list[int], shift: float = 0.0, scale: float = 1.0
 ) -> Features:
-    """Normals (sources * outputs, d) of which those of a source have a correlation of 1/2."""
+    """Draw normals (sources * outputs, d); those of a source have a correlation of 1/2."""
     rng = np.random.default_rng(seed)
     shared = np.repeat(rng.standard_normal((sources, d)), outputs, 0)
     return ((shared + rng.standard_normal((sources * outputs, d))) / np.sqrt(2) * scale + shift).astype(np.float32)
 
 
 def of_normals(metric: str, repeat: int, d: int = 16) -> Estimate:
-    """400 real images, 40 sources of 5 outputs, shifted by 0.25 and scaled by 1.3."""
+    """Estimate a metric on 400 real images and 5 outputs of 40 sources each, shifted by 0.25 and scaled by 1.3."""
     return estimate(metric, normals(400, d, [0, repeat]), of_sources(40, 5, d, [1, repeat], 0.25, 1.3), 5)
 
 
 def known_distance(d: int) -> float:
-    """Fréchet distance between the two distributions of `of_normals`."""
+    """Return the Fréchet distance between the two distributions of `of_normals`."""
     return d * 0.25**2 + d * 0.3**2
 
 
 def table() -> str:
-    """Coverage of every metric's intervals, in Markdown."""
+    """Return a Markdown table of the coverage of every metric's intervals."""
     lines = []
     for metric in ("fd_alexnet", "kd_alexnet", "precision", "recall", "density", "coverage"):
         repeats = 500 if metric[1] == "d" else 200
@@ -97,4 +97,4 @@ def table() -> str:
         found = coverage("fd_alexnet_inf", partial(of_normals, d=d), known_distance(d), 300)
         of_what = f"the known distance, {d} dimensions"
         lines.append(("fd_alexnet_inf", of_what, f"{found.held:.1%} of 300", f"{found.width:.2f}"))
-    return markdown(("value", "of what", "intervals that hold it", "width, over 3.92 standard deviations"), lines)
+    return markdown(("value", "of what", "intervals that contain it", "width, over 3.92 standard deviations"), lines)

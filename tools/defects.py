@@ -1,4 +1,4 @@
-"""Plants defects in copies of sg2bench, trains with them, and writes into docs/gate.md what the gate says.
+"""Plant defects in copies of sg2bench, train with them, and write the gate's verdicts into docs/gate.md.
 
 `nox -s defects`, about an hour on 2 cores: 20 runs of critters_gate, and as many evaluations.
 """
@@ -24,13 +24,13 @@ from tools.tables import ROOT, markdown, write_table
 
 _SOURCE = b"".join(path.read_bytes() for path in sorted((ROOT / "sg2bench").rglob("*.py")))
 SCRATCH = ROOT / "runs" / "defects" / hashlib.sha256(_SOURCE).hexdigest()[:12]
-"""Of this code alone: runs of other code are not continued."""
+"""Folder for this version of the code: runs of other versions are not continued."""
 SEEDS = 5
 
 
 @dataclass(frozen=True)
 class Defect:
-    """One edit of one file; `trained` if it shows in training, else in the evaluation of sound networks."""
+    """One edit of one file; `trained` if it affects training, not only the evaluation of intact networks."""
 
     name: str
     file: str
@@ -39,12 +39,14 @@ class Defect:
     trained: bool = False
 
     def plant(self, folder: Path) -> None:
-        """Copy the package into a folder, with this defect."""
+        """Copy the package into a folder, including this defect."""
         shutil.rmtree(folder / "sg2bench", ignore_errors=True)
         shutil.copytree(ROOT / "sg2bench", folder / "sg2bench", ignore=shutil.ignore_patterns("__pycache__"))
         path = folder / "sg2bench" / self.file
         text = path.read_text(encoding="utf-8")
-        assert text.count(self.old) == 1, f"{self.name}: `{self.old}` is {text.count(self.old)} times in {self.file}"
+        assert text.count(self.old) == 1, (
+            f"{self.name}: `{self.old}` occurs {text.count(self.old)} times in {self.file}"
+        )
         path.write_text(text.replace(self.old, self.new), encoding="utf-8")
 
 
@@ -68,7 +70,7 @@ DEFECTS = (
 
 
 def ablate(package: Path, runs: Path, seeds: int) -> Path:
-    """Train (what is not trained yet) and evaluate with the package in a folder; its rows."""
+    """Train (unless trained before) and evaluate with the package in a folder; return the path of the rows."""
     where = ["--runs", str(runs), "--out", str(runs / "report"), "--device", "cpu"]
     experiment = [str(ROOT / f"experiments/{EXPERIMENT}.yaml"), "--set", f"seeds={list(range(seeds))}"]
     subprocess.run(
@@ -83,7 +85,7 @@ def ablate(package: Path, runs: Path, seeds: int) -> Path:
 
 
 def rows_with(defect: Defect, sound: Path) -> Path:
-    """Rows of the package with a defect; where it does not train otherwise, of the sound package's networks."""
+    """Return the rows of the package with a defect; if it does not affect training, those of the intact networks."""
     folder = SCRATCH / defect.name.replace(" ", "-")
     defect.plant(folder)
     runs = folder / "runs"

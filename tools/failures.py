@@ -1,4 +1,4 @@
-"""Planted failures: what stands in the place of a model's outputs, right but for one thing."""
+"""Planted failures: images in place of a model's outputs that are right except for one thing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Asked:
-    """What the outputs of a pair are to be: of `sources` (n,), in the style of `references` (n, outputs)."""
+    """The requested outputs of a pair: translations of `sources` (n,) in the style of `references` (n, outputs)."""
 
     originals: Originals
     sources: Indices
@@ -34,7 +34,7 @@ class Asked:
 
 
 def right(asked: Asked) -> Tensor:
-    """The right images, uint8 (n * outputs, 3, S, S)."""
+    """Return the right images, uint8 (n * outputs, 3, S, S)."""
     images, known = asked.originals.truths(asked.sources, asked.references)
     assert known.all()
     return images
@@ -51,17 +51,17 @@ def noisy(asked: Asked) -> Tensor:
 
 
 def wrong_domain(asked: Asked) -> Tensor:
-    """The source's species, in the reference's style."""
+    """Draw the source's species, in the reference's style."""
     return _drawn(asked, asked.originals.source, critters.mixed)
 
 
 def leaked_style(asked: Asked) -> Tensor:
-    """The target's species, in a style half way between the source's and the reference's."""
+    """Draw the target's species, in a style half way between the source's and the reference's."""
     return _drawn(asked, asked.originals.target, lambda pose, style: critters.mixed(pose, _blended(pose, style)))
 
 
 def _drawn(asked: Asked, domain: str, made_of: Callable[[Factors, Factors], Factors]) -> Tensor:
-    """Critters of a domain, of the factors made from those of source and reference."""
+    """Draw critters of a domain from factors computed from those of source and reference."""
     originals, factors = asked.originals, asked.originals.images.factors
     assert factors is not None
     images = []
@@ -74,7 +74,7 @@ def _drawn(asked: Asked, domain: str, made_of: Callable[[Factors, Factors], Fact
 
 
 def _blended(one: Factors, other: Factors) -> Factors:
-    """Half of each one's colours and stripes."""
+    """Average the colours and stripes of two critters."""
 
     def colour(part: str) -> tuple[int, int, int]:
         red, green, blue = ((a + b) // 2 for a, b in zip(getattr(one, part), getattr(other, part), strict=True))
@@ -85,22 +85,22 @@ def _blended(one: Factors, other: Factors) -> Factors:
 
 
 def lost_pose(asked: Asked) -> Tensor:
-    """The next source's pose."""
+    """Return right images with the pose of the next source."""
     return right(replace(asked, sources=np.roll(asked.sources, 1)))
 
 
 def ignored_reference(asked: Asked) -> Tensor:
-    """The styles of the next source's references."""
+    """Return right images in the styles of the next source's references."""
     return right(replace(asked, references=np.roll(asked.references, 1, 0)))
 
 
 def one_style(asked: Asked) -> Tensor:
-    """The style of one reference for all."""
+    """Return right images in the style of one reference."""
     return right(replace(asked, references=np.full_like(asked.references, asked.references[0, 0])))
 
 
 def copies(asked: Asked) -> Tensor:
-    """Training images of the target, at random."""
+    """Return random training images of the target."""
     originals = asked.originals
     count = originals.images.count("train", originals.target)
     chosen = asked.rng.integers(0, count, asked.references.size)
@@ -112,7 +112,7 @@ def untranslated(asked: Asked) -> Tensor:
 
 
 def mean_image(asked: Asked) -> Tensor:
-    """The mean of the target's training images."""
+    """Return the mean of the target's training images."""
     originals = asked.originals
     train = range(originals.images.count("train", originals.target))
     images = originals.images.batch("train", originals.target, train, originals.image_size)
@@ -123,16 +123,16 @@ Translator = Callable[[Asked], Tensor]
 
 
 def measured(evaluator: Evaluator, translator: Translator, share: float = 1.0) -> list[Value]:
-    """Values of a translator, by pair and in the mean over pairs, on the first share of the sources.
+    """Measure a translator, by pair and averaged over pairs, on the first `share` of the sources.
 
-    In mode latent its styles are those of other references, of which the evaluator is not told.
+    In mode latent, its styles are those of other references, which the evaluator does not know.
     """
     values = []
     for mode in evaluator.evaluate.modes:
         for pair, asked in _asked(evaluator, mode, share).items():
-            told, outputs = asked.references if mode == "reference" else None, asked.references.shape[1]
+            known, outputs = asked.references if mode == "reference" else None, asked.references.shape[1]
             batches = torch.split(translator(asked), max(1, evaluator.images_per_batch // outputs) * outputs)
-            values += evaluator.pair(mode, *pair, batches, asked.sources, outputs, told)
+            values += evaluator.pair(mode, *pair, batches, asked.sources, outputs, known)
     return values + means(values)
 
 

@@ -1,4 +1,4 @@
-"""Writes the claim table of the committed study into README.md: `nox -s report`."""
+"""Write the claim table of the committed study into README.md: `nox -s report`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ README = ROOT / "README.md"
 
 
 def table() -> str:
-    """What each term is for, the verdict, and the sentence that it rests on."""
+    """Return a Markdown table of each term's purpose, the verdict, and the sentence with the evidence."""
     claims = pd.read_csv(STUDY / "claims.csv")
     lines = [
         [*map(texts.markdown, (claim.term, claim.purpose)), f"**{claim.verdict}**", texts.markdown(claim.sentence)]

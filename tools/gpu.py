@@ -1,6 +1,6 @@
-"""Everything that needs a GPU, unattended: `nox -s gpu`. Tests, ratios and the generator's throughput.
+"""Run everything that needs a GPU, unattended: `nox -s gpu`. Tests, ratios and the generator's throughput.
 
-Writes reports/performance/gpu/; does nothing where there is no GPU.
+Writes reports/performance/gpu/; does nothing without a GPU.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ BENCH = ("-m", "sg2bench", "bench", "critters", "--device", "cuda", "--out", str
 
 def main() -> int:
     if not torch.cuda.is_available():
-        print("there is no GPU here: nothing was run")
+        print("no GPU found: nothing was run")
         return 0
     OUT.mkdir(parents=True, exist_ok=True)
     failed = 0
-    for arguments in (TESTS, RATIOS, BENCH):  # each says what it finds, whatever became of the others
+    for arguments in (TESTS, RATIOS, BENCH):  # each runs whether or not the others fail
         failed |= subprocess.run([sys.executable, *arguments], cwd=ROOT, check=False).returncode
     return failed
 

@@ -1,8 +1,8 @@
-"""Does training in bf16 follow training in float32? 200 steps of critters: `python -m tools.loss_curve [DEVICE]`.
+"""Compare training in bf16 and in float32, on 200 steps of critters: `python -m tools.loss_curve [DEVICE]`.
 
-Seed 0 is trained in float32 and in bf16, seeds 1 to 4 in float32. For both trainings of seed 0: how far the loss terms,
-as means of 20 steps, lie from the mean of the four other seeds, in their standard deviations (root mean square over all
-terms). The figure of float32 shows what another seed does, that of bf16 what bf16 adds.
+Seed 0 is trained in float32 and in bf16, seeds 1 to 4 in float32. Prints, for both trainings of seed 0, the distance of
+the loss terms (means of 20 steps) from the mean of the four other seeds, in their standard deviations, as root mean
+square over all terms. The value of float32 is the effect of another seed; that of bf16 includes the effect of bf16.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tools.tables import ROOT
 
 
 def curve(runs: Path, seed: int, precision: str, device: str) -> np.ndarray:
-    """(10, terms) of a run of 200 steps."""
+    """Train a run of 200 steps and return its loss terms, averaged over 20 steps each: (10, terms)."""
     train = {"steps": 200, "log_every": 1, "precision": precision}
     settings = [part for key, value in train.items() for part in ("--set", f"train.{key}={value}")]
     which = ["--variant", "full", "--seed", str(seed), "--device", device, "--runs", str(runs)]

@@ -1,4 +1,4 @@
-"""What a training step takes with many domains; part of `nox -s bench -- --ratios`."""
+"""Time and memory of a training step with many domains; part of `nox -s bench -- --ratios`."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ print(json.dumps({"ms": 1e3 * min(seconds), "mib": grown}))
 
 
 def domains_curve() -> pd.DataFrame:
-    """Milliseconds of a step (the quickest of 8) and growth of its process in MiB, by way and number of domains."""
+    """Measure a step's time (the fastest of 8) in ms and its process's growth in MiB, by way and number of domains."""
     lines = []
     for way, number in itertools.product(("naive", "exact", "sparse"), (2, 20, 200, 1000)):
         command = [sys.executable, "-c", _DOMAINS, way, str(number)]
-        told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-        lines.append({"way": way, "domains": number} | json.loads(told))
+        answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        lines.append({"way": way, "domains": number} | json.loads(answer))
         print(lines[-1], flush=True)
     return pd.DataFrame(lines)
 

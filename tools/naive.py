@@ -1,11 +1,11 @@
-"""The published order of operations, plainly written with the same networks: the yardstick of our speed.
+"""A naive implementation with the published order of operations and the same networks: the baseline of our speed-ups.
 
-* LPIPS goes pair by pair, and both outputs of a pair go through the network each time.
+* LPIPS goes pair by pair, and both outputs of a pair pass through the network each time.
 * A Fréchet distance takes the matrix square root of the covariances' product.
-* An evaluation encodes a source again for every output, writes fakes as PNG and reads them back, and computes the
+* An evaluation encodes a source again for every output, writes fakes as PNG files and reads them back, and computes the
   statistics of real images for every pair of domains.
-* Training makes every fake from its source again, also for the discriminator, computes gradients of networks that are
-  not stepped, and fetches each loss term as a number.
+* Training generates every fake from its source again, even for the discriminator, computes gradients of networks that
+  are not updated, and copies each loss term to the host.
 
 The networks have the same weights, but their layers are torch's plain ones (`plain_layers`).
 """
@@ -36,9 +36,9 @@ from sg2bench.training.state import State
 
 @contextmanager
 def plain_layers():
-    """Use the functions that torch has for norm, pooling, upsampling and activation, in the published order.
+    """Use torch's functions for norm, pooling, upsampling and activation, in the published order.
 
-    A norm's scale and shift come after it, convolutions before the pooling and after the upsampling.
+    Scale and shift come after the norm, convolutions before pooling and after upsampling.
     """
 
     def adain(self, x, style):
@@ -80,7 +80,7 @@ def plain_layers():
 
 
 class PlainAlexNet(AlexNet):
-    """AlexNet in the published order: torch's resize, scaling step by step, one format of memory."""
+    """AlexNet in the published order: torch's resize, scaling step by step, one memory format."""
 
     def __init__(self, resize):
         super().__init__(resize)
@@ -102,7 +102,7 @@ class PlainAlexNet(AlexNet):
 
 
 def lpips(network, outputs):
-    """Mean over the pairs of outputs, uint8 (outputs, sources, 3, H, W), and over the sources."""
+    """Return LPIPS averaged over pairs of outputs, uint8 (outputs, sources, 3, H, W), and over sources."""
     values = []
     for one, other in itertools.combinations(outputs, 2):
         value = 0.0
@@ -114,22 +114,22 @@ def lpips(network, outputs):
 
 
 def moments(features):
-    """Mean and covariance of (n, d)."""
+    """Return mean and covariance of features (n, d)."""
     return features.mean(0), np.cov(features, rowvar=False)
 
 
 def frechet(real, fake):
-    """Between two pairs of moments."""
+    """Return the Fréchet distance between two pairs of moments."""
     means, covariances = zip(real, fake, strict=True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it says that a singular matrix may have no root
+        warnings.simplefilter("ignore")  # about singular matrices
         root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
     return np.square(means[0] - means[1]).sum() + np.trace(covariances[0] + covariances[1] - 2 * root)
 
 
 @plain_layers()
 def evaluation(evaluate, nets, found, folder, side):
-    """Values by pair: (fd_alexnet, lpips); batches of 32, and at most 32 sources."""
+    """Return values by pair, (fd_alexnet, lpips), computed in batches of 32, for at most 32 sources."""
     device, values = next(nets.parameters()).device, {}
     network = PlainAlexNet(resize=64).to(device)
     for (source, target), guidance in guide(found, evaluate, "latent", nets.latent_dim).items():
@@ -152,13 +152,13 @@ def evaluation(evaluate, nets, found, folder, side):
 
 
 def select(heads, shared, domain):
-    """Each sample's own head, all heads being computed."""
+    """Apply to each sample the head of its domain, computing all heads."""
     outputs = torch.stack([head(shared) for head in heads], 1)
     return outputs[torch.arange(len(domain)), domain]
 
 
 def training_state(experiment, num_domains, device="cpu"):
-    """A state with torch's plain optimisers."""
+    """Create a training state with torch's plain optimisers."""
     state = State(experiment, num_domains, device)
     for name, optimizer in state.optimizers.items():
         settings = {key: optimizer.defaults[key] for key in ("lr", "betas", "weight_decay")}
@@ -169,7 +169,7 @@ def training_state(experiment, num_domains, device="cpu"):
 
 @plain_layers()
 def train_step(state, batch, loss, ds_weight, ema_decay):
-    """As `sg2bench.training.step.train_step`, terms as numbers."""
+    """Train one step like `sg2bench.training.step.train_step`; return the terms as numbers."""
     nets, terms = state.nets, {}
 
     def note(phase, **values):

@@ -1,4 +1,4 @@
-"""How sure the gate is: verdicts of simulated gates."""
+"""The power of the gate: verdicts of simulated gates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXPERIMENT = "critters_gate"
 BASELINE_SEEDS = 10
 LAST_STEPS = 3
 _BEYOND_MARGIN = 0.25
-"""How far beyond its margin, as a share, a metric is worse in the table."""
+"""Worsening of a metric in the table beyond its margin, as a share."""
 _WORSE = ("fd_alexnet", "truth_l1", "lpips")
 _VERDICTS = (gate.PASS, gate.REGRESSION, gate.INCONCLUSIVE)
 Array = NDArray[np.float64]
@@ -28,9 +28,11 @@ Array = NDArray[np.float64]
 def simulate(
     deviations: Array, overall: NDArray[np.bool_], margin: Array, effect: Array, seeds: int, baseline: int, trials: int
 ) -> dict[str, float]:
-    """Shares of verdicts when both sides, of `seeds` and `baseline` seeds, are drawn with the covariance of
-    `deviations` (k, lines), those of k seeds from their mean, and the new side is worse by `effect`; all on the scale of
-    the test. `overall`, `margin`, `effect` (lines,): which lines are means over all domains.
+    """Return the shares of verdicts of simulated gates, with all values on the scale of the test.
+
+    Both sides, of `seeds` and `baseline` seeds, are drawn with the covariance of `deviations` (k, lines), those of k
+    seeds from their mean. The new side is worse by `effect` (lines,). `overall` (lines,) marks means over all domains;
+    `margin` is (lines,), too.
     """
     rng = np.random.default_rng(seeds)
     found = dict.fromkeys(_VERDICTS, 0)
@@ -48,7 +50,7 @@ def simulate(
 
 
 def table() -> str:
-    """Verdicts of 1,000 simulated gates with the spread that the seeds of the committed baseline have, in Markdown."""
+    """Return a Markdown table of verdicts of 1,000 simulated gates, with the committed baseline's spread over seeds."""
     path = ROOT / "reports" / EXPERIMENT / RESULTS
     measured = rows.averaged_steps(rows.read(path), LAST_STEPS, path)
     measured = measured[measured["source"] == "*"]
@@ -57,7 +59,7 @@ def table() -> str:
     margins = gate.margins(declared=experiments.load(EXPERIMENT).margins)
 
     def scale(shares: Mapping[str, float]) -> tuple[Array, Array]:
-        """On the gate's scale, each line's values by seed, and what it loses when its metric gets worse by a share."""
+        """Return each line's values by seed and its loss when the metric is worse by a share, on the gate's scale."""
         sides = [scale_sides(key[0], by_seed[key], by_seed[key], shares[key[0]]) for key in by_seed]
         return np.stack([values for values, _, _ in sides], 1), np.array([lost for _, _, lost in sides])
 

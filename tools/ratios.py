@@ -1,12 +1,16 @@
-"""How much faster sg2bench is than the naive way (tools/naive.py), as ratios: `nox -s bench -- --ratios`.
+"""Measure sg2bench against the naive implementation (tools/naive.py), as ratios: `nox -s bench -- --ratios`.
 
-Both ways run in turn, several times; a ratio is the median, `low` and `high` the least and the greatest. A ratio of
-times is naive over ours (above 1: ours is faster), of memory ours over naive. Others are: `train_step_compiled_…` our
-eager step over our compiled one, `train_step_cpu_overhead` the share of a step that does not grow with the batch,
-`ceiling_…` a step's operations per second over a matrix product's, `evaluation_floor_…` the generator and one pass of
-features over an evaluation (1: nothing left to save), `grid_efficiency` the rate of as many workers as cores over that
-of one, times the cores (1: nothing lost), `many_domains_…` what the name says. Writes reports/performance/; with
-`--gpu`, what a GPU does to reports/performance/gpu/.
+Both ways run in turn, several times. A ratio is the median; `low` and `high` are the smallest and the largest. Ratios
+of times are naive over ours (above 1: ours is faster), those of memory ours over naive. Other ratios:
+
+* `train_step_compiled_…`: our eager step over our compiled one.
+* `train_step_cpu_overhead`: the share of a step's time that does not grow with the batch.
+* `ceiling_…`: a step's operations per second over those of a matrix product.
+* `evaluation_floor_…`: the generator and one pass of features over an evaluation (1: nothing left to save).
+* `grid_efficiency`: the rate of one worker per core over that of one worker times the cores (1: nothing lost).
+* `many_domains_…`: a step with 200 domains over one with 2.
+
+Writes reports/performance/; with `--gpu`, the ratios on a GPU into reports/performance/gpu/.
 """
 
 from __future__ import annotations
@@ -52,7 +56,7 @@ REPEATS = 5
 PAPER_WIDTHS = Experiment(
     name="widths", data={"train_per_domain": 8, "val_per_domain": 2}, model={"image_size": 64}, train={"batch_size": 2}
 )
-"""64 px at the paper's widths, 256 and 512."""
+"""64 px with the paper's widths, 256 and 512."""
 COMMAND = "nox -s bench -- --ratios"
 _MEMORY = """
 import sys
@@ -73,7 +77,7 @@ print((torch.cuda.max_memory_allocated() / 2**20 if on_gpu else resident_mib("Vm
 
 
 def in_turn(naive_way: Callable[[], object], ours: Callable[[], object]) -> list[float]:
-    """Seconds of the naive way over ours, after one call of each that does not count."""
+    """Return ratios of the naive way's time over ours, after one warm-up call of each."""
     naive_way(), ours()
     _wait()
     ratios = []
@@ -89,13 +93,13 @@ def in_turn(naive_way: Callable[[], object], ours: Callable[[], object]) -> list
 
 
 def _wait() -> None:
-    """For a GPU, if there is one."""
+    """Wait for the GPU, if there is one."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
 def train_step(settings: Experiment, device: str = "cpu", **train: object) -> list[float]:
-    """A training step; asserts first that both ways give the same, unless ours has another precision."""
+    """Compare training steps, after asserting that both ways agree, unless ours has another precision."""
     if "precision" not in train:
         assert_alike(settings, device)
     steps, _ = training_ways(settings, device, **train)
@@ -103,7 +107,7 @@ def train_step(settings: Experiment, device: str = "cpu", **train: object) -> li
 
 
 def compiled_step(settings: Experiment) -> list[float]:
-    """A training step of ours as it is over the compiled one; compiling is not part of it, but printed."""
+    """Return ratios of our eager training step's time over the compiled one's; print the time of compilation."""
     (eager, _), (compiled, (state, _)) = training_ways(settings), training_ways(settings, compile=True)
     ratios = in_turn(eager["ours"], compiled["ours"])
     print(f"compiled in {state.compiled.seconds:.0f} s", flush=True)
@@ -111,13 +115,13 @@ def compiled_step(settings: Experiment) -> list[float]:
 
 
 def overhead() -> list[float]:
-    """The share of a step's time at 32 px that does not grow with the batch, at batch 8: from batches of 2 and 8."""
+    """Return the share of a step's time (32 px, batch 8) that does not grow with the batch, from batches of 2 and 8."""
     small, large = (training_ways(experiment(32, size))[0]["ours"] for size in (2, 8))
     return [(4 * ratio - 1) / 3 for ratio in in_turn(small, large)]
 
 
 def share_of_ceiling(image_size: int, batch_size: int) -> list[float]:
-    """Operations per second of a training step over those of a matrix product, in turn."""
+    """Return the operations per second of a training step over those of a matrix product, measured in turn."""
     settings, side = experiment(image_size, batch_size), 1024
     flops, (a, b) = training(settings).flops, torch.randn(2, side, side)
     products = max(1, round(flops / (2 * side**3)))
@@ -127,7 +131,7 @@ def share_of_ceiling(image_size: int, batch_size: int) -> list[float]:
 
 
 def train_memory(device: str) -> list[float]:
-    """Growth by two steps of ours over that by two of the naive way: of the process, or of what a GPU has allocated."""
+    """Return the memory growth of two steps of ours over the naive way's: of the process, or allocated on a GPU."""
 
     def grown(way: str) -> float:
         command = [sys.executable, "-c", _MEMORY, way, device]
@@ -138,12 +142,12 @@ def train_memory(device: str) -> list[float]:
 
 @torch.inference_mode()
 def metric(ways: dict[str, Callable[[], object]]) -> list[float]:
-    """A computation without gradients."""
+    """Compare a computation without gradients."""
     return in_turn(ways["naive"], ways["ours"])
 
 
 def evaluation(model: Model, device: str = "cpu", other: str = "naive") -> list[float]:
-    """Another way of a whole evaluation over ours, nothing cached but the weights."""
+    """Return ratios of another way's time for a whole evaluation over ours, with nothing cached but the weights."""
     with tempfile.TemporaryDirectory() as scratch, pytest.MonkeyPatch.context() as patch:
         for name, folder in (("CACHE", cache_folder()), ("WEIGHTS", cache_folder() / "weights")):
             patch.setenv(f"SG2BENCH_{name}", str(folder))  # both are restored at the end
@@ -152,19 +156,19 @@ def evaluation(model: Model, device: str = "cpu", other: str = "naive") -> list[
 
 
 def domains_ratio() -> list[float]:
-    """A step with 200 domains over one with 2, `sparse_heads`, the paper's mapping network."""
+    """Compare a step with 200 domains to one with 2, with `sparse_heads` and the paper's mapping network."""
     return in_turn(domains_step("sparse", 200, 512), domains_step("sparse", 2, 512))
 
 
 def run_command(runs: Path, steps: int) -> list[str]:
-    """A short run of critters."""
+    """Return the command of a short run of critters."""
     settings = ["--set", f"train.steps={steps}", "--set", "train.log_every=1", "--set", "evaluate.sources=4"]
     which = ["--variant", "full", "--seed", "0", "--device", "cpu", "--runs", str(runs)]
     return [sys.executable, "-m", "sg2bench", "run", "experiments/critters.yaml", *which, *settings]
 
 
 def grid_efficiency() -> list[float]:
-    """Runs of 20 steps and their evaluation, each a process, from its start: one alone, and one on each core."""
+    """Compare one run per core with a single run: 20 steps and their evaluation, including the start of processes."""
     cores = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(cores) as workers:
         folders = (Path(scratch, str(number)) for number in itertools.count())
@@ -184,7 +188,7 @@ def grid_efficiency() -> list[float]:
 
 
 def seconds_to_first_step() -> list[float]:
-    """From a run's start to the first line of its training log."""
+    """Measure the seconds from a run's start to the first line of its training log."""
     taken = []
     for _ in range(REPEATS):
         with tempfile.TemporaryDirectory() as scratch:
@@ -225,13 +229,11 @@ ON_GPU: dict[str, Callable[[], list[float]]] = {
     "train_step_gpu_float32": lambda: train_step(PAPER, "cuda"),
     "evaluation_gpu": lambda: evaluation(PAPER.model, "cuda"),
 }
-"""Where there is a GPU: the paper's model and batch, the plain way in float32, ours in bf16 and compiled for
-`train_step_gpu`, in bf16 for `train_memory_gpu`.
-"""
+"""Ratios on a GPU, at the paper's size. The naive way runs in float32; `train_memory_gpu` runs ours in bf16."""
 
 
 def rows(measured: dict[str, Callable[[], list[float]]], device: str) -> Iterator[dict[str, object]]:
-    """A line for each ratio, as soon as it is measured."""
+    """Yield a line for each ratio as soon as it is measured."""
     name_of_device = devices.full_name(torch.device(device))
     for name, measure in measured.items():
         with devices.true_float32():
@@ -256,7 +258,7 @@ def ratios_plot(table: pd.DataFrame, path: Path) -> None:
         axis.plot([row["low"], row["high"]], [row["name"]] * 2, color="0.6")
         axis.plot(row["ratio"], row["name"], "o", color="C0")
     axis.axvline(1, color="0.3", linewidth=1)
-    axis.set(xscale="log", xlabel="ratio: median, least and greatest (what it is of: see the names)")
+    axis.set(xscale="log", xlabel="ratio: median, smallest and largest (see the names for what it compares)")
     axis.invert_yaxis()
     axis.grid(alpha=0.3)
     figure.savefig(path, dpi=110, metadata={"Software": None})
@@ -267,11 +269,11 @@ def markdown(table: pd.DataFrame) -> str:
         (row["name"], f"{row['ratio']:.2f}", f"{row['low']:.2f} to {row['high']:.2f}", str(row["repeats"]))
         for row in table.to_dict("records")
     ]
-    return tables.markdown(("name", "ratio", "of repeats, least to greatest", "repeats"), lines)
+    return tables.markdown(("name", "ratio", "range over repeats", "repeats"), lines)
 
 
 def machine() -> dict[str, object]:
-    """What the ratios were measured on, and how long a run takes to its first step."""
+    """Describe the machine of the measurements, and measure a run's time to its first step."""
     return {
         "processor": provenance.processor(),
         "cores": os.cpu_count(),
@@ -289,7 +291,7 @@ def machine() -> dict[str, object]:
 
 
 def measure_ratios(measured: dict[str, Callable[[], list[float]]], device: str, out: Path) -> pd.DataFrame:
-    """Write machine, ratios (as they come) and their plot into a folder; returns the ratios."""
+    """Write machine, ratios (one by one) and their plot into a folder; return the ratios."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "machine.json").write_text(json.dumps(machine(), indent=1) + "\n")
     lines = []

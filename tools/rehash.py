@@ -1,7 +1,7 @@
-"""Rewrite the protocol hashes of rows from when one hash covered a whole protocol: `python -m tools.rehash`.
+"""Update rows from the time when one hash covered a whole protocol: `python -m tools.rehash`.
 
-A hash now covers what its value depends on (`Protocol.hash`). The old one is computed from the settings of the
-experiment and must match; no other cell changes, and rows that are up to date stay as they are.
+A hash now covers only what its value depends on (`Protocol.hash`). The old hash is computed from the experiment's
+settings and must match. No other cell changes, and current rows stay as they are.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from sg2bench.layout import EXPERIMENT, LEADERBOARD, RESULTS
 from tools.tables import ROOT
 
 Hashes: TypeAlias = Mapping[tuple[str, str], str]
-"""The new hash by old hash and metric."""
+"""New hashes by old hash and metric."""
 _NETWORKS = {
     "offline": {"alexnet": weights.ALEXNET_LPIPS, "efficientnet-lite0": weights.EFFICIENTNET_LITE0},
     "standard": {"alexnet": weights.ALEXNET_LPIPS, "inception-v3-compat": weights.INCEPTION_2015},
     "paper": {"alexnet": weights.ALEXNET_LPIPS, "inception-v3-torchvision": weights.INCEPTION_TORCHVISION},
 }
-"""All networks of each protocol when one hash covered them together."""
+"""All networks of each protocol at the time when one hash covered them together."""
 _COLUMN = "protocol_hash"
 
 
 def old_hash(evaluate: Evaluate, image_size: int) -> str:
-    """The hash that all rows of an evaluation had, whatever the metric."""
+    """Return the old hash, which all rows of an evaluation shared, whatever the metric."""
     content = {
         "version": 1,
         "name": evaluate.protocol,
@@ -53,22 +53,22 @@ def old_hash(evaluate: Evaluate, image_size: int) -> str:
 
 
 def hashes_of(experiment: Experiment) -> dict[tuple[str, str], str]:
-    """Old and new hashes of an experiment's rows."""
+    """Return old and new hashes of an experiment's rows."""
     evaluate, image_size = experiment.evaluate, experiment.model.image_size
     protocol, old = Protocol(evaluate, image_size), old_hash(evaluate, image_size)
     return {(old, metric): protocol.hash(metric) for metric in metrics_of(evaluate.protocol)}
 
 
 def rehash(path: Path, hashes: Hashes) -> int:
-    """Rewrite a file's hashes and return how many rows that changed.
+    """Rewrite a file's hashes and return the number of changed rows.
 
-    Raises ValueError that names the file and the line of a hash that is neither an old nor a new one, or if anything
-    else in the file would change.
+    Raises ValueError with the file and line of a hash that is neither old nor new, or if anything else in the file
+    would change.
     """
     content = path.read_bytes()
     table = _cells(content)
     if _csv(table) != content:
-        raise ValueError(f"{path}: pandas writes these cells with other bytes, such as other quotes or line ends")
+        raise ValueError(f"{path}: pandas would change other bytes, such as quotes or line ends; save it with pandas")
     current = {(new, metric) for (_, metric), new in hashes.items()}
     found = list(zip(table[_COLUMN], table["metric"], strict=True))
     for line, (value, metric) in enumerate(found, 2):
@@ -76,7 +76,7 @@ def rehash(path: Path, hashes: Hashes) -> int:
             expected = ", ".join(sorted({old for old, _ in hashes}))
             raise ValueError(
                 f"{path}: line {line}: {metric} has the protocol hash {value}, but the settings give {expected}; "
-                "these rows were made with other settings, and keep their hash"
+                "these rows were made with other settings, so they cannot be rehashed"
             )
     rewritten = [hashes.get(key, key[0]) for key in found]
     changed = sum(new != old for new, (old, _) in zip(rewritten, found, strict=True))

@@ -1,4 +1,4 @@
-"""Plants failures in right translations of critters and writes into docs/metrics.md which metrics notice them.
+"""Plant failures in right translations of critters, and write into docs/metrics.md which metrics detect them.
 
 `python -m tools.sanity`, under ten minutes on one core.
 """
@@ -35,12 +35,12 @@ FAILURES: dict[str, Translator] = {
     "copied training images": failures.copies,
 }
 FEWER = "half of the sources"
-"""No failure, but the right images of fewer sources."""
+"""Not a failure: the right images of fewer sources."""
 Shown = dict[tuple[str, str], float]
 
 
 def worse_by(metric: str, right: Estimate, other: Estimate) -> float:
-    """By how many standard deviations of the difference the other is worse, as if the two were independent."""
+    """Return by how many standard deviations of the difference `other` is worse, as if the two were independent."""
     difference = METRICS[metric].sign * (other.value - right.value)
     if difference == 0:
         return 0.0
@@ -49,13 +49,13 @@ def worse_by(metric: str, right: Estimate, other: Estimate) -> float:
 
 
 def _half_width(estimate: Estimate) -> float:
-    """Of the interval's longer half, as the other may be cut at a bound."""
+    """Return the length of the interval's longer half, as the other may be cut at a bound."""
     low, high = estimate.interval()
     return max(estimate.value - low, high - estimate.value)
 
 
 def evaluators(seed: int) -> Iterator[Evaluator]:
-    """One of all metrics of mode reference, one of those that only mode latent has."""
+    """Yield an evaluator for the metrics of mode reference, and one for those of mode latent only."""
     data = Data(domains=("cat", "dog"), train_per_domain=TRAIN, val_per_domain=SOURCES, seed=seed)
     by_mode: dict[Mode, list[str]] = {"reference": [], "latent": []}
     for metric in METRICS_SHOWN:
@@ -66,8 +66,8 @@ def evaluators(seed: int) -> Iterator[Evaluator]:
 
 
 def of_seed(seed: int) -> Shown:
-    """By metric and failure, by how many standard deviations it is worse than the right images; by how many away from
-    them for fewer of these.
+    """Return, by metric and failure, by how many standard deviations it is worse than the right images; for fewer right
+    images, by how many it differs.
     """
     found: Shown = {}
     for evaluator in evaluators(seed):
@@ -81,7 +81,7 @@ def of_seed(seed: int) -> Shown:
 
 
 def _whole(evaluator: Evaluator, translator: Translator, share: float = 1.0) -> dict[str, Estimate]:
-    """A translator's means over all pairs, by metric."""
+    """Return a translator's means over all pairs, by metric."""
     values = failures.measured(evaluator, translator, share)
     return {value.metric: value.estimate for value in values if value.target == ANY}
 

@@ -1,4 +1,4 @@
-"""Tables in the pages of docs/, each between two marks and with the command that wrote it."""
+"""Tables in the pages of docs/, each between two marks, with the command that wrote it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _LIBRARIES = ("torch-fidelity", "lpips", "prdc", "numpy")
 
 
 def markdown(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
+    """Format a table in Markdown."""
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *lines))
 
 
 def replace(text: str, mark: str, content: str) -> str:
-    """Replace what stands between the marks of a page. Raises ValueError if they are missing."""
+    """Replace the content between two marks of a page. Raises ValueError if they are missing."""
     before, begin, rest = text.partition(f"<!-- {mark} -->")
     _, end, after = rest.partition(f"<!-- /{mark} -->")
     if not begin or not end:
@@ -30,7 +30,7 @@ def replace(text: str, mark: str, content: str) -> str:
 
 
 def write_table(page: str, mark: str, table: str, command: str) -> None:
-    """Put a table between the marks of a page of docs/, with the command, the machine and the versions."""
+    """Write a table between the marks of a page of docs/, with command, machine and versions."""
     path = ROOT / "docs" / page
     versions = ", ".join([f"torch {torch.__version__}", *(f"{name} {version(name)}" for name in _LIBRARIES)])
     made = f"Written by `{command}` ({provenance.processor()}, {platform.system()}; {versions})."

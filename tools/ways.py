@@ -1,4 +1,4 @@
-"""The same work in two ways, ours and the naive one (naive.py), for benchmarks and ratios."""
+"""The same work done in two ways, ours and the naive one (naive.py), for benchmarks and ratios."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ EVALUATED = Experiment(
         "modes": ["latent"],
     },
 )
-"""Of the evaluation that is timed."""
+"""Experiment whose evaluation is timed."""
 _DATA = {"train_per_domain": 8, "val_per_domain": 2}
 PAPER = Experiment(name="paper", data=_DATA)
 """The paper's settings, on critters."""
 
 
 def experiment(image_size, batch_size=8):
-    """A small model to train."""
+    """Return an experiment with a small model to train."""
     return Experiment(
         name="bench",
         data=_DATA,
@@ -53,7 +53,7 @@ def experiment(image_size, batch_size=8):
 
 
 def lpips_ways():
-    """LPIPS of 8 sources' 10 outputs, 64 px."""
+    """Return both ways to compute LPIPS of 10 outputs of 8 sources, 64 px."""
     network, generator = AlexNet(resize=None), torch.Generator().manual_seed(0)
     plain = naive.PlainAlexNet(resize=None)
     outputs = torch.randint(0, 256, (8, OUTPUTS, 3, 64, 64), dtype=torch.uint8, generator=generator)
@@ -64,7 +64,10 @@ def lpips_ways():
 
 
 def frechet_ways(n):
-    """Fréchet distance of n fakes to 3,000 real images of known statistics; 2,048 features."""
+    """Return both ways to compute the Fréchet distance of n fakes to 3,000 real images; 2,048 features.
+
+    The statistics of the real images are known.
+    """
     rng = np.random.default_rng(0)
     mixing = rng.standard_normal((2048, 2048)) / 45
     real, fake = rng.standard_normal((3000, 2048)) @ mixing, rng.standard_normal((n, 2048)) @ mixing + 0.05
@@ -77,10 +80,10 @@ def frechet_ways(n):
 
 
 def evaluation_ways(folder, model=EVALUATED.model, device="cpu"):
-    """A whole evaluation: 6 pairs, 6 sources, 10 outputs, measured at 64 px, none cached but the weights.
+    """Return ways to run a whole evaluation: 6 pairs, 6 sources, 10 outputs, at 64 px, with only the weights cached.
 
-    Values by pair: (fd_alexnet, lpips). Ours sets SG2BENCH_CACHE. `floor` is what none can do without: the generator,
-    and each output and each real image once through AlexNet.
+    They return values by pair, (fd_alexnet, lpips). Ours sets SG2BENCH_CACHE. `floor` is the unavoidable part: the
+    generator, and one pass of each output and each real image through AlexNet.
     """
     torch.manual_seed(0)
     image_size = model.image_size
@@ -115,9 +118,9 @@ def evaluation_ways(folder, model=EVALUATED.model, device="cpu"):
 
 
 def training_ways(settings, device="cpu", **train):
-    """A training step of ours, with its own settings for `train`, and of the naive way; and their two states.
+    """Return a training step of ours (with settings `train`) and of the naive way, and their two states.
 
-    Each has its own networks, which begin alike.
+    Each has its own networks, which start equal.
     """
     found, size = sets.load(settings.data, settings.model.image_size), settings.train.batch_size
     batches = Batches(found, 0, size, settings.model.image_size, settings.model.latent_dim, 0.5)
@@ -135,10 +138,10 @@ def training_ways(settings, device="cpu", **train):
 
 
 def assert_alike(settings, device="cpu"):
-    """Assert that both ways give the same terms, and the same networks but for rounding.
+    """Assert that both ways give the same loss terms and networks, up to rounding.
 
-    Adam's first step has the size of the rate, whatever the gradient's, so a few weights, whose gradient is hardly more
-    than rounding, may go elsewhere.
+    Adam's first step has the size of the learning rate, however small the gradient. So a few weights whose gradient is
+    hardly more than a rounding error may differ.
     """
     steps, states = training_ways(settings, device)
     ours, theirs = steps["ours"](), steps["naive"]()
@@ -148,7 +151,7 @@ def assert_alike(settings, device="cpu"):
 
 
 def domains_step(way, num_domains, mapping_width):
-    """A step of batch 8 at 32 px on noise of many domains: `naive` (all heads computed), `exact` or `sparse`."""
+    """Return a step of batch 8 at 32 px on noise of many domains: `naive` (computes all heads), `exact` or `sparse`."""
     plain = experiment(32).model_dump(mode="json")
     plain["model"]["mapping_width"], plain["train"]["sparse_heads"] = mapping_width, way == "sparse"
     settings = Experiment.model_validate(plain)

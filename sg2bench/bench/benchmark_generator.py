@@ -1,4 +1,4 @@
-"""What `sg2bench bench` times: a pytest module, parametrised by `sg2bench.bench.throughput`."""
+"""The benchmark behind `sg2bench bench`: a pytest module, parametrised by `sg2bench.bench.throughput`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_generator(
     deadline: float,
 ) -> None:
     if time.monotonic() > deadline:
-        pytest.skip("the time is over")
+        pytest.skip("the time budget is used up")
     torch.manual_seed(0)
     torch.compiler.reset()
     if way.device.startswith("cuda"):
@@ -36,7 +36,7 @@ def test_generator(
         forward()
     work = machine.work(_prepared(model, way._replace(execution="eager"))[0])
     ceiling = machine.ceiling(way.device, way.precision)
-    # What a graph needs was allocated when it was captured.
+    # A graph's memory was allocated when it was captured.
     peak = float("nan") if way.execution == "cuda_graph" else machine.peak_mib(way.device, forward)
     benchmark.extra_info.update(
         way._asdict()
@@ -50,7 +50,7 @@ def test_generator(
 
 
 def _prepared(model: Model, way: Way) -> tuple[Callable[[], None], int]:
-    """A forward pass of a freshly initialised generator, source and style given, and its number of parameters."""
+    """Return a forward pass of a freshly initialised generator, given source and style, and its parameter count."""
     device = torch.device(way.device)
     nets = Networks(model, 2).to(device).to(memory_format=FORMATS[way.memory_format]).eval()
     shape = (way.batch_size, 3, model.image_size, model.image_size)

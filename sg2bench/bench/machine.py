@@ -1,4 +1,4 @@
-"""What a device can do at most, and what a computation asks of it."""
+"""Measured limits of a device, and the cost of a computation."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ _COPIED = {"cpu": 2**26, "cuda": 2**30}
 
 
 class Ceiling(NamedTuple):
-    """What a device was measured to do at most."""
+    """Measured limits of a device."""
 
     flops_per_second: float
-    """Of a square matrix product."""
+    """Rate of a square matrix product."""
     bytes_per_second: float
-    """Read and written by a copy in memory."""
+    """Rate of a copy in memory, bytes read plus bytes written."""
 
 
 class Work(NamedTuple):
-    """What a computation asks for."""
+    """Cost of a computation."""
 
     flops: int
-    """Of convolutions and matrix products, by torch's counter."""
+    """Operations of convolutions and matrix products, by torch's counter."""
     bytes: int
-    """Of every operation's inputs and outputs, if each goes through memory: nothing fused, nothing in a cache."""
+    """Size of all operations' inputs and outputs, as if each went through memory: nothing fused or cached."""
 
 
 @functools.cache
 def ceiling(device: str, precision: str) -> Ceiling:
-    """Median over half a second each, with the threads that torch has now."""
+    """Measure the limits of a device, each as a median over half a second, with torch's current number of threads."""
     kind = torch.device(device).type
     side, size = _SIDE[kind], _COPIED[kind]
     a, b = (torch.randn(side, side, device=device).to(DTYPES[precision]) for _ in range(2))
@@ -52,7 +52,7 @@ def ceiling(device: str, precision: str) -> Ceiling:
 
 
 def _seconds(device: str, operation: Callable[[], object]) -> float:
-    """Median over half a second of calls, and over 5 at least."""
+    """Return the median time of calls over half a second, but of at least 5 calls."""
     taken: list[float] = []
     operation()
     while len(taken) < 5 or sum(taken) < 0.5:
@@ -83,15 +83,16 @@ class _Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def work(computation: Callable[[], object]) -> Work:
-    """Counted by calling it."""
+    """Count the cost of a computation by running it."""
     with FlopCounterMode(display=False) as counter, _Traffic() as traffic:
         computation()
     return Work(counter.get_total_flops(), traffic.bytes)
 
 
 def peak_mib(device: str, computation: Callable[[], object]) -> float:
-    """MiB that a computation has allocated at once, beyond what there was: on a GPU by torch's count, on a CPU by how
-    much the process grew, on Linux only (else NaN).
+    """Return the peak memory in MiB that a computation allocates.
+
+    On a GPU it is torch's count, on a CPU the growth of the process (Linux only, else NaN).
     """
     if torch.device(device).type == "cuda":
         before = torch.cuda.memory_allocated(device)
@@ -99,8 +100,8 @@ def peak_mib(device: str, computation: Callable[[], object]) -> float:
         computation()
         return (torch.cuda.max_memory_allocated(device) - before) / 2**20
     try:
-        ctypes.CDLL("libc.so.6").malloc_trim(0)  # gives back what is free, or it would be taken again unseen
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forgets the highest so far
+        ctypes.CDLL("libc.so.6").malloc_trim(0)  # returns free memory, whose reuse would not be seen
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets VmHWM
     except (OSError, AttributeError):
         return float("nan")
     resident = resident_mib("VmRSS")
@@ -109,13 +110,13 @@ def peak_mib(device: str, computation: Callable[[], object]) -> float:
 
 
 def resident_mib(name: str) -> float:
-    """MiB of this process in memory: now (`VmRSS`), or at most so far (`VmHWM`). Linux only."""
+    """Return the memory of this process in MiB: current (`VmRSS`) or peak (`VmHWM`). Linux only."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines())
     return int(status[name].split()[0]) / 1024
 
 
 def clock_mhz(device: str) -> float:
-    """The device's clock now, the mean over cores; NaN where it cannot be read."""
+    """Return the device's current clock, averaged over cores; NaN if it cannot be read."""
     try:
         if torch.device(device).type == "cuda":
             return float(torch.cuda.clock_rate(device))
@@ -127,7 +128,7 @@ def clock_mhz(device: str) -> float:
 
 
 def precisions(device: str) -> list[str]:
-    """Those that a device computes natively."""
+    """Return the precisions that a device computes natively."""
     if torch.device(device).type == "cuda":
         return ["float32", *["bf16"] * torch.cuda.is_bf16_supported(including_emulation=False)]
     cpuinfo = Path("/proc/cpuinfo")

@@ -48,8 +48,8 @@ def ways(
     executions: Sequence[str],
     batch_sizes: Sequence[int],
 ) -> list[Way]:
-    """Every combination, the plain ones first; without `precisions` those that a device computes natively. CUDA graphs
-    only on GPUs.
+    """Return all combinations, the plain ones first. `precisions` default to those native to a device; CUDA graphs are
+    for GPUs only.
     """
     return [
         Way(device, precision, memory_format, execution, batch_size)
@@ -62,7 +62,7 @@ def ways(
 
 
 class _Parameters:
-    """A pytest plugin that hands the benchmark its model and ways, and counts those that fail."""
+    """Pytest plugin that passes model and ways to the benchmark, and counts failures."""
 
     def __init__(self, model: Model, to_time: Sequence[Way], deadline: float) -> None:
         self.model, self.ways, self.deadline, self.failed = model, to_time, deadline, 0
@@ -79,13 +79,12 @@ class _Parameters:
 def bench(
     model: Model, to_time: Sequence[Way], out: Path, max_seconds: float, minutes: float, earlier: Path | None = None
 ) -> pd.DataFrame:
-    """Time one forward pass of a freshly initialised generator (source and style given), each way.
+    """Time one forward pass of a freshly initialised generator (given source and style), each way.
 
-    Each for about `max_seconds`, at least 5 rounds after a warm-up; what has not begun when `minutes` are over is left
-    out, and so is, with a warning, what fails (a compiler may be missing, memory too small). Writes `bench.csv`,
-    pytest-benchmark's `bench.json` and `roofline.png` into `out`, and prints how it compares with an `earlier`
-    bench.json; `attrs["skipped"]` is how many were left out. Raises ValueError if nothing was timed, or if `earlier`
-    cannot be read.
+    Each way runs for about `max_seconds`, with at least 5 rounds after a warm-up. Ways not started within `minutes` are
+    skipped; `attrs["skipped"]` counts them. Ways that fail, such as for lack of a compiler or memory, are left out with
+    a warning. Writes `bench.csv`, pytest-benchmark's `bench.json` and `roofline.png` into `out`. Prints a comparison
+    with an `earlier` bench.json. Raises ValueError if nothing was timed, or if `earlier` cannot be read.
     """
     known = _names(earlier) if earlier else set()
     out.mkdir(parents=True, exist_ok=True)
@@ -112,15 +111,15 @@ def bench(
             pytest.main(arguments, plugins=[parameters])
         timings = json.loads(temporary.read_text())["benchmarks"] if temporary.is_file() else []
         if not timings:
-            why = "all lines failed: see above" if parameters.failed else f"--minutes {minutes:g}: too short for a line"
+            why = "all settings failed: see above" if parameters.failed else f"--minutes {minutes:g} is too short"
             raise ValueError(why)
         temporary.replace(out / "bench.json")
     finally:
         temporary.unlink(missing_ok=True)
     if parameters.failed:
-        warnings.warn(f"{parameters.failed} of {len(to_time)} lines failed: see above", stacklevel=2)
+        warnings.warn(f"{parameters.failed} of {len(to_time)} settings failed: see above", stacklevel=2)
     if earlier and known.isdisjoint(timing["name"] for timing in timings):
-        warnings.warn(f"--compare {earlier}: has none of these lines", stacklevel=2)
+        warnings.warn(f"--compare {earlier}: has none of these settings", stacklevel=2)
     table = pd.DataFrame([_row(timing) for timing in timings])
     table.attrs["skipped"] = len(to_time) - len(table) - parameters.failed
     with atomic_file(out / "bench.csv") as file:
@@ -132,7 +131,7 @@ def bench(
 
 @contextmanager
 def _isolated() -> Iterator[None]:
-    """Keep pytest from the user's own settings and plugins."""
+    """Shield pytest from the user's settings and plugins."""
     before = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("PYTEST_")}
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     try:
@@ -143,11 +142,11 @@ def _isolated() -> Iterator[None]:
 
 
 def _names(report: Path) -> set[str]:
-    """Of the lines in a bench.json."""
+    """Return the names of the settings in a bench.json."""
     try:
         return {timing["name"] for timing in json.loads(report.read_text(encoding="utf-8"))["benchmarks"]}
     except OSError:
-        raise ValueError(f"--compare {report}: no such file; give the bench.json of an earlier time") from None
+        raise ValueError(f"--compare {report}: no such file; give the bench.json of an earlier benchmark") from None
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"--compare {report}: not a bench.json") from None
 
@@ -186,7 +185,7 @@ def _row(timing: dict[str, Any]) -> dict[str, object]:
 
 
 def recommendation(table: pd.DataFrame) -> list[str]:
-    """What to choose, a sentence each: for throughput and for latency."""
+    """Recommend settings, in one sentence for throughput and one for latency."""
     best = table.iloc[table["images_per_second"].argmax()]
     quick = table.iloc[table["ms_per_batch"].argmin()]
     lines = table[table["device"] == best["device"]]
@@ -194,8 +193,8 @@ def recommendation(table: pd.DataFrame) -> list[str]:
     gains = (best["images_per_second"] / plain["images_per_second"] for plain in (default, alike))
     return [
         f"Fastest here: {_named(best)}: {best['images_per_second']:.4g} images/s, {next(gains):.1f}× over the default "
-        f"({_named(default)}), {next(gains):.1f}× over it at that batch.",
-        f"Least latency: {_named(quick)}: {quick['ms_per_batch']:.3g} ms (90 % of {quick['rounds']} within "
+        f"({_named(default)}), {next(gains):.1f}× over it at that batch size.",
+        f"Lowest latency: {_named(quick)}: {quick['ms_per_batch']:.3g} ms (90 % of {quick['rounds']} within "
         f"{quick['ms_p90']:.3g} ms).",
     ]
 
@@ -206,13 +205,13 @@ def _named(row: pd.Series[Any]) -> str:
 
 
 def roofline(table: pd.DataFrame) -> Figure:
-    """FLOP/s over FLOP per byte, below what the device was measured to do at most."""
+    """Plot FLOP/s over FLOP per byte, with the measured limits of the device."""
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axis = figure.subplots()
     for (device, precision), lines in table.groupby(["device", "precision"], sort=False):
         flops, copied = lines["ceiling_gflop_per_second"].iloc[0], lines["ceiling_gbyte_per_second"].iloc[0]
         intensity = np.geomspace(min(lines["flop_per_byte"].min(), flops / copied) / 4, flops / copied * 8, 50)
-        (line,) = axis.plot(intensity, np.minimum(flops, copied * intensity), label=f"{device}, {precision}: at most")
+        (line,) = axis.plot(intensity, np.minimum(flops, copied * intensity), label=f"{device}, {precision}: limit")
         for (execution, memory_format), some in lines.groupby(["execution", "memory_format"], sort=False):
             marker = {"eager": "o", "compile": "^", "cuda_graph": "s"}[str(execution)]
             filled = line.get_color() if memory_format == "contiguous" else "none"
@@ -233,7 +232,7 @@ def roofline(table: pd.DataFrame) -> Figure:
 
 
 def log_axes(axis: Axes) -> None:
-    """Both logarithmic, with plain numbers at 1, 2 and 5."""
+    """Make both axes logarithmic, with plain numbers at 1, 2 and 5."""
     axis.set(xscale="log", yscale="log")
     for one in (axis.xaxis, axis.yaxis):
         one.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -18,11 +18,16 @@ from sg2bench.cli import (
     ablate,
     bench,
     check,
+    compare,
     data,
+    doctor,
     evaluate,
     experiments,
+    export_model_card,
     leaderboard,
+    mlflow,
     options,
+    plan,
     report,
     run,
     score,
@@ -56,7 +61,16 @@ app = typer.Typer(
 )
 for command in (
     *(ablate.ablate, run.run, evaluate.evaluate, score.score, translate.translate, report.report, check.check),
-    *(experiments.experiments, tensorboard.tensorboard, bench.bench),
+    *(
+        compare.compare,
+        plan.plan,
+        experiments.experiments,
+        tensorboard.tensorboard,
+        mlflow.mlflow,
+        bench.bench,
+        doctor.doctor,
+    ),
+    export_model_card.export_model_card,
 ):
     app.command()(options.expands_home(command))
 for group in (data.app, leaderboard.app, weights.app):
@@ -64,10 +78,17 @@ for group in (data.app, leaderboard.app, weights.app):
 
 
 @app.callback(invoke_without_command=True)
-def _version(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+def _first(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
     if version:
         options.print_plain(f"sg2bench {sg2bench.__version__}")
         raise typer.Exit
+    if "WORLD_SIZE" in os.environ and context.invoked_subcommand != "run":  # else nothing here needs torch
+        from sg2bench import distributed
+
+        distributed.refuse(f"sg2bench {context.invoked_subcommand}")
 
 
 def main() -> None:

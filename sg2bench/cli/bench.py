@@ -24,14 +24,12 @@ _SHOWN = {
 
 def bench(
     experiment: Annotated[
-        Path | None, typer.Argument(help="Experiment whose generator is timed; default: the paper's.")
+        Path | None, typer.Argument(help="Experiment whose generator is timed; default: the paper's settings.")
     ] = None,
     batch: Annotated[
         list[int] | None, typer.Option(min=1, help="Batch size, repeatable; default 1 2 4 8 16 32.")
     ] = None,
-    device: Annotated[
-        list[str] | None, typer.Option(help="Repeatable; default: cpu, and cuda where there is one.")
-    ] = None,
+    device: Annotated[list[str] | None, typer.Option(help="Repeatable; default: cpu, and cuda if available.")] = None,
     precision: Annotated[
         list[str] | None, typer.Option(help="float32 or bf16, repeatable; default: those native to the device.")
     ] = None,
@@ -41,9 +39,9 @@ def bench(
     execution: Annotated[
         list[str] | None, typer.Option(help="eager, compile or cuda_graph, repeatable; default: all.")
     ] = None,
-    max_seconds: Annotated[float, typer.Option(min=0.1, help="Time for each line.")] = 2.0,
+    max_seconds: Annotated[float, typer.Option(min=0.1, help="Seconds per setting.")] = 2.0,
     minutes: Annotated[float, typer.Option(min=0, help="Time budget; settings not started by then are skipped.")] = 4.0,
-    compare: Annotated[Path | None, typer.Option(help="bench.json of an earlier time, to show side by side.")] = None,
+    compare: Annotated[Path | None, typer.Option(help="bench.json of an earlier benchmark to compare with.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for bench.csv, bench.json and roofline.png.")] = Path(
         "reports/bench"
     ),
@@ -75,11 +73,13 @@ def bench(
         batch or [1, 2, 4, 8, 16, 32],
     )
     if not ways:
-        raise ValueError("--execution cuda_graph: needs a GPU (--device cuda)")
+        raise ValueError("--execution cuda_graph needs a GPU (--device cuda)")
     table = throughput.bench(model, ways, out, max_seconds, minutes, compare)
     _print(table)
     if left := table.attrs["skipped"]:
-        options.print_plain(f"{left} of {len(ways)} lines left out: --minutes {minutes:g} were over.")
+        options.print_plain(
+            f"{left} of {len(ways)} settings skipped: the time budget of {minutes:g} minutes was used up."
+        )
     options.print_plain("\n".join([*throughput.recommendation(table), f"Rows: {out / 'bench.csv'}"]))
 
 

@@ -12,70 +12,74 @@ from sg2bench.cli import options
 
 
 def check(
-    results: Annotated[Path, typer.Argument(help="results.csv; with --bench, bench.csv")],
+    results: Annotated[Path, typer.Argument(help="results.csv, or bench.csv with --bench.")],
     baseline: Annotated[Path, typer.Option(help="CSV to compare with.")],
     margin: Annotated[
         list[str] | None,
         typer.Option(metavar="METRIC=MARGIN", help="Largest worsening to tolerate; units, default: docs/metrics.md."),
     ] = None,
-    experiment: Annotated[Path | None, typer.Option(help="Experiment whose `margins` count.")] = None,
+    experiment: Annotated[Path | None, typer.Option(help="Experiment whose `margins` are used.")] = None,
     exact: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            metavar="SHARE",
-            help="Each value may differ by so much, for code that changes none; one seed will do.",
-        ),
+        float | None, typer.Option(min=0, metavar="SHARE", help="Largest change of any value; one seed is enough.")
     ] = None,
     bench: Annotated[
-        float | None, typer.Option(min=0, max=1, metavar="SHARE", help="Throughput instead: it may fall by so much.")
+        float | None, typer.Option(min=0, max=1, metavar="SHARE", help="Compare throughput: largest fall to tolerate.")
     ] = None,
     last_steps: Annotated[
-        int, typer.Option(min=1, help="Average each run over so many of its last evaluated steps: less noise.")
+        int, typer.Option(min=1, help="Average each run over this many last evaluated steps, to reduce noise.")
     ] = 1,
-    inconclusive_ok: Annotated[bool, typer.Option("--inconclusive-ok", help="Exit 0 where seeds are too few.")] = False,
+    inconclusive_ok: Annotated[bool, typer.Option("--inconclusive-ok", help="Exit 0 if seeds are too few.")] = False,
     update_baseline: Annotated[
-        bool, typer.Option("--update-baseline", help="Make RESULTS the baseline, whatever the verdict.")
+        bool, typer.Option("--update-baseline", help="Replace the baseline with RESULTS, without comparing.")
     ] = False,
     reason: Annotated[
-        str | None, typer.Option(help="Why the baseline changes; written to the file next to it.")
+        str | None, typer.Option(help="Why the baseline changes; added to its history, a file next to it.")
     ] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Summary to write; else $GITHUB_STEP_SUMMARY, if set.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Summary to write; default: $GITHUB_STEP_SUMMARY.")] = None,
     junit: Annotated[Path | None, typer.Option(help="JUnit XML to write.")] = None,
     json: Annotated[Path | None, typer.Option(help="JSON to write.")] = None,
+    history: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Append the verdict to this file, and plot it next to it as SVG.")
+    ] = None,
 ) -> None:
-    """Did it get worse? Per variant, mode, metric and domain, over seeds: see docs/gate.md.
+    """Test for regressions against a baseline, per variant, mode, metric and domain, over seeds: see docs/gate.md.
 
-    Exit code 0: no. 1: a regression. 3: inconclusive, too few seeds to tell.
+    Exit code 0: no regression. 1: a regression. 3: inconclusive, too few seeds to tell.
     """
     from sg2bench import gate
     from sg2bench.gate import output
+    from sg2bench.gate.history import append
 
-    if update_baseline != (reason is not None):
-        raise ValueError("--update-baseline needs --reason TEXT, and the other way round")
-    if update_baseline and reason is not None:
-        compares = exact is not None or bench is not None or last_steps > 1
-        if compares or margin or experiment or markdown or junit or json:
-            raise ValueError("--update-baseline compares nothing: give it --reason alone")
-        gate.update_baseline(results, baseline, reason, options.command())
-        options.print_plain(f"{results} is the baseline now: {baseline}")
+    if update_baseline or reason is not None:
+        others = (margin or None, experiment, exact, bench, markdown, junit, json, history)
+        compares = last_steps > 1 or any(each is not None for each in others)
+        _update(results, baseline, reason if update_baseline else None, compares)
         return
-    _refuse_overwriting([results, baseline], [markdown, junit, json])
+    _refuse_overwriting([results, baseline], [markdown, junit, json, history])
+    margins = _margins(margin or [])
     compared = api.check(
-        results,
-        baseline,
-        margins=_margins(margin or []),
-        experiment=experiment,
-        exact=exact,
-        bench=bench,
-        last_steps=last_steps,
+        results, baseline, margins=margins, experiment=experiment, exact=exact, bench=bench, last_steps=last_steps
     )
     _print(compared)
     output.publish(compared, markdown, junit, json)
+    if history is not None:
+        options.print_plain(f"History: {history}, {append(compared, history)}")
     verdict = gate.verdict(compared)
     code = {gate.PASS: 0, gate.REGRESSION: 1, gate.INCONCLUSIVE: 0 if inconclusive_ok else 3}[verdict]
     if code:
         raise typer.Exit(code)
+
+
+def _update(results: Path, baseline: Path, reason: str | None, compares: bool) -> None:
+    """Make RESULTS the baseline. Raises ValueError without a reason, or with options of a comparison."""
+    from sg2bench import gate
+
+    if reason is None:
+        raise ValueError("--update-baseline and --reason TEXT need each other")
+    if compares:
+        raise ValueError("--update-baseline compares nothing: the only other option it takes is --reason")
+    gate.update_baseline(results, baseline, reason, options.command())
+    options.print_plain(f"{results} is the new baseline: {baseline}")
 
 
 def _margins(texts: list[str]) -> dict[str, float]:
@@ -83,16 +87,16 @@ def _margins(texts: list[str]) -> dict[str, float]:
     for text in texts:
         metric, _, share = text.partition("=")
         if metric in chosen:
-            raise ValueError(f"--margin {text}: {metric} has a margin already; give each once")
+            raise ValueError(f"--margin {text}: {metric} already has a margin; give each metric once")
         try:
             chosen[metric] = float(share)
         except ValueError:
-            raise ValueError(f"--margin {text}: expected metric=margin, as in --margin fd_alexnet=0.1") from None
+            raise ValueError(f"--margin {text}: expected METRIC=MARGIN, such as --margin fd_alexnet=0.1") from None
     return chosen
 
 
 def _refuse_overwriting(inputs: list[Path], outputs: list[Path | None]) -> None:
-    """Raise ValueError if a file to write is one to read, or to write twice; /dev/null may be."""
+    """Raise ValueError if an output is also an input or another output, except for devices such as /dev/null."""
     taken = {file.resolve() for file in inputs}
     for file in outputs:
         if file is not None and (file.is_file() or not file.exists()):

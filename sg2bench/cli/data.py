@@ -17,7 +17,7 @@ app = typer.Typer(name="data", help="Image sets: fetch, draw, fingerprint.", no_
 def fetch(
     name: Annotated[str, typer.Argument(help="emoji or glyphs")],
     out: Annotated[Path | None, typer.Option(help="Where to put the images; default: the cache.")] = None,
-    tarballs: Annotated[Path | None, typer.Option(help="Folder that holds the npm tarballs already.")] = None,
+    tarballs: Annotated[Path | None, typer.Option(help="Folder with npm tarballs downloaded before.")] = None,
 ) -> None:
     """Fetch a real image set into {train,val}/<domain> folders, with its licences."""
     from sg2bench.data import emoji, glyphs
@@ -29,17 +29,17 @@ def fetch(
     target = out or sets[name].default_folder()
     sets[name].fetch(target, tarballs)
     options.print_plain((target / LICENSES).read_text(encoding="utf-8").rstrip("\n"))
-    options.print_plain(f"Images, and these licences in LICENSES.txt: {target}")
+    options.print_plain(f"Images, with these licences in LICENSES.txt: {target}")
 
 
 @app.command()
 @options.expands_home
 def draw(
-    out: Annotated[Path, typer.Option(help="Folder to make.")],
-    experiment: Annotated[Path | None, typer.Option(help="Experiment that says counts, size and seed.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder to create.")],
+    experiment: Annotated[Path | None, typer.Option(help="Experiment with counts, size and seed.")] = None,
     set_: options.Set = None,
 ) -> None:
-    """Write the critters as PNG in {train,val}/<domain> folders, with factors.csv next to them."""
+    """Write the critters as PNG files in {train,val}/<domain> folders, with factors.csv next to them."""
     from sg2bench import experiments
     from sg2bench.data import critters
 
@@ -51,7 +51,7 @@ def draw(
 @app.command()
 @options.expands_home
 def fingerprint(experiment: options.ExperimentFile, set_: options.Set = None) -> None:
-    """Print the hash of an experiment's images, which result rows carry, and what they are."""
+    """Print the hash of an experiment's images, which result rows contain, and their numbers."""
     from sg2bench import experiments
     from sg2bench.data import sets
 

@@ -13,18 +13,23 @@ from sg2bench.cli import options
 
 def evaluate(
     checkpoint: Annotated[Path, typer.Argument(help="NNNNNN_nets_ema.ckpt")],
-    experiment: Annotated[Path, typer.Option(help="Experiment that says model, data and protocol.")],
-    variant: Annotated[str | None, typer.Option(help="Its variant; default: that of its run, else the first.")] = None,
+    experiment: Annotated[Path, typer.Option(help="Experiment with model, data and protocol.")],
+    variant: Annotated[
+        str | None,
+        typer.Option(help="Variant of the experiment; default: that of the checkpoint's run, else the first."),
+    ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, max=2**31 - 1, help="Seed that the rows carry; default: that of its run, else 0."),
+        typer.Option(
+            min=0, max=2**31 - 1, help="Seed to write into the rows; default: that of the checkpoint's run, else 0."
+        ),
     ] = None,
     set_: options.Set = None,
     protocol: options.Protocol = None,
     device: options.Device = "auto",
     out: options.RowsFile = Path("rows.csv"),
 ) -> None:
-    """Measure a trained model: every metric per pair of domains, per target domain, and overall."""
+    """Measure a trained model: every metric per pair of domains, per target domain and overall."""
     options.make_place(out, checkpoint, experiment)
     table = api.evaluate(
         checkpoint,

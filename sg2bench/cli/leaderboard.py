@@ -17,12 +17,12 @@ app.callback()(lambda: None)
 @options.expands_home
 def add(
     results: Annotated[list[Path], typer.Argument(help="One or more results.csv.")],
-    out: Annotated[Path, typer.Option(help="Folder of leaderboard.csv, .md and .html.")] = Path("reports"),
+    out: Annotated[Path, typer.Option(help="Folder for leaderboard.csv, .md and .html.")] = Path("reports"),
     command: Annotated[
-        str | None, typer.Option(help="What made the rows, where no experiment.yaml in their folder says so.")
+        str | None, typer.Option(help="Command that made the rows, if no experiment.yaml in their folder says so.")
     ] = None,
 ) -> None:
-    """Merge rows, your own or others', into the leaderboard over all experiments; a bad row is refused by its line."""
+    """Merge rows, your own or others', into the leaderboard over all experiments; bad rows are refused by line."""
     from sg2bench.report import leaderboard
 
     page, new, replaced = leaderboard.add(results, out, command)

@@ -1,4 +1,4 @@
-"""What commands share: options, the two consoles, tables."""
+"""Shared parts of commands: options, consoles, tables."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """End as a program does whose reader has enough; rich would exit with 1, which means a regression here."""
+        """Exit like a program killed by SIGPIPE; rich would exit with 1, which here means a regression."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + 13)
 
@@ -31,20 +31,20 @@ class _Console(Console):
 console = _Console(markup=False, emoji=False, highlight=False)
 errors = _Console(markup=False, emoji=False, highlight=False, stderr=True)
 
-ExperimentFile = Annotated[Path, typer.Argument(help="Experiment in YAML, or the name of one that ships.")]
+ExperimentFile = Annotated[Path, typer.Argument(help="Experiment in YAML, or the name of a shipped one.")]
 Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, as train.steps=200.")
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. train.steps=200.")
 ]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, or auto: a GPU where there is one.")]
-Protocol = Annotated[str | None, typer.Option(help="offline, standard or paper, in place of the experiment's.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, or auto: a GPU if available.")]
+Protocol = Annotated[str | None, typer.Option(help="offline, standard or paper; default: the experiment's.")]
 Runs = Annotated[Path, typer.Option(help="Folder that holds the run folders.")]
-Variant = Annotated[str | None, typer.Option(help="Its variant; default: the first.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed that the rows carry.")]
+Variant = Annotated[str | None, typer.Option(help="Variant of the experiment; default: the first.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed to write into the rows.")]
 RowsFile = Annotated[Path, typer.Option(help="CSV to write.")]
 
 
 def expands_home(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with the home folder for `~` in its paths, which shells leave alone in `--real=~/images`."""
+    """Make a command expand `~` in its paths, which shells do not in `--real=~/images`."""
 
     @functools.wraps(command)
     def call(**arguments: Any) -> None:
@@ -60,26 +60,26 @@ def _with_home(value: Any) -> Any:
 
 
 def settings(texts: list[str] | None) -> dict[str, Any]:
-    """What `--set` says."""
+    """Return the settings given by `--set`."""
     from sg2bench.experiments import parse_settings
 
     return parse_settings(texts or [])
 
 
 def command() -> str:
-    """The command as it was typed, in one line."""
+    """Return the command as it was typed, in one line."""
     return texts.one_line(shlex.join(["sg2bench", *sys.argv[1:]]))
 
 
 def never_fail_to_print() -> None:
-    """Replace what a stream's encoding cannot say, such as an arrow on an old Windows console."""
+    """Replace characters that a stream's encoding lacks, such as an arrow on an old Windows console."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
 
 
 def print_plain(text: str, style: str = "") -> None:
-    """Print lines as they are, to be copied and not wrapped; characters of control do nothing."""
+    """Print lines without wrapping, so that they can be copied; control characters are replaced."""
     console.print(texts.visible(text), style=style, soft_wrap=True)
 
 
@@ -93,7 +93,7 @@ def print_error(text: str) -> None:
 
 
 def show_each_warning_once() -> None:
-    """Print warnings as notes. Python's own filter forgets what it has shown whenever some code suspends it."""
+    """Print each warning once, as a note. Python's filter forgets what it has shown when code suspends it."""
     shown: set[str] = set()
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -105,7 +105,7 @@ def show_each_warning_once() -> None:
 
 
 def print_counts(statuses: Sequence[Status]) -> None:
-    """Print how many images runs have, by split and domain, to standard error; once where all have the same."""
+    """Print the numbers of images of runs by split and domain to standard error, once per image set."""
     from sg2bench.data import sets
 
     experiments = {status.job.data_fingerprint: status.job.experiment for status in statuses}
@@ -115,7 +115,7 @@ def print_counts(statuses: Sequence[Status]) -> None:
 
 
 def print_table(frame: Any, columns: list[str]) -> None:
-    """Print columns of a frame, aligned, however wide that is."""
+    """Print columns of a frame, aligned and without wrapping."""
     rows = [[f"{c:.4g}" if isinstance(c, float) else str(c) for c in row] for row in frame[columns].to_numpy(object)]
     lines = [columns, *rows]
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
@@ -124,18 +124,18 @@ def print_table(frame: Any, columns: list[str]) -> None:
 
 
 def make_place(out: Path, *inputs: Path | None) -> None:
-    """Check, before hours of work, that rows can be written to `out`, and that it is not one of the `inputs`.
+    """Check, before long work, that rows can be written to `out`, and that it is not one of the `inputs`.
 
     Raises ValueError otherwise.
     """
     from sg2bench.files import make_writable
 
     if out.is_file() and any(out.resolve() == file.resolve() for file in inputs if file is not None):
-        raise ValueError(f"--out {out}: would be overwritten; name another file")
+        raise ValueError(f"--out {out}: would overwrite an input; name another file")
     if out.is_dir():
-        raise ValueError(f"--out {out}: is a folder; name the CSV")
+        raise ValueError(f"--out {out}: is a folder; name a CSV file")
     try:
-        if not out.exists() or out.is_file():  # else it is a device or a pipe, such as /dev/stdout
+        if not out.exists() or out.is_file():  # otherwise a device or pipe, such as /dev/stdout
             make_writable(out.parent)
     except OSError as error:
         raise ValueError(f"--out {out}: {error.strerror}") from None

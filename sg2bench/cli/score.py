@@ -12,26 +12,29 @@ from sg2bench.cli import options
 
 
 def score(
-    real: Annotated[Path, typer.Option(help="Real images: folder of train/ and val/, or of a folder for each domain.")],
-    fake: Annotated[Path | None, typer.Option(help="Any model's images: <source>2<target>/<stem>_<k>.png")] = None,
+    real: Annotated[
+        Path, typer.Option(help="Real images: a folder with train/ and val/, or with one folder per domain.")
+    ],
+    fake: Annotated[Path | None, typer.Option(help="Any model's images: <source>2<target>/<stem>_<k>.png.")] = None,
     translator: Annotated[
-        str | None, typer.Option(metavar="MODULE:CALLABLE", help="Or your model itself: see docs/own-model.md.")
+        str | None,
+        typer.Option(metavar="MODULE:CALLABLE", help="Your model itself, instead of --fake: see docs/own-model.md."),
     ] = None,
     experiment: Annotated[
-        Path | None, typer.Option(help="Experiment that says protocol, counts and image size; else the defaults.")
+        Path | None, typer.Option(help="Experiment with protocol, counts and image size; default: the defaults.")
     ] = None,
-    variant: Annotated[str, typer.Option(help="Name of the model, which the rows carry as variant.")] = "full",
+    variant: Annotated[str, typer.Option(help="Name of the model, written into the rows as variant.")] = "full",
     seed: options.Seed = 0,
     mode: Annotated[
-        str | None, typer.Option(help="How the --fake images were guided: latent (the default) or reference.")
+        str | None, typer.Option(help="Guidance of the --fake images: latent (default) or reference.")
     ] = None,
     set_: options.Set = None,
     protocol: options.Protocol = None,
     device: options.Device = "auto",
     out: options.RowsFile = Path("rows.csv"),
 ) -> None:
-    """Measure any model's images, or any model: every metric per pair of domains, per target domain, and overall."""
-    guided: Any = mode  # `api.score` says which modes there are
+    """Measure any model, or its images: every metric per pair of domains, per target domain and overall."""
+    guided: Any = mode  # `api.score` refuses unknown modes
     options.make_place(out, experiment)
     table = api.score(
         real,

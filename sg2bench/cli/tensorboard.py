@@ -12,13 +12,13 @@ from sg2bench.cli import options
 
 def tensorboard(
     runs: Annotated[Path, typer.Argument(help="Folder that holds the run folders.")],
-    out: Annotated[Path | None, typer.Option(help="Where to put the event files; default: in the run folders.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the event files; default: the run folders.")] = None,
 ) -> None:
-    """Write TensorBoard's event files of runs: loss terms, overall values, sample grids. Needs the extra `tensorboard`.
+    """Write TensorBoard event files of runs: loss terms, overall values, sample grids. Needs the extra `tensorboard`.
 
-    Works while runs are training; run it again for what has come since.
+    Works while runs are training; call it again for new data.
     """
     from sg2bench.runs import tensorboard as writer
 
     folders = writer.write(runs, out or runs)
-    options.print_plain(f"{len(folders)} runs. To look: tensorboard --logdir {out or runs}")
+    options.print_plain(f"{len(folders)} runs. View them with: tensorboard --logdir {out or runs}")

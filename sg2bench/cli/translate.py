@@ -14,24 +14,28 @@ from sg2bench.cli import options
 def translate(
     checkpoint: Annotated[Path, typer.Argument(help="NNNNNN_nets_ema.ckpt")],
     sources: Annotated[Path, typer.Option(help="An image, or a folder of images at any depth.")],
-    references: Annotated[Path | None, typer.Option(help="Folder with a folder of images for each domain.")] = None,
+    references: Annotated[Path | None, typer.Option(help="Folder with one folder of images per domain.")] = None,
     latent_seeds: Annotated[
-        int | None, typer.Option(min=1, max=10_000, help="Styles per domain, from latents 0 … N-1.")
+        int | None, typer.Option(min=1, max=10_000, help="Number of styles per domain, from latents 0 … N-1.")
     ] = None,
-    psi: Annotated[float, typer.Option(min=0, max=1, help="Latents: 1 as drawn, toward 0 the domain's mean.")] = 1.0,
-    frames: Annotated[int, typer.Option(min=0, max=60, help="Of the animation, from style to style; 0 for none.")] = 8,
+    psi: Annotated[
+        float, typer.Option(min=0, max=1, help="Truncation of latent styles: 1 for none, 0 for the domain's mean.")
+    ] = 1.0,
+    frames: Annotated[
+        int, typer.Option(min=0, max=60, help="Frames of the animation between two styles; 0 for none.")
+    ] = 8,
     domains: Annotated[
-        str | None, typer.Option(help="Names in the order of training, as cat,dog; default: the run's.")
+        str | None, typer.Option(help="Domain names in the order of training, e.g. cat,dog; default: the run's.")
     ] = None,
     experiment: Annotated[
         Path | None,
-        typer.Option(help="Says model and domains; default: the run's config.yaml, or shapes."),
+        typer.Option(help="Experiment with model and domains; default: the run's config.yaml, or the file's shapes."),
     ] = None,
     variant: options.Variant = None,
-    out: Annotated[Path, typer.Option(help="Folder to make.")] = Path("translated"),
+    out: Annotated[Path, typer.Option(help="Folder to create.")] = Path("translated"),
     device: options.Device = "auto",
 ) -> None:
-    """Write your images in styles of latents or references: single images, grids, an animation between the styles."""
+    """Translate your images into styles of latents or references: images, grids, an animation between styles."""
     table = api.translate(
         checkpoint,
         sources,

@@ -1,7 +1,7 @@
-"""Shapes painted in the frame of a head, each pixel decided by its own coordinates.
+"""A canvas that paints shapes in a head's frame of reference, with the same pixels on every machine.
 
-Pixels are decided by comparisons of float64 sums, products and quotients of numbers rounded to 12 bits, and averaged
-in integers, so no library's rounding can change them.
+Pixels are decided by comparing float64 sums, products and quotients of numbers rounded to 12 bits, and averaged in
+integers. So no library's rounding can change them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Point = tuple[float, float]
 
 
 class Canvas:
-    """Paints shapes given in the head's own frame: origin its centre, unit its radius, y downward.
+    """Paint shapes given in the head's frame: the origin is its centre, the unit its radius, y points down.
 
     The head's centre and radius are in image widths, its angle in degrees, clockwise.
     """
@@ -28,7 +28,7 @@ class Canvas:
         self.side = size * _SUPERSAMPLING
         self.colours = [background]
         self.painted = np.zeros((self.side, self.side), np.uint8)
-        """The colour of each pixel, by its place in `colours`."""
+        """Index into `colours` for each pixel."""
         self.x, self.y = centre[0] * self.side, centre[1] * self.side
         self.radius = radius * self.side
         self.cos, self.sin = _rotation(angle)
@@ -42,7 +42,7 @@ class Canvas:
         self._paint(window, along * along + across * across <= 1, colour)
 
     def polygon(self, corners: tuple[Point, ...], colour: Colour) -> None:
-        """A convex polygon, its corners in either sense of rotation."""
+        """Paint a convex polygon; corners may be clockwise or counterclockwise."""
         u, v = sum(c[0] for c in corners) / len(corners), sum(c[1] for c in corners) / len(corners)
         window, du, dv = self._frame(u, v, corners)
         sides = [
@@ -52,7 +52,7 @@ class Canvas:
         self._paint(window, np.all([s >= 0 for s in sides], 0) | np.all([s <= 0 for s in sides], 0), colour)
 
     def image(self) -> NDArray[np.uint8]:
-        """What was painted, uint8 (size, size, 3)."""
+        """Return the painted image, uint8 (size, size, 3)."""
         size, samples = self.side // _SUPERSAMPLING, _SUPERSAMPLING**2
         pixels = np.array(self.colours, np.uint16)[self.painted]
         rows = pixels.reshape(size, _SUPERSAMPLING, self.side, 3).sum(1, dtype=np.uint16)
@@ -67,7 +67,7 @@ class Canvas:
     def _frame(
         self, u: float, v: float, corners: Sequence[Point]
     ) -> tuple[tuple[slice, slice], NDArray[np.float64], NDArray[np.float64]]:
-        """The window of pixels around these corners, and each pixel's offset from (u, v) in the head's frame."""
+        """Return the window of pixels around the corners, and each pixel's offset from (u, v) in the head's frame."""
         x = self.x + self.radius * (self.cos * u - self.sin * v)
         y = self.y + self.radius * (self.sin * u + self.cos * v)
         rows = self._window(self.y + self.radius * (self.sin * a + self.cos * b) for a, b in corners)
@@ -77,11 +77,11 @@ class Canvas:
         return (rows, columns), self.cos * dx + self.sin * dy, self.cos * dy - self.sin * dx
 
     def _window(self, places: Iterable[float]) -> slice:
-        """The pixels between the first and the last of these places, and two more at each end."""
+        """Return the range of pixels that covers these coordinates, with two more at each end."""
         found = [*places]
         return slice(max(0, int(min(found)) - 2), max(0, min(self.side, int(max(found)) + 3)))
 
 
 def _rotation(degrees: float) -> tuple[float, float]:
-    """Cosine and sine, rounded to 12 bits."""
+    """Return cosine and sine, rounded to 12 bits."""
     return tuple(round(f(math.radians(degrees)) * 4096) / 4096 for f in (math.cos, math.sin))  # type: ignore[return-value]

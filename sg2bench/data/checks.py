@@ -1,4 +1,4 @@
-"""Every file of an image set, decoded once: what is broken, and what the others hold."""
+"""Decode every file of an image set once: report broken files, and remember what the others hold."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ _SHOWN = 20
 
 
 class Checked(NamedTuple):
-    """A file that was decoded, and its image."""
+    """Facts about a file that was decoded, and about its image."""
 
     bytes: int
     date: int
-    """Of its last change, in nanoseconds."""
+    """Modification time in nanoseconds."""
     changed: int
-    """The same, as the system noted it: `cp -p`, `rsync -t` and `tar` set the date, and cannot set this."""
+    """Change time (ctime) in nanoseconds: `cp -p`, `rsync -t` and `tar` can set the date, but not this."""
     inode: int
     sha256: str
     width: int
     height: int
     largest: int
-    """Of all 8-bit values of all channels."""
+    """Largest 8-bit value of any channel."""
     span: int
-    """From the smallest to the largest value, in the channel where that is most."""
+    """Difference between the largest and the smallest value, in the channel where it is largest."""
 
 
 _UNKNOWN = Checked(-2, -2, -2, -2, "", 0, 0, 0, 0)
 Folders = Mapping[Path, Collection[str]]
-"""Names of files by folder."""
+"""File names by folder."""
 Found = dict[Path, dict[str, Checked]]
 
 
 def check(root: Path, folders: Folders) -> Found:
-    """Decode files in folders below `root`, and again only if they change, by `_state`.
+    """Decode the files of folders below `root`; decode a file again only if its `_state` has changed.
 
-    Raises ValueError that names all that cannot be decoded, or the first twenty and their number.
+    Raises ValueError that names the files that cannot be decoded: all of them, or the first twenty and their number.
     """
     found: Found = {}
     stale = []
@@ -67,7 +67,7 @@ def check(root: Path, folders: Folders) -> Found:
 
 
 def _look_at_all(root: Path, files: Sequence[tuple[Path, str]], found: Found) -> dict[Path, ValueError]:
-    """Add files to what was found, and keep that for the next time; returns what is wrong with the others."""
+    """Decode files, add them to `found` and update the cache; return the errors of those that cannot be decoded."""
     errors = {}
     text, console = escape(texts.one_line(f"Checking {len(files)} images of {root}")), Console(stderr=True)
     try:
@@ -84,21 +84,21 @@ def _look_at_all(root: Path, files: Sequence[tuple[Path, str]], found: Found) ->
 
 
 def all_broken(root: Path, errors: Mapping[Path, ValueError], total: int) -> ValueError:
-    """One error for all files below a folder that cannot be decoded."""
+    """Return one error for all files below a folder that cannot be decoded."""
     if len(errors) == 1:
         ((file, why),) = errors.items()
         return broken(root / file, why)
     named = ", ".join(f"{file} ({why})" for file, why in [*errors.items()][:_SHOWN])
     more = f" and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
     of = texts.one_line(f"{root}: {len(errors)} of {total} images are not readable: {named}{more}")
-    return ValueError(f"{of}; mend or remove them")
+    return ValueError(f"{of}; repair or remove them")
 
 
 def _state(path: Path) -> tuple[int, int, int, int]:
-    """What differs after a file was written or replaced, also by one of the same size and date."""
+    """Return what changes when a file is rewritten or replaced, even by one of the same size and date."""
     try:
         status = path.stat()
-    except OSError:  # which reading it will name
+    except OSError:  # reading the file will report it
         return -1, -1, -1, -1
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
@@ -121,7 +121,7 @@ def _write(path: Path, files: Mapping[str, Checked]) -> None:
 
 
 def _read(path: Path) -> dict[str, Checked]:
-    """What `_write` wrote; nothing if the file is not there, or not as it was written."""
+    """Read what `_write` wrote; return nothing if the file is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="ascii"))
         files = {name: Checked(*values) for name, values in content["files"].items()}

@@ -1,7 +1,7 @@
-"""Cats, dogs and bunnies, drawn: the same image for the same seed on every machine.
+"""Critters: drawings of cats, dogs and bunnies, the same image for the same seed on every machine.
 
-*Content*, which a translation keeps: position, size and rotation of the head. *Style*, which it takes from a latent or
-a reference: colours of fur, eyes and background, and stripes. The head's shape is the domain.
+*Content* is what a translation keeps: position, size and rotation of the head. *Style* is what it takes from a latent
+or a reference: colours of fur, eyes and background, and stripes. The shape of the head is the domain.
 
 No library's rounding or random stream can change the pixels: see `canvas` and `factors`.
 """
@@ -34,7 +34,7 @@ _DARK = (38, 30, 34)
 
 @dataclass(frozen=True)
 class Factors:
-    """What made an image. Lengths in image widths, angle in degrees (positive turns clockwise), colours RGB 0..255."""
+    """Factors of an image. Lengths in image widths, angle in degrees (positive is clockwise), colours RGB 0..255."""
 
     x: float
     y: float
@@ -48,24 +48,24 @@ class Factors:
 
 _COLOURS = [f"{part}_{channel}" for part in ("fur", "eyes", "background") for channel in ("red", "green", "blue")]
 FACTORS = ("x", "y", "radius", "angle", *_COLOURS, "stripes")
-"""The numbers that `as_vector` gives."""
+"""Names of the numbers that `as_vector` returns."""
 
 
 def as_vector(made_of: Factors) -> NDArray[np.float64]:
-    """The factors as numbers (14,), in the order of FACTORS."""
+    """Return the factors as numbers, (14,), in the order of FACTORS."""
     content = made_of.x, made_of.y, made_of.radius, made_of.angle
     style = *made_of.fur, *made_of.eyes, *made_of.background, made_of.stripes
     return np.array([*content, *style], np.float64)
 
 
 RANGES = {"x": (0.45, 0.55), "y": (0.57, 0.65), "radius": (0.27, 0.34), "angle": (-18, 18), "stripes": (0, 3)}
-"""Of the factors that are numbers, both ends included."""
+"""Ranges of the numeric factors, both ends included."""
 FACTORS_FILE = "factors.csv"
-"""What images were drawn from, in the folder of a set that `export` wrote."""
+"""File with the factors of all images, in the folder of a set that `export` wrote."""
 
 
 def factors(domain: str, split: str, index: int, seed: int) -> Factors:
-    """Draw the factors of image `index` of a domain's split. The legacy numpy generator's stream never changes."""
+    """Draw the factors of image `index` of a domain's split. NumPy's legacy generator guarantees a stable stream."""
     rng = np.random.RandomState(zlib.crc32(f"critters-{VERSION}:{seed}:{split}:{domain}:{index}".encode()))
 
     def uniform(low: float, high: float) -> float:
@@ -84,7 +84,7 @@ def factors(domain: str, split: str, index: int, seed: int) -> Factors:
 
 
 def draw(domain: str, made_of: Factors, size: int) -> NDArray[np.uint8]:  # noqa: PLR0912 (three animals in one place)
-    """The image of these factors, uint8 RGB of shape (size, size, 3)."""
+    """Draw the image of these factors, uint8 RGB (size, size, 3)."""
     canvas = Canvas(size, made_of.background, (made_of.x, made_of.y), made_of.radius, made_of.angle)
     fur, light, shade = made_of.fur, _mix(made_of.fur, (255, 255, 255), 0.6), _mix(made_of.fur, _DARK, 0.45)
     if domain == "cat":
@@ -127,7 +127,7 @@ def draw(domain: str, made_of: Factors, size: int) -> NDArray[np.uint8]:  # noqa
 
 
 def load(data: Data, image_size: int) -> ImageSet:
-    """The critters of a configuration, drawn when they are read."""
+    """Return the critters of a configuration as a set whose images are drawn when they are read."""
     domains = choose_domains(DOMAINS, data.domains, "critters")
     counts = {"train": data.train_per_domain, "val": data.val_per_domain}
     names = {split: dict.fromkeys(domains, tuple(map(str, range(counts[split])))) for split in SPLITS}
@@ -138,14 +138,14 @@ def load(data: Data, image_size: int) -> ImageSet:
 
 
 def drawn(images: ImageSet, factors_of: Callable[[Split, str, int], Factors], side: int) -> ImageSet:
-    """The set with its factors, and with its truth, drawn at `side` pixels: the source's content, the reference's style
-    and the target's head.
+    """Add factors and right images to a set. A right image has the source's content, the reference's style and the
+    target's head; it is drawn at `side` pixels.
     """
     return replace(images, factors=factors_of, truth=partial(_truth, factors_of, side))
 
 
 def mixed(content: Factors, style: Factors) -> Factors:
-    """Position, size and rotation of one image, colours and stripes of another."""
+    """Combine position, size and rotation of one image with colours and stripes of another."""
     return replace(style, x=content.x, y=content.y, radius=content.radius, angle=content.angle)
 
 
@@ -162,7 +162,7 @@ def _truth(
     return Image.fromarray(draw(target_domain, mixed(source, reference), side))
 
 
-@cache  # an evaluation asks many times for those of a source or a reference
+@cache  # an evaluation asks many times for the same source or reference
 def _factors(seed: int, split: Split, domain: str, index: int) -> Factors:
     return factors(domain, split, index, seed)
 
@@ -172,12 +172,12 @@ def _draw(seed: int, image_size: int, split: Split, domain: str, name: str) -> I
 
 
 def export(data: Data, image_size: int, out: Path) -> int:
-    """Write the critters as out/{train,val}/<domain>/<index>.png with out/factors.csv; returns their number.
+    """Write the critters as out/{train,val}/<domain>/<index>.png with out/factors.csv; return their number.
 
     Raises ValueError if `out` exists.
     """
     if out.exists():
-        raise ValueError(f"{out}: exists already; give a folder that does not")
+        raise ValueError(f"{out}: already exists; name a new folder")
     images = load(data, image_size)
     rows = []
     with atomic_folder(out) as work:

@@ -1,4 +1,4 @@
-"""Image files as 8-bit RGB."""
+"""Decoding of image files to 8-bit RGB."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from sg2bench import texts
 from sg2bench.data.essentials import essentials
 
 FORMATS = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "WEBP": (".webp",), "BMP": (".bmp",), "TIFF": (".tif", ".tiff")}
-"""Pillow's names of the formats that are read, whatever a file's ending, and the endings of the files looked for."""
+"""Formats that are read, by Pillow's names, with the extensions searched for; the content decides, not the extension.
+"""
 EXTENSIONS = tuple(itertools.chain(*FORMATS.values()))
 MOST_BYTES = 2**30
 
@@ -30,20 +31,20 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _REDUCED_PAGE = 254, 1
-"""TIFF's tag for what a page is, and its bit for a smaller copy of another."""
+"""TIFF's tag for the kind of a page, and its bit for a reduced copy of another page."""
 _MOST_PAGES = 100
 _WHITE_IS_ZERO = 262, 0
-"""TIFF's tag and value for inverted grey, which Pillow sees to at 8 bits, not at 16."""
+"""TIFF's tag and value for inverted grey, which Pillow handles at 8 bits but not at 16."""
 
-warnings.filterwarnings("ignore", module=r"PIL\.")  # they are about tags that are not used, and name no file
+warnings.filterwarnings("ignore", module=r"PIL\.")  # about tags that are not used here, without a file name
 
 
 class _UnusableError(ValueError):
-    """The file is sound, but not what is asked for."""
+    """The file is intact, but not of a usable kind."""
 
 
 def read_image(path: Path) -> Image.Image:
-    """Decode a file to 8-bit RGB, upright as its EXIF says; transparency is laid on white, 16 bits are scaled.
+    """Decode a file to 8-bit RGB, rotated as its EXIF data say, with transparency on white and 16 bits scaled to 8.
 
     Raises ValueError that names a broken file.
     """
@@ -54,15 +55,15 @@ def read_image(path: Path) -> Image.Image:
 
 
 def broken(path: Path, why: ValueError) -> ValueError:
-    """The error that names a file which cannot be decoded."""
-    return ValueError(f"{texts.one_line(str(path))}: not a readable image ({why}); mend or remove it")
+    """Return the error for a file that cannot be decoded."""
+    return ValueError(f"{texts.one_line(str(path))}: not a readable image ({why}); repair or remove it")
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file. Raises ValueError that says why it has none, or too much."""
+    """Read a file. Raises ValueError with the reason if it is empty, too large or unreadable."""
     try:
         if path.exists() and not path.is_file():
-            raise ValueError("it is no file")
+            raise ValueError("it is not a file")
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except OSError as error:
@@ -76,12 +77,12 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode(content: bytes) -> Image.Image:
-    """Decode a file's content, as `read_image` does. Raises ValueError that says why it cannot be."""
+    """Decode a file's content as `read_image` does. Raises ValueError with the reason if that fails."""
     try:
         return _decode(content)
     except _UnusableError:
         raise
-    except Exception as error:  # Pillow raises many kinds for files that are not what they seem
+    except Exception as error:  # Pillow raises many kinds of exceptions for broken files
         reason = _reason(error)
     try:
         return _decode(essentials(content))
@@ -91,7 +92,7 @@ def decode(content: bytes) -> Image.Image:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "it is no PNG, JPEG, WebP, BMP or TIFF that can be read"
+        return "it is not a readable PNG, JPEG, WebP, BMP or TIFF"
     if isinstance(error, Image.DecompressionBombError):
         return f"it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; make it smaller"
     return texts.one_line(str(error)) or type(error).__name__
@@ -108,13 +109,13 @@ def _decode(content: bytes) -> Image.Image:
 
 def _refuse_several_frames(stored: ImageFile.ImageFile) -> None:
     """Raise _UnusableError for an animation or a file of several pages."""
-    several = getattr(stored, "is_animated", False) and stored.format != "MPO"  # which holds a photo, and its depth
+    several = getattr(stored, "is_animated", False) and stored.format != "MPO"  # a photo with its depth map
     if several and not (isinstance(stored, TiffImagePlugin.TiffImageFile) and _is_one_page(stored)):
-        raise _UnusableError("it holds several frames or pages; save the one that you mean")
+        raise _UnusableError("it holds several frames or pages; save the one you need")
 
 
 def _is_one_page(stored: TiffImagePlugin.TiffImageFile) -> bool:
-    """Whether all pages but the first are smaller copies of it."""
+    """Return whether all pages except the first are reduced copies of it."""
     tag, bit = _REDUCED_PAGE
     for page in range(1, _MOST_PAGES):
         try:
@@ -130,13 +131,13 @@ def _is_one_page(stored: TiffImagePlugin.TiffImageFile) -> bool:
 def _orientation(stored: ImageFile.ImageFile) -> int:
     try:
         return int(stored.getexif().get(_ORIENTATION, 1))
-    except Exception:  # a broken EXIF says nothing
+    except Exception:  # ignore broken EXIF data
         return 1
 
 
 def _rgb(stored: ImageFile.ImageFile, content: bytes) -> Image.Image:
     if stored.mode in ("I", "F"):
-        raise _UnusableError("32-bit pixels; save it with 8")
+        raise _UnusableError("it has 32-bit pixels; save it with 8 bits")
     if not min(stored.size):
         raise _UnusableError("it has no pixels")
     image: Image.Image = stored
@@ -159,7 +160,7 @@ def _grey16(stored: ImageFile.ImageFile) -> NDArray[np.uint16]:
 
 
 def _transparent(stored: ImageFile.ImageFile, content: bytes) -> NDArray[np.bool_]:
-    """Which pixels have the one colour that a PNG declares transparent, compared with all the bits that it has."""
+    """Return which pixels have the colour that a PNG declares transparent, compared at full bit depth."""
     depth = content[24]
     samples = np.asarray(stored)
     if stored.mode == "L":
@@ -172,7 +173,7 @@ def _transparent(stored: ImageFile.ImageFile, content: bytes) -> NDArray[np.bool
 
 
 def _lower_bytes(content: bytes) -> NDArray[np.uint8]:
-    """The lower bytes of a PNG's 16-bit colours, read in reversed order: Pillow gives the upper."""
+    """Return the lower bytes of a PNG's 16-bit colours. Pillow keeps the upper ones, so read in reversed byte order."""
     with Image.open(io.BytesIO(content), formats=("PNG",)) as stored:
         stored.tile = [tile._replace(args="RGB;16L") for tile in stored.tile]
         return np.asarray(stored)

@@ -1,6 +1,6 @@
 """Emoji of three freely licensed vendors, each vendor a domain, aligned by code point.
 
-Val holds every image of one base code point in ten (skin tones stay with their base), the same in every domain.
+One base code point in ten goes to val, with all its skin tones, the same ones in every domain.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ IMAGE_SIZE = 64
 
 @dataclass(frozen=True)
 class Vendor(tarballs.Package):
-    """One domain: the npm package that carries it, and what its images may be used for."""
+    """One domain: its npm package, and the licence of its images."""
 
     domain: str
     images: str
@@ -64,7 +64,7 @@ VENDORS = (
 
 
 def load(data: Data, image_size: int) -> ImageSet:
-    """The fetched emoji. Raises ValueError with the command that fetches them if they are not there."""
+    """Load the fetched emoji. If they are missing, raises ValueError with the command that fetches them."""
     place = tarballs.fetched(data.root or default_folder(), "emoji")
     return truth.aligned(folders.load(place, data.domains), truth.content_alone)
 
@@ -74,10 +74,10 @@ def default_folder() -> Path:
 
 
 def fetch(target: Path, given: Path | None = None) -> None:
-    """Lay the three sets out as target/{train,val}/<vendor>/<code point>.png, 64 px on white, with LICENSES.txt.
+    """Write the three sets as target/{train,val}/<vendor>/<code point>.png, 64 px on white, with LICENSES.txt.
 
     Tarballs are taken from the folder `given`, or downloaded with npm; their SHA-256 is checked either way.
-    Nothing is left behind on failure. Raises ValueError with what to do.
+    Nothing is left behind on failure. Raises ValueError that says what to do.
     """
     with tarballs.new_set(target, VENDORS, given, 152) as (work, opened):
         archives = {vendor.domain: archive for vendor, archive in zip(VENDORS, opened, strict=True)}
@@ -99,13 +99,13 @@ def fetch(target: Path, given: Path | None = None) -> None:
 
 
 def licenses() -> str:
-    """One line a vendor: domain, package, licence, whose work it is."""
+    """Return one line per vendor: domain, package, licence, copyright."""
     lines = [f"{vendor.domain}: {vendor.package}, {vendor.license}. {vendor.notice}" for vendor in VENDORS]
-    return "\n".join([*lines, "Changed here: resized to 64 px and laid on white."]) + "\n"
+    return "\n".join([*lines, "Changed here: resized to 64 px, on a white background."]) + "\n"
 
 
 def _bases(listing: list[dict[str, object]]) -> Iterator[tuple[str, str]]:
-    """(code, base code) of every emoji: skin tones have their base's."""
+    """Yield (code, base code) of every emoji; a skin tone has the base code of its emoji."""
     for entry in listing:
         base = _code(str(entry["image"]))
         yield base, base
@@ -122,7 +122,7 @@ def _members(archive: tarfile.TarFile, vendor: Vendor) -> Iterator[tuple[str, ta
 
 
 def _code(file_name: str) -> str:
-    """Code points joined by `-`, without the variation selector that vendors do not agree on."""
+    """Return the code points joined by `-`, without the variation selector, which vendors use differently."""
     return "-".join(part for part in Path(file_name).stem.lower().split("-") if part != "fe0f")
 
 

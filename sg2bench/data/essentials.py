@@ -1,4 +1,4 @@
-"""What pixels need of an image file: without text, colour profiles, thumbnails and makers' notes, sound or broken."""
+"""Reduce an image file to what its pixels need: no text, colour profile, thumbnail or maker notes, broken or not."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from PIL import Image
 _PNG, _PNG_CHUNKS = b"\x89PNG\r\n\x1a\n", (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf")
 _WEBP_CHUNKS = (b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"EXIF")
 _WEBP_FLAGS = 0b00011010
-"""Alpha, EXIF and animation; not colour profile and XMP."""
+"""Flags that are kept: alpha, EXIF and animation; not colour profile and XMP."""
 _SOI, _EOI, _SOS, _COMMENT = b"\xff\xd8", b"\xff\xd9", 0xDA, 0xFE
 _ONE_PASS = (0xC0, 0xC1)
-"""JPEG's marks of frames that are not progressive."""
+"""JPEG's markers of frames that are not progressive."""
 _JPEG_APPS = {0xE0: (b"JFIF\0", 14), 0xE1: (b"Exif\0\0", 14), 0xEE: (b"Adobe", 12)}
-"""Application segments that say how to read the pixels: how they begin, and how long they are at least."""
+"""Application segments that say how to read the pixels: their first bytes and minimum length."""
 
 
 def essentials(content: bytes) -> bytes:
-    """The file with nothing but what its pixels need; as it is where its parts cannot be told apart."""
+    """Return the file with only what its pixels need; unchanged if it cannot be split into parts."""
     if content.startswith(_PNG):
         return _PNG + b"".join(_png_chunks(content))
     if content.startswith(_SOI):
@@ -58,7 +58,7 @@ def _jpeg(content: bytes) -> bytes:
     kept, place, one_pass, channels = [_SOI], 2, False, b""
     while place + 4 <= len(content) and content[place] == 0xFF:
         mark, length = content[place + 1], int.from_bytes(content[place + 2 : place + 4], "big")
-        if mark == 0xFF:  # fills up
+        if mark == 0xFF:  # fill byte
             place += 1
             continue
         end = place + 2 + length
@@ -75,7 +75,7 @@ def _jpeg(content: bytes) -> bytes:
 
 
 def _is_needed(mark: int, data: bytes) -> bool:
-    """Whether a segment of a JPEG says how to read the pixels."""
+    """Return whether a JPEG segment says how to read the pixels."""
     if mark in _JPEG_APPS:
         begin, least = _JPEG_APPS[mark]
         return data.startswith(begin) and len(data) >= least
@@ -83,7 +83,7 @@ def _is_needed(mark: int, data: bytes) -> bool:
 
 
 def _ended(content: bytes) -> bytes:
-    """A JPEG without its end mark, with it, if no pixel is missing: then what follows changes none."""
+    """Append a JPEG's missing end marker if no pixel is missing, that is, if the bytes that follow change no pixel."""
     rest = content.rstrip(b"\xff")
     first, *others = (rest + bytes([more]) * 99 + _EOI for more in range(0, 0xFF, 31))
     expected = _pixels(first)

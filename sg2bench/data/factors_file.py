@@ -1,4 +1,4 @@
-"""What critters in a folder were drawn from, by the `factors.csv` that was written with them."""
+"""Factors of critters in a folder, from the `factors.csv` that was written with them."""
 
 from __future__ import annotations
 
@@ -23,30 +23,33 @@ COLUMNS = ("file", *(field.name for field in fields(Factors)))
 _COLOURS = ("fur", "eyes", "background")
 _COLOUR = re.compile(r"\(([0-9]{1,3}), ([0-9]{1,3}), ([0-9]{1,3})\)")
 _LIKENESS_SIDE, _LIKENESS_LEVELS = 32, 8
-"""Images differ by less than this from what is drawn for them, on the average in 8-bit levels at that many pixels."""
+"""Side in pixels at which an image is compared with a drawing of its factors, and the largest mean difference in 8-bit
+levels to accept.
+"""
 _ADVICE = f"draw the set again, or remove {FACTORS_FILE} to use the images without it"
 
 Place = tuple[Split, str, int]
 
 
 class Line(NamedTuple):
-    """Its number in the file, and the factors that it holds."""
+    """A line of the file: its number and its factors."""
 
     number: Hashable
     made_of: Factors
 
 
 def with_factors(root: Path, images: ImageSet) -> ImageSet:
-    """The set in a folder with what its `factors.csv` says, if it has one; with a warning if that is of something else.
+    """Add the factors of `factors.csv` to the set in a folder, if there is one; warn if the file is of something else.
 
-    Raises ValueError that names the line if factors are missing, out of range, or not those of an image.
+    Raises ValueError that names the line if factors are missing, out of range, or do not match their image.
     """
     path = root / FACTORS_FILE
     if not path.is_file():
         return images
     if not _is_of_critters(path):
         warnings.warn(
-            f"{texts.one_line(str(path))}: left out, as it is not of critters; their columns are {', '.join(COLUMNS)}",
+            f"{texts.one_line(str(path))}: ignored, as it does not describe critters, which needs the columns "
+            f"{', '.join(COLUMNS)}",
             stacklevel=2,
         )
         return images
@@ -61,14 +64,14 @@ def with_factors(root: Path, images: ImageSet) -> ImageSet:
 
 
 def _is_of_critters(path: Path) -> bool:
-    """Whether the first line names what critters are drawn from."""
+    """Return whether the header is that of a file of critters' factors."""
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         header = file.readline(1000)
     return {cell.strip().strip('"') for cell in header.split(",")} == set(COLUMNS)
 
 
 def _lines(path: Path) -> dict[str, Line]:
-    """Each line of the file, by the image that it names."""
+    """Read and validate the file; return its lines by the image they name."""
     table = csv_files.read(path, "factors")
     csv_files.refuse_columns(path, table, COLUMNS, (), _ADVICE)
     numbers = dict.fromkeys(RANGES, (csv_files.NUMBER, "a number")) | {"stripes": (csv_files.WHOLE, "a whole number")}
@@ -77,12 +80,12 @@ def _lines(path: Path) -> dict[str, Line]:
     for column, (low, high) in RANGES.items():
         values = table[column].astype(float)
         bad = ~values.between(low - 1 / 4096, high + 1 / 4096)
-        why = f"{column} is not from {low:g} to {high:g}, as it is of every critter; {_ADVICE}"
+        why = f"{column} is not between {low:g} and {high:g}, as for every critter; {_ADVICE}"
         csv_files.refuse(path, table, bad, why)
     for column in _COLOURS:
         bad = table[column].map(lambda cell: max(_colour(cell)) > 255)
         csv_files.refuse(path, table, bad, f"{column} has a value above 255; {_ADVICE}")
-    csv_files.refuse(path, table, table["file"].duplicated(), f"names a file that an earlier line names; {_ADVICE}")
+    csv_files.refuse(path, table, table["file"].duplicated(), f"an earlier line names the same file; {_ADVICE}")
     return {row["file"]: Line(number, _factors(row)) for number, row in table.to_dict("index").items()}
 
 
@@ -100,9 +103,11 @@ def _colour(cell: str) -> Colour:
 
 
 def _places(path: Path, images: ImageSet) -> list[Place]:
-    """Every image of the set. Raises ValueError for a domain that no critter is of."""
+    """Return every image of the set. Raises ValueError for a domain that critters do not have."""
     if other := sorted(set(images.domains) - set(DOMAINS)):
-        raise ValueError(f"{path}: no critter is a {texts.one_line(other[0])} ({', '.join(DOMAINS)}); {_ADVICE}")
+        raise ValueError(
+            f"{path}: `{texts.one_line(other[0])}` is not a domain of critters ({', '.join(DOMAINS)}); {_ADVICE}"
+        )
     return [
         (split, domain, index)
         for split in SPLITS
@@ -126,7 +131,7 @@ def _refuse_other_image(path: Path, line: Line, images: ImageSet, place: Place) 
     off = np.abs(shown - critters.draw(place[1], line.made_of, side)).mean()
     if image.width != image.height or off > _LIKENESS_LEVELS:
         file = texts.one_line(_file(images, place))
-        raise ValueError(f"{path}: line {line.number}: {file} is not what is drawn from these factors; {_ADVICE}")
+        raise ValueError(f"{path}: line {line.number}: {file} does not match a drawing of these factors; {_ADVICE}")
 
 
 def _file(images: ImageSet, place: Place) -> str:

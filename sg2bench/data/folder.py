@@ -1,4 +1,4 @@
-"""Image sets in folders of files, the user's own."""
+"""Image sets in the user's folders."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from sg2bench.data.listing import LeftOut
 from sg2bench.data.truth import aligned
 
 _LITTLE_SPAN = 64
-"""Images of 12 bits in files of 16 span 15 of 255 values, of 14 bits 63."""
+"""Images that span less are suspicious: 12-bit pixels in a 16-bit file span 15 of 255 values, 14-bit pixels 63."""
 _MANY = 0.1
-"""Share of a domain's images that is worth a warning."""
+"""Share of a domain's images above which a warning is due."""
 
 Names = dict[str, tuple[str, ...]]
-"""Files by domain, both in order of their names."""
+"""File names by domain, both sorted."""
 
 
 def load(root: Path, wanted: tuple[str, ...] | None = None) -> ImageSet:
-    """The set ROOT/{train,val}/<domain>/*; every file is opened and checked. `wanted` domains only, if given.
+    """Load the set ROOT/{train,val}/<domain>/*, only the `wanted` domains if given; every file is opened and checked.
 
-    Warns of what is left out and of what is implausible. Raises ValueError that names the folder or the file and says
-    what to do.
+    Warns about files that are left out and about suspicious images. Raises ValueError that names the folder or file
+    and says what to do.
     """
     for split in SPLITS:
         if not (root / split).is_dir():
@@ -45,18 +45,18 @@ def load(root: Path, wanted: tuple[str, ...] | None = None) -> ImageSet:
     if set(found["train"]) != set(found["val"]):
         odd = sorted(set(found["train"]) ^ set(found["val"]))
         raise ValueError(
-            f"{root}: train and val need images of the same domains; only one of them has {', '.join(odd)}"
+            f"{root}: train and val need images of the same domains, but only one of them has {', '.join(odd)}"
         )
     domains = tuple(found["train"])
     if len(domains) < 2:
-        raise ValueError(f"{root}: a translation needs at least 2 domains, found {', '.join(domains) or 'none'}")
+        raise ValueError(f"{root}: translation needs at least 2 domains, found {', '.join(domains) or 'none'}")
     return with_factors(root, aligned(_image_set(root, found, _folder_in_split)))
 
 
 def load_real(root: Path) -> ImageSet:
-    """Real images to compare fakes with: ROOT/{train,val}/<domain>/*, or ROOT/<domain>/* without validation images.
+    """Load real images to compare with: ROOT/{train,val}/<domain>/*, or ROOT/<domain>/* without validation images.
 
-    `train` is a domain if images lie in it, and no folders. Raises ValueError as `load`.
+    A folder `train` with images but no folders in it is a domain. Raises ValueError like `load`.
     """
     if not root.is_dir() or _is_split(root / "train"):
         return load(root)
@@ -78,7 +78,7 @@ def _is_split(folder: Path) -> bool:
 
 
 def _next_to_splits(root: Path) -> LeftOut:
-    """The folders and images that lie where train and val are."""
+    """Return the other folders and the images next to train and val."""
     left_out = LeftOut(root)
     for path, kind in listing.entries(root):
         if kind == listing.FOLDER and path.name not in SPLITS:
@@ -89,9 +89,9 @@ def _next_to_splits(root: Path) -> LeftOut:
 
 
 def _domains(folder: Path, left_out: LeftOut, wanted: tuple[str, ...] | None = None) -> Names:
-    """The images of each domain; what else lies there is added to `left_out`.
+    """Return the images of each domain and add everything else to `left_out`.
 
-    Raises ValueError for a folder that holds files and no image, or whose name no domain can have.
+    Raises ValueError for a folder that holds files but no image, or whose name is not valid for a domain.
     """
     domains = {}
     for path, kind in listing.entries(folder):
@@ -104,8 +104,8 @@ def _domains(folder: Path, left_out: LeftOut, wanted: tuple[str, ...] | None = N
                 domains[_checked_domain(path)] = tuple(image.name for image in images)
             elif others:
                 raise ValueError(
-                    f"{texts.one_line(str(path))}: holds no image ({', '.join(EXTENSIONS)}), but {others}; images lie "
-                    "in the domain's folder itself"
+                    f"{texts.one_line(str(path))}: holds no image ({', '.join(EXTENSIONS)}), but {others}; put images "
+                    "directly into the domain's folder"
                 )
             else:
                 left_out.add(listing.EMPTY, path)
@@ -153,14 +153,14 @@ def _warn_of_duplicates(root: Path, found: Found) -> None:
                 both.append((folder / name, trained[image.sha256]))
     if both:
         warnings.warn(
-            f"{root}: {len(both)} of the validation images are training images, too, as {both[0][0]} = {both[0][1]}; "
-            "a model has seen them, and values flatter it",
+            f"{root}: {len(both)} of the validation images are also training images (e.g. {both[0][0]} = "
+            f"{both[0][1]}); a model has seen them, so its values are too good",
             stacklevel=2,
         )
 
 
 def _warn_of_little_span(root: Path, found: Found) -> None:
-    """Warn of domains with images that use little of the range: those of fewer bits than their files, blank ones."""
+    """Warn of domains whose images use little of the range: blank images, or fewer bits than their files have."""
     domains: dict[str, dict[Path, Checked]] = {}
     for folder, files in found.items():
         domains.setdefault(folder.name, {}).update((folder / name, image) for name, image in files.items())
@@ -169,8 +169,8 @@ def _warn_of_little_span(root: Path, found: Found) -> None:
         if len(few) > _MANY * len(images):
             span, largest = max(image.span for image in few.values()), max(image.largest for image in few.values())
             warnings.warn(
-                f"{root}: {len(few)} of the {len(images)} images of {domain} use little of the range from 0 to 255 (as "
-                f"{next(iter(few))}): at most {span} of it, and the largest value is {largest}. If they hold fewer "
-                "bits than their files, as 12 in 16, scale them to the whole range",
+                f"{root}: {len(few)} of the {len(images)} images of {domain} use little of the range from 0 to 255 "
+                f"(e.g. {next(iter(few))}): they span at most {span} levels, and the largest value is {largest}. If "
+                "they hold fewer bits than their files (12 in 16), scale them to the whole range",
                 stacklevel=2,
             )

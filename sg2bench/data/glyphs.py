@@ -1,8 +1,8 @@
 """Characters A-Z, a-z and 0-9 in real typefaces, each class of typefaces a domain: content is the character, style the
 typeface with its weight.
 
-Every typeface has one size (capital H is as high in all), one baseline, and a character's ink in the middle.
-Val holds the same characters in every domain: a letter's two cases stay together, since many look alike.
+All typefaces are scaled to the same height of capital H and share one baseline; a character's ink is centred.
+Val holds the same characters in every domain. A letter's two cases stay together, since many look alike.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from sg2bench.files import cache_folder
 VERSION = 1
 IMAGE_SIZE = 64
 CAP_HEIGHT, BASELINE = 28, 40
-"""Height of H, and the baseline's distance from the top, in pixels: no character of FAMILIES is cut off."""
+"""Height of H, and the baseline's distance from the top, in pixels; no character of FAMILIES is cut off."""
 CHARACTERS = string.ascii_uppercase + string.ascii_lowercase + string.digits
 WEIGHTS = {"400Regular": "regular", "700Bold": "bold"}
-"""Weights by the folder of the package that holds the font."""
+"""Weights by the package's folder that holds the font."""
 _SUPERSAMPLING = 4
 _PINNED = {
     "hand": {
@@ -73,18 +73,18 @@ _PINNED = {
     },
 }
 _NOT_IN_THE_LICENSE = {"satisfy": "Copyright (c) 2011 by Font Diner, Inc. All rights reserved"}
-"""Notices that only the font has."""
+"""Copyright notices that only the font file holds."""
 
 
 @dataclass(frozen=True)
 class Family(tarballs.Package):
-    """One typeface in its weights: the npm package that carries it, and its domain."""
+    """A typeface in its weights: its npm package and its domain."""
 
     domain: str
 
     @property
     def name(self) -> str:
-        """`lora` for `@expo-google-fonts/lora@0.4.2`."""
+        """Short name: `lora` for `@expo-google-fonts/lora@0.4.2`."""
         return self.package.split("/")[-1].split("@")[0]
 
 
@@ -96,7 +96,7 @@ FAMILIES = tuple(
 
 
 def load(data: Data, image_size: int) -> ImageSet:
-    """The fetched glyphs. Raises ValueError with the command that fetches them if they are not there."""
+    """Load the fetched glyphs. If they are missing, raises ValueError with the command that fetches them."""
     return folders.load(tarballs.fetched(data.root or default_folder(), "glyphs"), data.domains)
 
 
@@ -108,7 +108,7 @@ def fetch(target: Path, given: Path | None = None) -> None:
     """Draw target/{train,val}/<domain>/<character>__<typeface>-<weight>.png, 64 px; add LICENSES.txt and VERSION.
 
     Tarballs are taken from the folder `given`, or downloaded with npm; their SHA-256 is checked either way.
-    Nothing is left behind on failure. Raises ValueError with what to do.
+    Nothing is left behind on failure. Raises ValueError that says what to do.
     """
     with tarballs.new_set(target, FAMILIES, given, 68) as (work, archives):
         notices = []
@@ -128,18 +128,18 @@ def fetch(target: Path, given: Path | None = None) -> None:
 
 
 def content(character: str) -> str:
-    """`upper-a`, `lower-a`, `digit-7`: file names that differ where upper and lower case do not."""
+    """Return `upper-a`, `lower-a` or `digit-7`: file names that differ even where case is ignored."""
     kind = "digit" if character.isdigit() else "upper" if character.isupper() else "lower"
     return f"{kind}-{character.lower()}"
 
 
 def split_of(character: str) -> str:
-    """`val` for A, M, P, T and Z in both cases and for 2: of every five letters and digits about one."""
+    """Return the split: `val` for A, M, P, T and Z in both cases and for 2, about one character in five."""
     return "val" if zlib.crc32(character.lower().encode()) % 5 == 2 else "train"
 
 
 def scaled_font(file: bytes) -> ImageFont.FreeTypeFont:
-    """The font at the size that makes its H as high as that of every other."""
+    """Load the font at the size that gives its H the common height."""
 
     def sized(size: float) -> ImageFont.FreeTypeFont:
         return ImageFont.truetype(io.BytesIO(file), size, layout_engine=ImageFont.Layout.BASIC)
@@ -149,13 +149,13 @@ def scaled_font(file: bytes) -> ImageFont.FreeTypeFont:
 
 
 def draw(font: ImageFont.FreeTypeFont, character: str) -> Image.Image:
-    """Black on white, grey scale. Raises ValueError for a character that does not fit."""
+    """Draw a character black on white, in grey scale. Raises ValueError if it does not fit."""
     side = IMAGE_SIZE * _SUPERSAMPLING
     page = Image.new("L", (3 * side, side))
     ImageDraw.Draw(page).text((side, BASELINE * _SUPERSAMPLING), character, fill=255, font=font, anchor="ls")
     left, top, right, bottom = page.getbbox() or (0, 0, 0, 0)
     if not (0 < right - left <= side and top > 0 and bottom < side):
-        raise ValueError(f"{font.getname()[0]}: {character} does not fit an image; leave the family out")
+        raise ValueError(f"{font.getname()[0]}: {character} does not fit into an image; leave the family out")
     start = (left + right - side) // 2
     return ImageOps.invert(page.crop((start, 0, start + side, side)).reduce(_SUPERSAMPLING))
 
@@ -172,19 +172,19 @@ def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def _fonts(files: dict[str, bytes]) -> Iterator[tuple[str, ImageFont.FreeTypeFont]]:
-    """(weight, font) of each weight that a package has."""
+    """Yield (weight, font) for each weight of a package."""
     for name, file in files.items():
         if name.endswith(".ttf"):
             yield WEIGHTS[Path(name).parent.name], scaled_font(file)
 
 
 def _license(files: dict[str, bytes]) -> str:
-    """The font's licence: `OFL-1.1` of `MIT AND OFL-1.1`, where MIT is for the package's code."""
+    """Return the font's licence: `OFL-1.1` of `MIT AND OFL-1.1`, where MIT covers the package's code."""
     return str(json.loads(files["package/package.json"])["license"]).split(" AND ")[-1]
 
 
 def _notice(family: Family, files: dict[str, bytes]) -> str:
-    """The copyright notice that the font's licence begins with, as one line."""
+    """Return the copyright notice at the start of the font's licence, as one line."""
     first = re.split(r"\r?\n\r?\n", files["package/LICENSE_FONT"].decode().lstrip())[0]
     notice = " ".join(first.split()).rstrip(".,") if first.startswith("Copyright") else _NOT_IN_THE_LICENSE[family.name]
     return f"{notice}."

@@ -1,4 +1,4 @@
-"""Sets of images by split and domain: their names, and their pixels as 8-bit RGB."""
+"""Image sets by split and domain: names, and pixels as 8-bit RGB."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MEMORY_BYTES = 2**30
 
 
 class _Memory:
-    """Decoded images, kept while all those kept take less than 1 GiB."""
+    """Cache of decoded images that stops growing at 1 GiB."""
 
     def __init__(self) -> None:
         self._images: dict[tuple[Split, str, int], Image.Image] = {}
@@ -39,18 +39,18 @@ class _Memory:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images by split and domain name; domains in name order, the label of a domain is its place in that order."""
+    """Images by split and domain. Domains are sorted by name; a domain's label is its index in that order."""
 
     names: Mapping[Split, Mapping[str, tuple[str, ...]]]
     read: Callable[[Split, str, str], Image.Image]
     fingerprint: str
     truth: Callable[[str, int, str, int], Image.Image | None] | None = None
-    """The one right image for (source domain, source index, target domain, reference index), both in val; None for what
-    the set does not hold. A set without truth has no such function."""
+    """Return the right image for (source domain, source index, target domain, reference index), both in val, or None if
+    the set does not hold it. A set without right images has no such function."""
     content: Callable[[str, int], str] | None = None
-    """Name of the content of a validation image, by domain and index, where several can have the same."""
+    """Return the name of a validation image's content, by domain and index, where several images may share it."""
     factors: Callable[[Split, str, int], Factors] | None = None
-    """What an image was made from, by split, domain and index, where that is known."""
+    """Return the factors of an image, by split, domain and index, where they are known."""
     _memory: _Memory = field(default_factory=_Memory, repr=False, compare=False)
 
     @property
@@ -61,31 +61,31 @@ class ImageSet:
         return len(self.names[split][domain])
 
     def counts(self) -> list[str]:
-        """A line for each split, with the number of images of each domain."""
+        """Return a line for each split with the number of images of each domain."""
         return [
             f"{split}: {', '.join(f'{domain} {self.count(split, domain)}' for domain in self.domains)}"
             for split in SPLITS
         ]
 
     def image(self, split: Split, domain: str, index: int) -> Image.Image:
-        """One image, RGB, at its own size."""
+        """Return one image, RGB, at its original size."""
         name = self.names[split][domain][index]
         return self._memory.get((split, domain, index), lambda: self.read(split, domain, name))
 
     def batch(self, split: Split, domain: str, indices: Sequence[int], image_size: int) -> torch.Tensor:
-        """Whole images: uint8 (len(indices), 3, image_size, image_size)."""
+        """Return whole images, resized: uint8 (len(indices), 3, image_size, image_size)."""
         return as_tensor((self.image(split, domain, index) for index in indices), image_size)
 
 
 def as_tensor(images: Iterable[Image.Image], image_size: int) -> torch.Tensor:
-    """Images resized (PIL, bilinear) to a square: uint8 (n, 3, image_size, image_size)."""
+    """Resize images (PIL, bilinear) to a square: uint8 (n, 3, image_size, image_size)."""
     side = (image_size, image_size)
     arrays = [np.asarray(image.resize(side, Image.Resampling.BILINEAR)) for image in images]
     return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
 
 
 def prefetch(load: Callable[[Part], torch.Tensor], parts: Iterable[Part]) -> Iterator[torch.Tensor]:
-    """What `load` makes of each part, in order, the next one in a thread while this one is worked on."""
+    """Yield `load(part)` for each part, in order, while a thread loads the next one."""
     with ThreadPoolExecutor(1) as thread:
         coming: Future[torch.Tensor] | None = None
         for part in parts:
@@ -102,5 +102,5 @@ def choose_domains(known: tuple[str, ...], wanted: tuple[str, ...] | None, where
     if missing := sorted(set(wanted) - set(known)):
         raise ValueError(f"data.domains: {where} has no {', '.join(missing)} (it has {', '.join(known) or 'none'})")
     if len(set(wanted)) < 2:
-        raise ValueError("data.domains: a translation needs at least 2 domains")
+        raise ValueError("data.domains: translation needs at least 2 domains")
     return tuple(sorted(set(wanted)))

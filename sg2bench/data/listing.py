@@ -1,4 +1,4 @@
-"""What lies in a folder: images, folders, and what is left out and named."""
+"""List a folder: images, folders, and everything that is left out, which is reported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EMPTY, UNUSED = "empty folder{s}", "folder{s} other than train and val"
 
 
 class LeftOut:
-    """What a set of images in a folder is without: of each kind how many, and the first."""
+    """Files and folders left out of an image set: the number of each kind, and the first one."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -40,25 +40,25 @@ class LeftOut:
         parts = []
         for kind, (number, first) in self._found.items():
             what = kind.format(s="" if number == 1 else "s")
-            parts.append(f"{number} {what} ({'as ' if number > 1 else ''}{first.relative_to(self.root)})")
+            parts.append(f"{number} {what} ({'e.g. ' if number > 1 else ''}{first.relative_to(self.root)})")
         return texts.one_line(", ".join(parts))
 
     def warn(self) -> None:
-        """Warn of it, in one line."""
+        """Warn of everything left out, in one line."""
         if self:
             formats = f"; images are {', '.join(EXTENSIONS)}" if OTHER_FORMAT in self._found else ""
             warnings.warn(f"{texts.one_line(str(self.root))}: left out {self}{formats}", stacklevel=3)
 
 
 def entries(folder: Path) -> list[tuple[Path, str]]:
-    """What lies in a folder, by name, each with its kind. Hidden files are listed if they may be images."""
+    """Return the entries of a folder by name, each with its kind. Of hidden files, only possible images are listed."""
     with os.scandir(folder) as found:
         kinds = [(folder / entry.name, _kind(entry)) for entry in sorted(found, key=lambda entry: entry.name)]
     return [(path, kind) for path, kind in kinds if kind]
 
 
 def images(folder: Path) -> tuple[list[Path], LeftOut]:
-    """The images that lie in a folder itself, by name, and what else does."""
+    """Return the images directly in a folder, by name, and everything else in it."""
     found, others = [], LeftOut(folder)
     for path, kind in entries(folder):
         if kind == IMAGE:
@@ -79,13 +79,13 @@ def _kind(entry: os.DirEntry[str]) -> str:
             return IMAGE if is_image else OTHER_FORMAT
         if entry.is_dir():
             return HIDDEN_FOLDER if is_hidden else FOLDER
-    except OSError:  # a link in a circle, or to where nothing can be seen
+    except OSError:  # a circular link, or one into an unreadable folder
         return BROKEN_LINK
     return BROKEN_LINK if entry.is_symlink() else SPECIAL
 
 
 def files_below(folder: Path) -> int:
-    """How many files are in a folder and those in it; a link to a folder, or one that cannot be read, counts as one."""
+    """Count the files in a folder, at any depth; a link to a folder and an unreadable folder count as one file each."""
     if folder.is_symlink():
         return 1
     unreadable: list[OSError] = []

@@ -1,4 +1,4 @@
-"""Every image set that `data.source` names."""
+"""The image sets, by the names that `data.source` takes."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ SETS: dict[str, Callable[[Data, int], ImageSet]] = {
 
 
 def load(data: Data, image_size: int) -> ImageSet:
-    """The image set of a configuration; every file of a folder is opened and checked.
+    """Load the image set of a configuration; every file of a folder is opened and checked.
 
-    Raises ValueError that names the folder or the file and says what to do.
+    Raises ValueError that names the folder or file and says what to do.
     """
     return SETS[data.source](data, image_size)

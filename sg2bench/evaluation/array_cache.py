@@ -1,4 +1,4 @@
-"""Arrays on disk, which are taken only if they are those that were kept."""
+"""Cache of arrays on disk; damaged files are detected by their digest and ignored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Arrays = Mapping[str, NDArray[np.float32]]
 
 
 def read(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Arrays | None:
-    """Arrays of these names and shapes that `write` has kept; None, with a warning if the file holds anything else."""
+    """Read arrays of these names and shapes; return None without a file and, with a warning, if the file is damaged."""
     if not path.exists():
         return None
     try:
@@ -28,16 +28,16 @@ def read(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Arrays | None:
             intact = str(stored["sha256"]) == _digest(path, arrays)
     except PermissionError:
         raise
-    except Exception:  # numpy and zipfile raise many kinds for files that are damaged
+    except Exception:  # numpy and zipfile raise many kinds of exceptions for damaged files
         intact = False
     if intact and all(_is_sound(array, shapes[name]) for name, array in arrays.items()):
         return arrays
-    warnings.warn(f"{path}: not what was kept there; it is computed again", stacklevel=2)
+    warnings.warn(f"{path}: damaged or changed, so it is computed again", stacklevel=2)
     return None
 
 
 def write(path: Path, arrays: Arrays) -> None:
-    """Keep float32 arrays with their digest."""
+    """Write float32 arrays with their digest."""
     content: dict[str, Any] = {**arrays, "sha256": _digest(path, arrays)}
     with atomic_file(path) as temporary:
         np.savez(temporary, **content)
@@ -48,6 +48,6 @@ def _is_sound(array: NDArray[np.float32], shape: tuple[int, ...]) -> bool:
 
 
 def _digest(path: Path, arrays: Arrays) -> str:
-    """Of the numbers, by name, and of the file's name, which says what they are."""
+    """Return the digest of the arrays, sorted by name, and of the file's name, which identifies them."""
     contents = (np.ascontiguousarray(arrays[name]).tobytes() for name in sorted(arrays))
     return hashlib.sha256(path.stem.encode() + b"".join(contents)).hexdigest()

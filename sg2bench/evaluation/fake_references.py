@@ -1,4 +1,4 @@
-"""The reference that gave each file of a folder of fakes its style, from `references.csv` in that folder."""
+"""References of a folder of fakes, read from its `references.csv`: which image gave each fake its style."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _COLUMNS = ("file", "reference")
 
 
 def read(folder: Path, pairs: Sequence[Fakes], images: ImageSet) -> dict[Pair, NDArray[np.int64]] | None:
-    """Indices (sources, outputs) of validation images of the target, by pair; None without such a file.
+    """Read indices (sources, outputs) of validation images of the target, by pair; None if there is no such file.
 
-    Its columns are `file`, such as `cat2dog/00001_2.png`, and `reference`, the name of an image of val/<target>, its
-    ending or not. Raises ValueError that names the line that does not fit, or a fake that is not there.
+    Columns: `file`, such as `cat2dog/00001_2.png`, and `reference`, the name of an image of val/<target>, with or
+    without extension. Raises ValueError that names the bad line, or a fake without a line.
     """
     path = folder / REFERENCES
     if not path.exists():
         return None
     table = csv_files.read(path, "references")
-    csv_files.refuse_columns(path, table, _COLUMNS, [], "it has the columns file and reference")
-    csv_files.refuse(path, table, table.duplicated("file"), "this file is there already, further up")
+    csv_files.refuse_columns(path, table, _COLUMNS, [], "expected the columns file and reference")
+    csv_files.refuse(path, table, table.duplicated("file"), "an earlier line names the same file")
     lines = {file: (line, reference) for line, file, reference in table[list(_COLUMNS)].itertuples(name=None)}
     found = {}
     for pair in pairs:

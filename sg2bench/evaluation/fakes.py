@@ -1,4 +1,4 @@
-"""Any model's images from a folder of files."""
+"""Fakes: the images of any model, read from a folder."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from sg2bench.evaluation.translators import checked
 from sg2bench.evaluation.values import Value, means
 
 REFERENCES = "references.csv"
-"""Names the reference of each file: see fake_references.py."""
+"""File that names the reference of each fake: see fake_references.py."""
 
 
 @dataclass(frozen=True)
 class Fakes:
-    """Files of a pair of domains by source image, as many for each."""
+    """Files of a pair of domains by source image, the same number for each."""
 
     source: str
     target: str
@@ -40,10 +40,10 @@ class Fakes:
 
 
 def read(folder: Path, images: ImageSet) -> list[Fakes]:
-    """The files `<source>2<target>/<stem>_<k>.png` of a folder; `<stem>.png` for a source's only output.
+    """List the files `<source>2<target>/<stem>_<k>.png` of a folder; `<stem>.png` if a source has a single output.
 
-    Where validation images of the source domain are known, stems must be theirs, all of them or the first of them in
-    name order. Warns of what is left out. Raises ValueError that names the folder or file that does not fit.
+    If the source domain has validation images, the stems must be theirs: all of them, or the first of them in name
+    order. Warns about files that are left out. Raises ValueError that names the bad folder or file.
     """
     if not folder.is_dir():
         raise ValueError(f"--fake {folder}: no such folder")
@@ -67,7 +67,7 @@ def read(folder: Path, images: ImageSet) -> list[Fakes]:
         if pair.source == other.source and (odd := sorted(pair.files.keys() ^ other.files.keys())):
             raise ValueError(
                 f"--fake {folder}: {pair.source}2{pair.target} and {other.source}2{other.target} need the same "
-                f"sources, only one of them has {odd[0]}"
+                f"sources, but only one of them has {odd[0]}"
             )
     return pairs
 
@@ -83,41 +83,42 @@ def _pair_of_files(folder: Path, images: ImageSet, left_out: listing.LeftOut) ->
         if stem not in known:
             match = re.fullmatch(r"(.+)_(\d+)", stem)
             if match is None:
-                raise ValueError(f"{path}: name fakes <stem>_<k>{path.suffix}, with the stem of the source image")
+                raise ValueError(f"{path}: name fakes <stem of the source>_<k>{path.suffix}")
             stem, number = match[1], int(match[2])
             if known and stem not in known:
                 raise ValueError(f"{path}: val/{source} has no image `{stem}`; name fakes <stem of the source>_<k>")
         if number in found.setdefault(stem, {}):
-            raise ValueError(f"{path}: another file there is output {number} of {stem}, too")
+            raise ValueError(f"{path}: another file is already output {number} of {stem}; remove one")
         found[stem][number] = path
     if not found:
         raise ValueError(f"{folder}: holds no images ({', '.join(EXTENSIONS)}){f', but {others}' if others else ''}")
     if known and (missing := [stem for stem in known[: len(found)] if stem not in found]):
         raise ValueError(
-            f"{folder}: has outputs of {len(found)} sources, but none of `{missing[0]}`; the first are measured"
+            f"{folder}: has outputs of {len(found)} sources, but none of `{missing[0]}`; give outputs of the first "
+            "sources in name order"
         )
     for stem, of in found.items():
         if not known and sorted(of) not in (list(range(len(of))), list(range(1, len(of) + 1))):
             numbers = ", ".join(map(str, sorted(of)[:4]))
             raise ValueError(
-                f"{of[min(of)]}: the outputs of `{stem}` would have the numbers {numbers} …, not 1, 2, …; name fakes "
+                f"{of[min(of)]}: the outputs of `{stem}` are numbered {numbers} …, not 1, 2, …; name fakes "
                 "<stem of the source>_<k>"
             )
     return Fakes(source, target, {stem: [of[k] for k in sorted(of)] for stem, of in sorted(found.items())})
 
 
 def _stems(images: ImageSet, source: str) -> list[str]:
-    """Names of the validation images of a domain, without their endings. Raises ValueError if two have the same."""
+    """Return the names of a domain's validation images without extension. Raises ValueError if two are the same."""
     stems: list[str] = []
     for name in images.names["val"].get(source, ()):
         if (stem := Path(name).stem) in stems[-1:]:
-            raise ValueError(f"val/{source}: two images are called `{stem}` but for their endings; rename one")
+            raise ValueError(f"val/{source}: two images are called `{stem}`, with different extensions; rename one")
         stems.append(stem)
     return stems
 
 
 def _domains(folder: Path, known: Sequence[str]) -> tuple[str, str]:
-    """Source and target of `<source>2<target>`; the source may be a domain without real images."""
+    """Split `<source>2<target>` into source and target; the source may be a domain without real images."""
     name = folder.name
     splits = [(name[:i], name[i + 1 :]) for i, letter in enumerate(name) if letter == "2" and i]
     splits = [
@@ -128,7 +129,8 @@ def _domains(folder: Path, known: Sequence[str]) -> tuple[str, str]:
     splits = [split for split in splits if split[0] in known] or splits
     if len(splits) != 1:
         raise ValueError(
-            f"{folder}: name the folder <source>2<target>, with a target of the real images ({', '.join(known)})"
+            f"{folder}: name the folder <source>2<target>, where <target> is a domain of the real images "
+            f"({', '.join(known)})"
         )
     return splits[0]
 
@@ -136,9 +138,9 @@ def _domains(folder: Path, known: Sequence[str]) -> tuple[str, str]:
 def fit(
     experiment: Experiment, pairs: Sequence[Fakes], mode: Mode, images: ImageSet, with_references: bool = False
 ) -> Experiment:
-    """The experiment with the counts of the files in its protocol, and with the metrics that files allow.
+    """Return the experiment with the counts of the files in its protocol, and with the metrics that files allow.
 
-    Raises ValueError if the protocol needs what files do not hold, or if an experiment's `sources` are not there.
+    Raises ValueError if the protocol needs what files cannot hold, or if their counts contradict the experiment's.
     """
     evaluate, outputs = experiment.evaluate, len(next(iter(pairs[0].files.values())))
     lacking: set[Need] = set() if with_references else {"references"}
@@ -149,18 +151,18 @@ def fit(
     metrics = with_metrics(evaluate.model_copy(update={"modes": (mode,)}), images, lacking).metrics
     if "outputs_per_source" in evaluate.model_fields_set and evaluate.outputs_per_source != outputs:
         raise ValueError(
-            f"there are {outputs} outputs of a source, evaluate.outputs_per_source says {evaluate.outputs_per_source}"
+            f"there are {outputs} outputs per source, but evaluate.outputs_per_source is {evaluate.outputs_per_source}"
         )
     if raw := [metric for metric in metrics if evaluate.protocol in METRICS[metric].raw]:
         others = ",".join(metric for metric in metrics if metric not in raw)
         raise ValueError(
-            f"protocol {evaluate.protocol} measures {', '.join(raw)} on raw outputs, which files do not hold: use "
+            f"protocol {evaluate.protocol} measures {', '.join(raw)} on raw outputs, which files cannot hold: use "
             f"--translator, --protocol standard, or --set evaluate.metrics=[{others}]"
         )
     for pair in pairs:
         if evaluate.sources is not None and len(pair.files) != evaluate.sources:
             raise ValueError(
-                f"{pair.source}2{pair.target} has outputs of {len(pair.files)} sources, evaluate.sources says "
+                f"{pair.source}2{pair.target} has outputs of {len(pair.files)} sources, but evaluate.sources is "
                 f"{evaluate.sources}"
             )
     fitted = evaluate.model_dump() | {"metrics": metrics, "modes": [mode], "outputs_per_source": outputs}
@@ -168,9 +170,9 @@ def fit(
 
 
 def side_of(pairs: Sequence[Fakes]) -> int:
-    """The side in pixels of all fakes, each of which is decoded.
+    """Decode all fakes and return their common side in pixels.
 
-    Raises ValueError that names all broken files, or one of another size, or that is not square.
+    Raises ValueError that names all broken files, or one that is not square or of another size.
     """
     folders: dict[Path, list[str]] = {}
     for path in (path for pair in pairs for files in pair.files.values() for path in files):
@@ -181,7 +183,7 @@ def side_of(pairs: Sequence[Fakes]) -> int:
     first, wanted = next(iter(images.items()))
     for file, image in images.items():
         if image.width != image.height:
-            raise ValueError(f"{file}: is {image.width} × {image.height} pixels; fakes are square")
+            raise ValueError(f"{file}: is {image.width} × {image.height} pixels; fakes must be square")
         if image.width != wanted.width:
             raise ValueError(f"{file}: is {image.width} pixels wide, {first} is {wanted.width}; give all the same size")
     return wanted.width
@@ -194,7 +196,7 @@ def score(
     progress: Progress = lambda _: None,
     references: Mapping[Pair, NDArray[np.int64]] | None = None,
 ) -> list[Value]:
-    """Values of every pair. Raises ValueError for a broken file, or too few of them."""
+    """Measure every pair. Raises ValueError for a broken file, or if there are too few."""
     values = []
     for pair in pairs:
         progress(f"{mode} {pair.source} → {pair.target}")

@@ -1,4 +1,7 @@
-"""Which sources are translated, in which order, and by which latents or references: a function of seed and counts."""
+"""Guidance: which sources are translated, in which order, by which latents or references.
+
+It depends only on the seed and on counts.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,14 @@ from sg2bench.data.images import ImageSet
 Mode = Literal["latent", "reference"]
 Pair = tuple[str, str]
 Part = Literal["all", "even", "odd"]
-"""Which sources are translated: all, or every second one, `even` from the first on."""
+"""Part of the sources that is translated: all, or every other one, by the parity of their index."""
 HALVES: tuple[Part, ...] = ("even", "odd")
 
 
 @dataclass(frozen=True)
 class Guidance:
-    """What a pair's outputs are made from: `sources` (n,) indices of validation images of the source domain, and either
-    `latents` float32 (n, outputs, latent_dim) or `references` (n, outputs), indices of those of the target.
+    """Inputs of a pair's outputs: `sources` (n,), indices of validation images of the source domain, and either
+    `latents` float32 (n, outputs, latent_dim) or `references` (n, outputs), indices of validation images of the target.
     """
 
     sources: NDArray[np.int64]
@@ -32,7 +35,7 @@ class Guidance:
 
 
 def guide(images: ImageSet, evaluate: Evaluate, mode: Mode, latent_dim: int) -> dict[Pair, Guidance]:
-    """The guidance of every ordered pair (source, target), by target. Raises ValueError for too few references."""
+    """Return the guidance of every ordered pair (source, target). Raises ValueError for too few references."""
     as_published = evaluate.as_published
     if mode == "reference":
         refuse_too_few_references(images, evaluate)
@@ -47,7 +50,7 @@ def guide(images: ImageSet, evaluate: Evaluate, mode: Mode, latent_dim: int) -> 
 
 
 def take(guidance: Mapping[Pair, Guidance], part: Part) -> dict[Pair, Guidance]:
-    """The guidance of a part of the sources, the same in every pair and mode, each by its latents or references."""
+    """Reduce guidance to a part of the sources, the same in every pair and mode; latents and references are kept."""
     return {pair: given if part == "all" else _half(given, part == "odd") for pair, given in guidance.items()}
 
 
@@ -62,20 +65,20 @@ def _half(given: Guidance, odd: bool) -> Guidance:
 
 
 def refuse_too_few_references(images: ImageSet, evaluate: Evaluate) -> None:
-    """Raise ValueError if a domain has fewer references than a source has outputs, or, as published, than a batch.
+    """Raise ValueError if a domain has fewer references than a source has outputs (as published: than a batch).
 
-    Outputs in the style of one reference resemble each other, which LPIPS would take for a lack of diversity.
+    Two outputs in the style of one reference look alike, which LPIPS would count as a lack of diversity.
     """
     for domain in images.domains:
         count = images.count("val", domain)
         if evaluate.as_published and count < evaluate.batch_size:
             raise ValueError(
-                f"protocol paper takes references in full batches of {evaluate.batch_size}, val/{domain} has {count} "
-                "images; add some, or lower evaluate.batch_size (which changes the protocol's hash)"
+                f"protocol paper takes references in full batches of {evaluate.batch_size}, but val/{domain} has only "
+                f"{count} images; add some, or lower evaluate.batch_size (which changes the protocol's hash)"
             )
         if not evaluate.as_published and count < evaluate.outputs_per_source:
             raise ValueError(
-                f"val/{domain} has {count} images, and the {evaluate.outputs_per_source} outputs of a source need as "
+                f"val/{domain} has {count} images, but the {evaluate.outputs_per_source} outputs of a source need as "
                 f"many different references: add some, set evaluate.outputs_per_source to {count} or less, or "
                 "evaluate.modes to [latent]"
             )
@@ -89,9 +92,9 @@ def source_count(images: ImageSet, evaluate: Evaluate, domain: str) -> int:
 def _each_alike(
     images: ImageSet, evaluate: Evaluate, mode: Mode, source: str, target: str, latent_dim: int, shuffle: bool
 ) -> Guidance:
-    """Latents standard normal; references at random, none twice for a source.
+    """Draw standard normal latents, or random references, none twice for a source.
 
-    The same for a pair whatever else is evaluated.
+    The draws of a pair do not depend on what else is evaluated.
     """
     count, outputs = source_count(images, evaluate, source), evaluate.outputs_per_source
     rng = np.random.default_rng([evaluate.seed, zlib.crc32(f"{mode}:{source}:{target}".encode())])
@@ -104,11 +107,11 @@ def _each_alike(
 
 
 def published(images: ImageSet, evaluate: Evaluate, shuffle: bool) -> dict[Pair, Guidance]:
-    """Reference guidance in the order of the published evaluation; `shuffle` as it does, or all in name order.
+    """Return reference guidance in the order of the published evaluation; shuffled as published, or in name order.
 
-    Sources come in batches; each output of a batch takes the next full batch of the target's references, source `i`
-    with reference `i`. One run through the references, begun anew at its end (in another order, if shuffled), serves
-    all outputs, batches and source domains of a target; what would be a short batch of references is left out.
+    Sources come in batches. Each output of a batch takes the next full batch of the target's references: source `i`
+    gets reference `i`. All outputs, batches and source domains of a target share one pass over its references. At its
+    end the pass starts again, reshuffled if `shuffle`. A last, incomplete batch of references is left out.
     """
     size, outputs = evaluate.batch_size, evaluate.outputs_per_source
     found = {}

@@ -1,4 +1,4 @@
-"""Reference lines: what outputs would score that are just real images, sources, references or the right images."""
+"""Reference lines: scores of real images, sources, references or right images in place of a model's outputs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sg2bench.evaluation.values import ANY, Value, means
 
 
 def reference_lines(evaluator: Evaluator) -> dict[str, list[Value]]:
-    """Return values by line of `REFERENCE_LINES`, each for the metrics that have it.
+    """Return values by line of `REFERENCE_LINES`, each for the metrics it applies to.
 
-    Metrics of features compare as many validation images as a pair has outputs, or all there are (fewer images raise a
-    Fréchet distance). Metrics that compare an output with its source, reference or right image get such images in place
-    of the outputs, in mode reference if that is measured.
+    Metrics on features take as many validation images as a pair has outputs, or all if there are fewer (fewer images
+    raise a Fréchet distance). Metrics that compare an output with its source, reference or right image get such images
+    in place of the outputs, in mode reference if that is measured.
     """
     lines: dict[str, list[Value]] = {name: [] for name in REFERENCE_LINES}
     for name, values in (*_of_features(evaluator).items(), *_in_place_of_outputs(evaluator).items()):
@@ -33,7 +33,7 @@ def reference_lines(evaluator: Evaluator) -> dict[str, list[Value]]:
 
 
 def _of_features(evaluator: Evaluator) -> dict[str, list[Value]]:
-    """`real`: validation images of the target. `sources`: untranslated sources."""
+    """Return the lines `real` (validation images of the target) and `sources` (untranslated sources)."""
     lines: dict[str, list[Value]] = {"real": [], "sources": []}
     images, evaluate = evaluator.images, evaluator.evaluate
     for (name, extractor, _), metrics in evaluator.groups.items():
@@ -57,7 +57,7 @@ def _of_features(evaluator: Evaluator) -> dict[str, list[Value]]:
 
 
 def _in_place_of_outputs(evaluator: Evaluator) -> dict[str, list[Value]]:
-    """`sources`, `references`, the target's mean image (`means`), and the right images (`truth`)."""
+    """Return the lines `sources`, `references`, `means` (the target's mean image) and `truth` (right images)."""
     mode: Mode = "reference" if "reference" in evaluator.evaluate.modes else "latent"
     groups = evaluator.groups_of(mode)
     compared = {group: metrics for group, metrics in groups.items() if measure(group[0]).needs_originals}
@@ -85,7 +85,7 @@ def _in_place_of_outputs(evaluator: Evaluator) -> dict[str, list[Value]]:
 def _lines(
     evaluator: Evaluator, originals: Originals, given: Guidance, mean_image: Tensor | None
 ) -> dict[str, Iterable[Tensor]]:
-    """Return what takes the place of a pair's outputs, by line, in batches with a source's outputs in a row."""
+    """Return the images in place of a pair's outputs, by line, in batches with a source's outputs in a row."""
     outputs = evaluator.evaluate.outputs_per_source
     step = max(1, evaluator.images_per_batch // outputs)
     parts = [slice(start, start + step) for start in range(0, len(given.sources), step)]
@@ -104,7 +104,7 @@ def _lines(
 
 
 def _mean_images(evaluator: Evaluator) -> dict[str, Tensor]:
-    """The mean of each domain's training images, uint8 (1, 3, S, S)."""
+    """Return the mean of each domain's training images, uint8 (1, 3, S, S)."""
     images, side, found = evaluator.images, evaluator.image_size, {}
     for domain in images.domains:
         count, step = images.count("train", domain), evaluator.images_per_batch

@@ -1,4 +1,4 @@
-"""Which metrics a set of images allows."""
+"""Which metrics an image set allows."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from sg2bench.data.images import ImageSet
 
 _MEANING: dict[Need, str] = {
     "held_out": "validation images of every domain",
-    "outputs": "two or more outputs of each source",
+    "outputs": "two or more outputs per source",
     "sources": "the validation images that were translated",
     "references": "the reference of each output",
-    "truth": "images of which the right translation is known (docs/own-data.md)",
-    "factors": "images of known factors: critters, or a folder of them with its factors.csv",
+    "truth": "images whose right translation is known (docs/own-data.md)",
+    "factors": "images with known factors: critters, or a folder of them with its factors.csv",
 }
 
 
 def with_metrics(evaluate: Evaluate, images: ImageSet, lacking: Collection[Need] = ()) -> Evaluate:
-    """Return the configuration with its metrics named: those asked for, else the default ones that the images allow.
+    """Return the configuration with explicit metrics: the requested ones, or the default ones that the images allow.
 
-    `lacking` is missing whatever the images offer, such as the references of fakes. Raises ValueError for a metric that
-    was asked for and needs something that is missing.
+    `lacking` are needs that count as missing whatever the images offer, such as the references of fakes. Raises
+    ValueError for a requested metric with a missing need.
     """
     if evaluate.metrics:
         for metric in evaluate.metrics:

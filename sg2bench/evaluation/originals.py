@@ -1,4 +1,4 @@
-"""The images that a pair's outputs are compared with: their sources, their references, and the right images."""
+"""Originals: the images that a pair's outputs are compared with, that is sources, references and right images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Originals:
     source: str
     target: str
     translated: Indices
-    """The sources that outputs are made from."""
+    """Indices of the sources that are translated."""
     image_size: int
     device: torch.device
 
@@ -34,7 +34,7 @@ class Originals:
         return self._batch(self.target, indices)
 
     def content(self) -> dict[int, str | int]:
-        """Return what tells contents apart, by index of each translated source: the content's name, or the index."""
+        """Return an identifier of the content of each translated source, by index: its name, or the index."""
         known = self.images.content
         return {int(index): known(self.source, int(index)) if known else int(index) for index in self.translated}
 
@@ -52,7 +52,7 @@ class Originals:
         return tensor.to(self.device), np.array([image is not None for image in found])
 
     def factors(self, domain: str, indices: Indices) -> NDArray[np.float64]:
-        """Return what validation images were made from, (n, 14): see `data.critters.FACTORS`."""
+        """Return the factors of validation images, (n, 14): see `data.critters.FACTORS`."""
         assert self.images.factors is not None
         return np.stack([as_vector(self.images.factors("val", domain, int(index))) for index in indices])
 

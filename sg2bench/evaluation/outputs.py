@@ -1,4 +1,4 @@
-"""Sources into outputs of a target domain, by latent or by reference guidance."""
+"""Translation of sources into outputs of a target domain, by latent or reference guidance."""
 
 from __future__ import annotations
 
@@ -13,40 +13,41 @@ from sg2bench.models.networks import Networks
 
 
 def to_float(images: Tensor) -> Tensor:
-    """uint8 -> float32 in [-1, 1]."""
+    """Convert uint8 to float32 in [-1, 1]."""
     return images.float().div_(127.5).sub_(1)
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Generator output -> uint8 as a PNG would hold it: clamped to [-1, 1], rounded half up."""
+    """Convert generator outputs to uint8 as a PNG would hold them: clamped to [-1, 1], rounded half up."""
     return images.add(1).mul_(0.5).clamp_(0, 1).mul_(255).add_(0.5).to(torch.uint8)
 
 
 def is_finite(images: Tensor) -> bool:
-    """Whether there is neither NaN, which a minimum and a maximum keep, nor infinity."""
+    """Return whether all values are finite. Minimum and maximum suffice, as they propagate NaN."""
     return bool(torch.stack(images.aminmax()).isfinite().all())
 
 
 def finite(outputs: Tensor) -> Tensor:
-    """A generator's output as it is. Raises ValueError if it holds NaN or infinity, which would look like black."""
+    """Return a generator's outputs. Raises ValueError if they hold NaN or infinity, which would look black."""
     if not is_finite(outputs):
-        raise ValueError("the model gave NaN or infinity")
+        raise ValueError("the model's outputs hold NaN or infinity")
     return outputs
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep memory of up to 64 MiB that is freed, for the next batch.
+    """Make glibc keep up to 64 MiB of freed memory for the next batch.
 
-    Otherwise each batch's page faults cost a fifth of the generator's time on a CPU. The allocator keeps twice the
-    largest block freed so far, if that had 32 MiB or less.
+    Otherwise the page faults of each batch cost a fifth of the generator's time on a CPU. The allocator keeps twice the
+    size of the largest block freed so far, if that was 32 MiB or less.
     """
     torch.empty(2**25 - 2**14, dtype=torch.uint8)
 
 
 def images_per_batch(device: torch.device, batch_size: int, image_size: int) -> int:
-    """How many images go through a network together.
+    """Return how many images go through a network at once.
 
-    On a CPU it does not depend on `batch_size`, and so values do not: another number can round a pixel the other way.
+    On a CPU it does not depend on `batch_size`, so that values do not either: another batch size may round a pixel
+    differently.
     """
     if device.type != "cpu":
         return batch_size
@@ -57,7 +58,7 @@ def images_per_batch(device: torch.device, batch_size: int, image_size: int) -> 
 def style_codes(
     nets: Networks, images: ImageSet, guidance: Guidance, target: str, batch_size: int, image_size: int
 ) -> Tensor:
-    """What the generator is given for each output of a pair: (sources, outputs, style_dim)."""
+    """Return the generator's style input for each output of a pair: (sources, outputs, style_dim)."""
     label = images.domains.index(target)
     device = next(nets.parameters()).device
     if guidance.latents is not None:
@@ -77,9 +78,9 @@ def style_codes(
 def translate(
     nets: Networks, images: ImageSet, source: str, guidance: Guidance, styles: Tensor, batch_size: int, image_size: int
 ) -> Iterator[Tensor]:
-    """Raw outputs of every source in order, (n, 3, S, S) with a source's outputs in a row; a source is encoded once.
+    """Yield the raw outputs of all sources in order, (n, 3, S, S), a source's outputs in a row; encode a source once.
 
-    `styles` (sources, outputs, style_dim); at most `batch_size` outputs a time, but at least one source's.
+    `styles` (sources, outputs, style_dim). Yields at most `batch_size` outputs at once, but at least one source's.
     """
     sources, outputs, _ = styles.shape
     step = max(1, batch_size // outputs)

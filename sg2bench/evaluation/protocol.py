@@ -1,4 +1,4 @@
-"""A protocol: everything that a value depends on besides the model and the data, named and hashed per value."""
+"""Protocols: everything a value depends on besides model and data, named and hashed per metric."""
 
 from __future__ import annotations
 
@@ -11,25 +11,27 @@ from sg2bench.evaluation.guidance import Part
 from sg2bench.hashes import stable_hash
 
 VERSION = 1
-"""Rises when a change of the code changes values."""
+"""Increased when a code change alters values."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """`offline`, the default: LPIPS and Fréchet distances on networks that the Python index carries.
+    """A protocol of evaluation.
 
-    `standard`: FID on the Inception of 2015, as torch-fidelity has it, and LPIPS, as other papers report them.
-    `paper`: what the published tables of StarGAN v2 report, to the digit, with its choices: LPIPS on raw outputs,
-    averaged over batches of unequal size; FID on torchvision's Inception; references in full batches, one order
-    running through all sources of a target. The other two look at 8-bit images, give every source the same weight and
-    use every reference.
+    `offline`, the default: LPIPS and Fréchet distances on networks available from the Python package index.
+    `standard`: FID on the Inception of 2015 (as in torch-fidelity) and LPIPS, as other papers report them.
+    `paper`: the metrics of StarGAN v2's published tables, to the digit, with that code's choices. LPIPS on raw outputs,
+    averaged over batches of unequal size; FID on torchvision's Inception; references in full batches, in one order
+    shared by all sources of a target.
+
+    `offline` and `standard` look at 8-bit images, give every source the same weight and use every reference.
     """
 
     evaluate: Evaluate
     image_size: int
-    """Side in pixels of the images, real ones and outputs, before a network's own resize."""
+    """Side in pixels of real images and outputs, before a network's resize."""
     part: Part = "all"
-    """Of the sources."""
+    """Part of the sources that is translated."""
 
     @property
     def name(self) -> str:
@@ -37,23 +39,23 @@ class Protocol:
 
     @property
     def title(self) -> str:
-        """The name, and the part of the sources if that is not all: what rows call it."""
+        """Name of the protocol in rows: with the part of the sources, if that is not all."""
         return self.name if self.part == "all" else f"{self.name}, {self.part} sources"
 
     def extractor(self, metric: str) -> str:
-        """Name of the network that a metric needs."""
+        """Return the name of the network of a metric."""
         return METRICS[metric].extractor[self.name]
 
     def resize(self, extractor: str) -> int | None:
-        """Side in pixels to which images are resized before a network; None for their own size, or the network's."""
+        """Return the side in pixels to resize images to before a network; None for no resize, or the network's own."""
         return self.evaluate.resize if self.name == "offline" and EXTRACTORS[extractor].resizes else None
 
     def sees_raw_outputs(self, metric: str) -> bool:
-        """Whether a metric sees what the generator gave, neither clamped nor rounded to 8 bits."""
+        """Return whether a metric sees raw generator outputs, neither clamped nor rounded to 8 bits."""
         return self.name in METRICS[metric].raw
 
     def hash(self, metric: str) -> str:
-        """Hash (16 hex digits) of what a metric's values depend on: network, weights, resize, sizes, counts, seed."""
+        """Return the hash (16 hex digits) of what a metric's values depend on: network, resize, sizes, counts, seed."""
         evaluate, extractor = self.evaluate, self.extractor(metric)
         content = {
             "version": VERSION,

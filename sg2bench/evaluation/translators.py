@@ -1,4 +1,4 @@
-"""A model of the user's own: a function from images and guidance to images."""
+"""Translators: the user's own model as a function from images and guidance to images."""
 
 from __future__ import annotations
 
@@ -20,18 +20,21 @@ from sg2bench.evaluation.outputs import to_float
 from sg2bench.evaluation.values import Value, means
 
 Translator = Callable[..., Tensor]
-"""`translate(images, target, latents=…, references=…) -> images`, of N outputs.
+"""A function `translate(images, target, latents=…, references=…) -> images`, called for N outputs at once.
 
-`images` float32 (N, 3, S, S), black -1, white 1: sources; `target`: name of the domain to translate into. Guidance is
-either `latents` float32 (N, latent_dim), standard normal, or `references` like `images`; the other is None. Returned:
-float32 like `images`, or uint8.
+`images` are the sources, float32 (N, 3, S, S), black -1, white 1. `target` is the name of the target domain. Guidance
+is either `latents`, float32 (N, latent_dim), standard normal, or `references`, of the same form as `images`; the other
+is None. The result is float32 of the same form as `images`, or uint8.
 """
 _LARGEST, _DARK = 2, -0.1
-"""Generators overshoot -1 to 1 a little; floats beyond 2, or with nothing darker than -0.1, are on another scale."""
+"""Generators overshoot [-1, 1] a little. Floats beyond 2, or with nothing darker than -0.1, are on another scale."""
 
 
 def load(translator: str | Translator) -> Translator:
-    """A callable, or the one that `module:callable` names, also in the working folder. Raises ValueError."""
+    """Return a callable, or import the one named `module:callable`, also from the working folder.
+
+    Raises ValueError if it cannot be imported or called.
+    """
     if not isinstance(translator, str):
         return translator
     name = translator
@@ -45,7 +48,7 @@ def load(translator: str | Translator) -> Translator:
         for part in attribute.split("."):
             found = getattr(found, part)
     except (Exception, SystemExit) as error:
-        raise ValueError(f"--translator {name}: {_told(error)}") from error
+        raise ValueError(f"--translator {name}: {_error_line(error)}") from error
     if not callable(found):
         raise ValueError(f"--translator {name}: is a {type(found).__name__}, which cannot be called")
     return found  # type: ignore[no-any-return]
@@ -54,9 +57,9 @@ def load(translator: str | Translator) -> Translator:
 def score(
     evaluator: Evaluator, translator: Translator, latent_dim: int, progress: Progress = lambda _: None
 ) -> list[Value]:
-    """Values of a user's model, every pair in every mode.
+    """Measure a user's model, every pair in every mode.
 
-    Raises ValueError for outputs out of contract, and in place of whatever the function raises.
+    Raises ValueError for outputs that break the contract of `Translator`, and instead of whatever the function raises.
     """
     values = []
     for mode in evaluator.evaluate.modes:
@@ -88,21 +91,21 @@ def _translated(
         try:
             made = translator(wanted, target, **given)
         except (Exception, SystemExit) as error:
-            raise ValueError(f"translator, {source} → {target}: {_told(error)}") from error
+            raise ValueError(f"translator, {source} → {target}: {_error_line(error)}") from error
         if isinstance(made, Tensor) and (odd := tensor_files.oddity(made)):
-            raise ValueError(f"translator, {source} → {target}: what it returned {odd}; return an array of numbers")
+            raise ValueError(f"translator, {source} → {target}: the result {odd}; return an array of numbers")
         if not isinstance(made, Tensor) or made.shape != wanted.shape:
             found = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
             raise ValueError(
-                f"translator, {source} → {target}: given images {tuple(wanted.shape)}, must return as many, not {found}"
+                f"translator, {source} → {target}: expected a tensor of shape {tuple(wanted.shape)}, got {found}"
             )
         yield made.to(device)
 
 
 def checked(batches: Iterable[Tensor], pair: str) -> Iterator[Tensor]:
-    """A pair's images, while they are looked at: uint8, or floats with black -1 and white 1.
+    """Pass on a pair's images, checking that they are uint8, or floats with black -1 and white 1.
 
-    Raises ValueError for another dtype, or a range that tells of another scale ([0, 1], [0, 255]).
+    Raises ValueError for another dtype, or for a range that implies another scale ([0, 1], [0, 255]).
     """
     low, high, dtype = np.inf, -np.inf, None
     for batch in batches:
@@ -112,7 +115,7 @@ def checked(batches: Iterable[Tensor], pair: str) -> Iterator[Tensor]:
         low, high = min(low, float(batch.min())), max(high, float(batch.max()))
         if dtype != torch.uint8 and max(-low, high) > _LARGEST:
             raise ValueError(
-                f"{pair}: floats reach from {low:g} to {high:g}; give black -1, white 1, clamped if need be"
+                f"{pair}: floats range from {low:g} to {high:g}; scale images to black -1, white 1, and clamp if needed"
             )
         yield batch if dtype == torch.uint8 else batch.float()
     if dtype == torch.uint8 and high <= 1:
@@ -123,8 +126,8 @@ def checked(batches: Iterable[Tensor], pair: str) -> Iterator[Tensor]:
         )
 
 
-def _told(error: BaseException) -> str:
-    """What was raised, where, in one line."""
+def _error_line(error: BaseException) -> str:
+    """Return in one line what was raised, and where."""
     frames = traceback.extract_tb(error.__traceback__)
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text} ({frames[-1].filename}:{frames[-1].lineno})"

@@ -1,10 +1,10 @@
-"""How far a value is off because its images are a sample of those there could be.
+"""Sampling error of a metric, estimated from influence functions.
 
-A value is nearly linear in its images: each moves it by its *influence*, and the squares of the influences add up to
-the value's variance (Hampel 1974; the infinitesimal jackknife of Efron 1982, chapter 6). Unlike a bootstrap this asks
-for no second evaluation, and it is fit for Fréchet distances, where a bootstrap is not: drawing with replacement
-repeats images, which looks like less variety, so the distances it draws lie above the one it was to be about.
-Influences of values on the same images add, which gives the interval of a mean over pairs of domains.
+A value is nearly linear in its images. Each image moves it by its *influence*, and the squared influences add up to the
+value's variance (Hampel 1974; the infinitesimal jackknife of Efron 1982, chapter 6). Unlike a bootstrap this needs no
+second evaluation, and it suits Fréchet distances. A bootstrap does not: drawing with replacement repeats images, which
+looks like less variety, so the bootstrapped distances lie above the measured one. Influences of values on the same
+images add, which gives the interval of a mean over pairs of domains.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ class Estimate:
     value: float
     influence: Mapping[str, Array]
     truncation: float = 0.0
-    """What extrapolation may have left, on top of chance."""
+    """Possible error of an extrapolation, on top of the sampling error."""
     least: float = 0.0
-    """The interval reaches so far at least: that no unit moves a share of 0 or 1 does not make it sure."""
+    """Minimum half-width of the interval: a share of 0 or 1 is uncertain although no unit moves it."""
     bounds: tuple[float, float] = (-np.inf, np.inf)
     images: int | None = None
-    """How many outputs it is of, where that is not all."""
+    """Number of outputs behind the value, if that is not all."""
 
     def interval(self) -> tuple[float, float]:
-        """Interval that is to hold the value's expectation with a probability of 95 %; cut at `bounds`.
+        """Return the 95 % interval for the value's expectation, cut at `bounds`.
 
-        Student's t with as many degrees of freedom as the smallest sample has.
+        It uses Student's t with the degrees of freedom of the smallest sample.
         """
         terms = [np.square(each).sum() * len(each) / (len(each) - 1) for each in self.influence.values()]
         freedom = min(len(each) for each in self.influence.values()) - 1
@@ -46,13 +46,13 @@ class Estimate:
 
 
 def average(values: NDArray[np.floating], weights: Array, sample: str) -> Estimate:
-    """The weighted mean of a sample's units, `weights` (n,) with sum 1."""
+    """Return the weighted mean of a sample's units; `weights` (n,) sum to 1."""
     mean = float(weights @ values)
     return Estimate(mean, {sample: weights * (values - mean)})
 
 
 def mean(estimates: Sequence[Estimate]) -> Estimate:
-    """The mean of values, some of which may be on the same samples."""
+    """Return the mean of estimates, which may share samples."""
     influence: dict[str, Array] = {}
     for estimate in estimates:
         for sample, each in estimate.influence.items():
@@ -62,12 +62,12 @@ def mean(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def extrapolate(full: Estimate, value_of: Callable[[Indices, Indices], float], real: int, fake: int) -> Estimate:
-    """A value of `real` and `fake` units at infinitely many of both; `value_of` is given indices of some of each.
+    """Extrapolate a value of `real` and `fake` units to infinitely many; `value_of` takes indices of some of each.
 
-    Its bias is a series in 1/n. Disjoint halves and quarters of the units give its first two terms (Richardson's
-    extrapolation; the first alone, by a line: Chong and Forsyth 2020). As in any truncated series the last term used
-    is what may be left: the interval is widened by it. Raises ValueError if a quarter would hold fewer than 2 units.
-    The value may be negative.
+    The bias is a series in 1/n. Disjoint halves and quarters of the units give its first two terms (Richardson's
+    extrapolation; Chong and Forsyth 2020 fit a line to get the first alone). As for any truncated series, the last term
+    used estimates the remainder: the interval is widened by it. The value may be negative. Raises ValueError if a
+    quarter would hold fewer than 2 units.
     """
     if (fewest := min(real, fake)) < 8:
         raise ValueError(f"extrapolation to infinitely many images needs 8 real images and 8 sources, got {fewest}")

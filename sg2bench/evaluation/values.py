@@ -1,4 +1,4 @@
-"""Measured numbers, their means over pairs of domains, and the rows that they become."""
+"""Measured values, their means over pairs of domains, and their conversion to rows."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ ANY = "*"
 
 @dataclass(frozen=True)
 class Value:
-    """One measured number. `source` or `target` is `*` for a mean over them.
+    """One measured value. `source` or `target` is `*` for a mean over them.
 
-    Counts are a pair's; of a mean, the smallest of its pairs', as they limit it.
+    Counts are those of the pair; for a mean, the smallest of its pairs, which limit its precision.
     """
 
     mode: str
@@ -42,7 +42,7 @@ class Value:
 
 
 def means(values: Sequence[Value]) -> list[Value]:
-    """Per mode and metric: each target's mean over its sources, and the mean over all pairs."""
+    """Average per mode and metric: over the sources of each target, and over all pairs."""
     groups: dict[tuple[str, str, str], list[Value]] = {}
     for value in values:
         for target in (value.target, ANY):
@@ -72,9 +72,11 @@ def tabulate(
     image_size: int | None = None,
     part: Part = "all",
 ) -> pd.DataFrame:
-    """Rows of a resolved experiment's values; `config_hash` tells how the model was made, `image_size` the size of
-    its images where that is not the model's of the experiment, `part` which sources were translated. Raises ValueError
-    for a value that is no number.
+    """Convert values of a resolved experiment to rows.
+
+    `config_hash` identifies the training of the model. `image_size` is the size of its images, if not that of the
+    experiment's model. `part` is the part of the sources that was translated. Raises ValueError for a value that is not
+    a number or too large.
     """
     for value in values:
         if not abs(value.value) <= LARGEST:

@@ -1,4 +1,4 @@
-"""The gate that fails a CI when sample quality or speed drops. Knows no torch."""
+"""The gate, which makes CI fail when sample quality or speed drops. Does not import torch."""
 
 from sg2bench.gate.quality import (
     INCONCLUSIVE,

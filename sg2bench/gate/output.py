@@ -1,4 +1,4 @@
-"""What a gate says to a CI: Markdown, annotations, JUnit XML, JSON."""
+"""The gate's output for CI: Markdown, annotations, JUnit XML, JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WORDS = {PASS: "No regression", REGRESSION: "Regression", INCONCLUSIVE: "Inconc
 
 
 def sentence(table: pd.DataFrame) -> str:
-    """The whole verdict in one line."""
+    """Summarise the verdict in one line."""
     counts = table["verdict"].value_counts()
     text = f"{_WORDS[verdict(table)]}: " + ", ".join(
         f"{counts[word]} {word}" for word in (REGRESSION, INCONCLUSIVE, PASS) if word in counts
@@ -30,24 +30,25 @@ def sentence(table: pd.DataFrame) -> str:
 
 
 def advice(table: pd.DataFrame) -> str:
-    """How many seeds would do."""
+    """Say how many seeds would be enough."""
     unsure = table[table["verdict"] == INCONCLUSIVE]
     if (single := unsure["seeds"] < 2).any():
         row = unsure[single].iloc[0]
         return (
-            f"one seed tells nothing about chance, and {row['variant']} has {row['results_seeds']} in the results and "
-            f"{row['baseline_seeds']} in the baseline: train two or more for both, or, if no value was to change, "
+            f"one seed gives no estimate of the spread, and {row['variant']} has {row['results_seeds']} in the results "
+            f"and {row['baseline_seeds']} in the baseline: train two or more for both, or, if no value should change, "
             "compare with --exact"
         )
     if unsure["seeds_needed"].isna().any():
         return (
-            "not even 200 seeds would do: the change is too near its margin or beyond it, or the seeds spread too much"
+            "more than 200 seeds would be needed: the change is near or beyond its margin, or the spread over seeds is "
+            "too large"
         )
-    return f"{int(unsure['seeds_needed'].max())} seeds on each side would do if change and spread stay as they are"
+    return f"{int(unsure['seeds_needed'].max())} seeds on each side would be enough if change and spread stay the same"
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """A table of what is not passed, or of all lines, worst first."""
+    """Write a table of the lines that do not pass, or of all lines if all pass, worst first."""
     shown = table[table["verdict"] != PASS] if verdict(table) != PASS else table
     columns = [column for column in (*KEYS, "device", "batch_size", "seed", "baseline", "value") if column in shown]
     lines = [f"**{texts.markdown(sentence(table))}**", "", f"| {' | '.join([*columns, 'worse by', 'verdict'])} |"]
@@ -59,8 +60,9 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def worse_by(row: Mapping[str, Any], sign: str = "+") -> str:
-    """How much worse a line is, as text: a share of the baseline, or a difference where its margin is one. `sign` as in
-    format strings.
+    """Format how much worse a line is: as a share of the baseline, or as a difference if its margin is absolute.
+
+    `sign` is that of format strings.
     """
     return (
         format(row["worse_by"], f"{sign}.3g") + " absolute" if row.get("absolute") else f"{row['worse_by']:{sign}.1%}"
@@ -68,16 +70,16 @@ def worse_by(row: Mapping[str, Any], sign: str = "+") -> str:
 
 
 def github_errors(table: pd.DataFrame) -> list[str]:
-    """A GitHub `::error` line for each regression."""
+    """Return a GitHub `::error` line for each regression."""
     lines = []
     for row in _records(table[table["verdict"] == REGRESSION]):
         change = f"worse by {worse_by(row, '-')}: {row['value']:.4g}, baseline {row['baseline']:.4g}"
-        lines.append(f"::error title=sg2bench, {_escaped(_name(row))}::{change}".replace("sg2bench,", "sg2bench%2C"))
+        lines.append(f"::error title=sg2bench, {_escaped(name_of(row))}::{change}".replace("sg2bench,", "sg2bench%2C"))
     return lines
 
 
 def junit(table: pd.DataFrame) -> str:
-    """JUnit XML: a test case a line; a regression is a failure, an inconclusive line is skipped."""
+    """Write JUnit XML with a test case per line: a regression fails, an inconclusive line is skipped."""
     counts = table["verdict"].value_counts()
     suite = ET.Element(
         "testsuite",
@@ -88,7 +90,7 @@ def junit(table: pd.DataFrame) -> str:
         errors="0",
     )
     for row in _records(table):
-        case = ET.SubElement(suite, "testcase", classname="sg2bench", name=_name(row))
+        case = ET.SubElement(suite, "testcase", classname="sg2bench", name=name_of(row))
         message = f"{row['value']:.6g}, baseline {row['baseline']:.6g}, worse by {worse_by(row)}"
         if row["verdict"] != PASS:
             ET.SubElement(case, "failure" if row["verdict"] == REGRESSION else "skipped", message=message)
@@ -97,13 +99,13 @@ def junit(table: pd.DataFrame) -> str:
 
 
 def as_json(table: pd.DataFrame) -> str:
-    """`verdict` of all, and the lines."""
+    """Write JSON with the overall `verdict` and the `lines`."""
     lines = json.loads(table.to_json(orient="records", double_precision=15))
     return json.dumps({"verdict": verdict(table), "lines": lines}, indent=1, ensure_ascii=False)
 
 
 def publish(table: pd.DataFrame, summary: Path | None, junit_file: Path | None, json_file: Path | None) -> None:
-    """Write what was asked for; on GitHub also the step's summary, unless `summary` names another place, and errors.
+    """Write the requested files. On GitHub, also append the step summary, unless `summary` is given, and print errors.
 
     Raises ValueError or OSError that names what cannot be written.
     """
@@ -130,7 +132,8 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 
-def _name(row: Mapping[str, object]) -> str:
+def name_of(row: Mapping[str, object]) -> str:
+    """Name a line of the gate by its keys."""
     keys = [key for key in (*KEYS, "seed", "device", "threads", "image_size", "batch_size") if key in row]
     return texts.one_line(" / ".join(str(row[key]) for key in keys))
 

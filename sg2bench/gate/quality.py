@@ -1,4 +1,4 @@
-"""The gate: result rows against a baseline's, per variant, mode, metric and target domain, over seeds."""
+"""The gate on quality: compare result rows with a baseline, per variant, mode, metric and target domain, over seeds."""
 
 from __future__ import annotations
 
@@ -20,38 +20,41 @@ from sg2bench.statistics import FAIL_LEVEL, PASS_LEVEL, difference, holm
 PASS, REGRESSION, INCONCLUSIVE = "pass", "regression", "inconclusive"
 Values: TypeAlias = "pd.Series[float]"
 _LEAST_SHARE = 1e-12
-"""No share of images that there can be is smaller, but for 0."""
+"""Smaller than any positive share of images."""
 KEYS = ["variant", "mode", "metric", "target"]
 _Pairs: TypeAlias = "frozenset[tuple[str, int, int]]"
 """Pairs of domains with n_real and n_fake."""
 
 
 def margins(given: Mapping[str, float] | None = None, declared: Mapping[str, float] | None = None) -> dict[str, float]:
-    """The margin of each metric: what is `given` goes before what an experiment declares, that before the catalogue.
+    """Return the margin of each metric: the `given` one, else that `declared` by an experiment, else the catalogue's.
 
-    Raises ValueError for an unknown metric, or a margin that is not more than 0.
+    Raises ValueError for an unknown metric, or a margin that is not positive.
     """
     chosen = {name: entry.margin for name, entry in METRICS.items()} | dict(declared or {})
     for name, share in (given or {}).items():
         if name not in METRICS:
-            raise ValueError(f"--margin {name}={share}: no such metric (there are {', '.join(METRICS)})")
+            raise ValueError(f"--margin {name}={share}: no such metric (known: {', '.join(METRICS)})")
         if not 0 < share < float("inf"):
-            raise ValueError(f"--margin {name}={share}: a margin must be more than 0")
+            raise ValueError(f"--margin {name}={share}: a margin must be positive")
         chosen[name] = share
     return chosen
 
 
 def compare(results_file: Path, baseline_file: Path, shares: dict[str, float], steps: int = 1) -> pd.DataFrame:
-    """One line per variant, mode, metric and target of the baseline, with a verdict. `worse_by` and `margin` are parts
-    of the baseline, or where `absolute` says so, in the metric's own unit.
+    """Return a line with a verdict for each variant, mode, metric and target of the baseline.
 
-    `pass`: that the metric got worse by its margin or more is ruled out (one-sided, 5 %; a non-inferiority test).
-    `regression`: not so, and it is significantly worse (one-sided, 1 % for all lines together, see `adjust`).
-    `inconclusive`: neither; `seeds_needed` says how many seeds would rule the margin out, by what was found so far.
-    Seeds are paired where both sides have the same; `scale_sides` says on what scale, on which `baseline` and `value`
-    are means, too (geometric ones, by logarithms). Raises ValueError where the two cannot be compared: other protocol,
-    data or counts, or missing rows. With more than one of `steps`, each run's values are means over its last so many
-    evaluated steps, on the even sources.
+    Verdicts:
+
+    * `pass`: a worsening by the margin or more is ruled out (one-sided, 5 %; a non-inferiority test).
+    * `regression`: not ruled out, and significantly worse (one-sided, 1 % for all lines together, see `adjust`).
+    * `inconclusive`: neither; `seeds_needed` estimates how many seeds would rule out the margin.
+
+    `worse_by` is a share of the baseline, or in the metric's unit if `absolute`; `margin` is in the metric's unit.
+    Seeds are paired if both sides have the same. `scale_sides` defines the scale of the test, on which `baseline` and
+    `value` are means (geometric means for logarithms). With `steps` above 1, each run's values are means over its last
+    `steps` evaluated steps, on the even sources. Raises ValueError if the files cannot be compared, because protocol,
+    data or counts differ or rows are missing.
     """
     new, old = _comparable(results_file, baseline_file, steps)
     of_new, of_old = (dict(list(table.groupby(KEYS, sort=False))) for table in (new, old))
@@ -84,10 +87,10 @@ def compare(results_file: Path, baseline_file: Path, shares: dict[str, float], s
 
 
 def scale_sides(metric: str, now: Values, then: Values, margin: float) -> tuple[Values, Values, float]:
-    """Both sides on the scale they are tested on, where more is worse, and the margin there.
+    """Return both sides and the margin on the scale of the test, where larger is worse.
 
-    Logarithms, as a margin is a share and so is the spread over seeds; the values themselves of a metric whose margin
-    is in its own unit or that may be negative (kernel distances, extrapolated ones), and where one is zero.
+    The scale is logarithmic, as margins and the spread over seeds are relative. It is linear for metrics whose margin
+    is absolute or that may be negative (kernel distances, extrapolated ones), and if a value is zero.
     """
     sign = METRICS[metric].sign
     if not _by_logarithms(metric, now, then):
@@ -102,12 +105,12 @@ def _by_logarithms(metric: str, now: Values, then: Values) -> bool:
 
 
 def _whole(metric: str, baseline: float) -> float:
-    """What margins and worsenings of a metric are parts of: the baseline, or 1 of its own unit."""
+    """Return the unit of a metric's margins and worsenings: the baseline, or 1 if they are absolute."""
     return 1.0 if METRICS[metric].absolute else abs(baseline)
 
 
 def _step(metric: str, rows: pd.DataFrame, now: Values, then: Values) -> float:
-    """What one image moves a value by, on the scale of the test; 0 for a metric that does not count images."""
+    """Return how far one image moves a value, on the scale of the test; 0 for a metric that does not count images."""
     if not METRICS[metric].counted:
         return 0.0
     step = 1 / min(rows["n_real"].min(), rows["n_fake"].min())
@@ -119,8 +122,8 @@ def _center(values: Values, by_logarithms: bool) -> float:
 
 
 def adjust(p: NDArray[np.float64], overall: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """P values adjusted for the number of lines (Holm 1979). The means over all domains, which are few and have less
-    noise, share one half of the level, the lines of single domains the other.
+    """Adjust p values for the number of lines (Holm 1979). The means over all domains, which are few and less noisy,
+    share one half of the level; the lines of single domains share the other.
     """
     adjusted = p.copy()
     for half in (overall, ~overall):
@@ -129,14 +132,15 @@ def adjust(p: NDArray[np.float64], overall: NDArray[np.bool_]) -> NDArray[np.flo
 
 
 def judge(p_pass: NDArray[np.float64], p_fail: NDArray[np.float64]) -> NDArray[np.str_]:
-    """A verdict for each line; `p_fail` is adjusted for the number of lines."""
+    """Return a verdict for each line; `p_fail` is adjusted for the number of lines."""
     return np.select([p_pass <= PASS_LEVEL, p_fail <= FAIL_LEVEL], [PASS, REGRESSION], INCONCLUSIVE)
 
 
 def compare_exactly(results_file: Path, baseline_file: Path, tolerance: float) -> pd.DataFrame:
-    """For code that must not change values: each seed's value within a tolerance of the baseline's, or it is a
-    `regression`. The tolerance is a share of the baseline, or in the metric's own unit where its margin is. One seed is
-    enough. Raises ValueError as `compare`, and for a seed that is missing.
+    """Compare each seed's value with the baseline's, for code that must not change values.
+
+    A difference above the tolerance is a `regression`. The tolerance is a share of the baseline, or absolute if the
+    metric's margin is. One seed is enough. Raises ValueError like `compare`, and for a missing seed.
     """
     refuse_bad_share("--exact", tolerance)
     new, old = _comparable(results_file, baseline_file)
@@ -156,14 +160,13 @@ def compare_exactly(results_file: Path, baseline_file: Path, tolerance: float) -
 
 
 def update_baseline(results_file: Path, baseline_file: Path, reason: str, command: str) -> None:
-    """Put the rows in the baseline's place, and a line on why, from where and when into `<baseline>.md` beside it.
+    """Replace the baseline with the rows, and add a line with reason, origin and date to its history `<baseline>.md`.
 
-    Raises ValueError if the rows cannot be read, if `compare` could not read them as a baseline, or if its history
-    would be the same file.
+    Raises ValueError if the rows cannot be read or used as a baseline, or if the history would be the same file.
     """
     history = baseline_file.with_suffix(".md")
     if history == baseline_file:
-        raise ValueError(f"--baseline {baseline_file}: its history would be a file of that name; name a CSV")
+        raise ValueError(f"--baseline {baseline_file}: its history would be the same file; name a CSV")
     _comparable(results_file, results_file)
     table = row_table.read(results_file)
     versions, devices = (row_table.listed(table[column]) for column in ("sg2bench_version", "device"))
@@ -180,17 +183,17 @@ def update_baseline(results_file: Path, baseline_file: Path, reason: str, comman
 
 
 def verdict(table: pd.DataFrame) -> str:
-    """The worst verdict of all lines."""
+    """Return the worst verdict of all lines."""
     return next((word for word in (REGRESSION, INCONCLUSIVE) if (table["verdict"] == word).any()), PASS)
 
 
 def _comparable(results_file: Path, baseline_file: Path, steps: int = 1) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The domain rows of both, without those that the baseline does not have."""
+    """Return the comparable rows of both: means over sources, for the metrics of the baseline."""
     whole = [_model_rows(path, steps) for path in (results_file, baseline_file)]
     if steps > 1 and set(whole[0]["step"]) != set(whole[1]["step"]):
         raise ValueError(
-            f"the last {steps} evaluated steps in {results_file} are not those in {baseline_file}: train both as long, "
-            "with the same train.evaluate_every"
+            f"the last {steps} evaluated steps of {results_file} and {baseline_file} differ: train both with the same "
+            "train.steps and train.evaluate_every"
         )
     new, old = (table[table["source"] == "*"] for table in whole)
     new = new[new["metric"].isin(old["metric"])]
@@ -199,7 +202,7 @@ def _comparable(results_file: Path, baseline_file: Path, steps: int = 1) -> tupl
         ours, theirs = ({" ".join(pair) for pair in pairs} for pairs in each)
         if {pair for pair in ours ^ theirs if pair.split()[0] in set(new["metric"])}:
             raise ValueError(
-                f"{column} differs and such values cannot be compared: {listed(ours)} in {results_file}, "
+                f"{column} differs, so values cannot be compared: {listed(ours)} in {results_file}, "
                 f"{listed(theirs)} in {baseline_file}"
             )
     now, then = _counts(new), _counts(old)
@@ -215,15 +218,15 @@ def _comparable(results_file: Path, baseline_file: Path, steps: int = 1) -> tupl
     for key in then:
         if key in of_new and key in of_old and (of_new[key] != of_old[key] or len(of_old[key]) > 1):
             raise ValueError(
-                f"{' / '.join(key)}: means over other pairs of domains, or over pairs of unequal counts, cannot be "
-                f"compared: {_differing(of_new[key] | of_old[key])} behind every seed in {results_file} and in "
-                f"{baseline_file}"
+                f"{' / '.join(key)}: means over different pairs of domains, or over pairs of unequal counts, cannot be "
+                f"compared: not every seed of {results_file} and {baseline_file} has "
+                f"{_differing(of_new[key] | of_old[key])}"
             )
     return new, old
 
 
 def _model_rows(path: Path, steps: int) -> pd.DataFrame:
-    """A file's rows of models, each run's at its last steps. Raises ValueError if its means cannot be compared."""
+    """Read a file's rows of models, each run at its last steps. Raises ValueError if they hold no comparable means."""
     table = row_table.read(path)
     table = averaged_steps(table, steps, path) if steps > 1 else last_steps(table)
     refuse_mixed_configurations(table, path)
@@ -246,7 +249,7 @@ def _counts(table: pd.DataFrame) -> dict[tuple[str, ...], set[tuple[int, int]]]:
 
 
 def _pairs(table: pd.DataFrame) -> dict[tuple[str, ...], set[_Pairs]]:
-    """The pairs of domains that each line is a mean over, where they are there; several sets where seeds differ."""
+    """Return the pairs of domains behind each line, if the file holds them; several sets if seeds differ."""
     pairs = table[table["source"] != "*"]
     pairs = pairs.assign(source=pairs["source"] + " → " + pairs["target"])
     found: dict[tuple[str, ...], set[_Pairs]] = {}
@@ -257,14 +260,14 @@ def _pairs(table: pd.DataFrame) -> dict[tuple[str, ...], set[_Pairs]]:
 
 
 def _differing(sets: set[_Pairs]) -> str:
-    """One pair that not all of the sets have."""
+    """Describe a pair that is not in all of the sets."""
     pair, n_real, n_fake = min(frozenset.union(*sets) - frozenset.intersection(*sets))
-    return f"{pair} (n_real {n_real}, n_fake {n_fake}) is not"
+    return f"{pair} (n_real {n_real}, n_fake {n_fake})"
 
 
 def refuse_bad_share(option: str, share: float) -> None:
     if not 0 <= share < np.inf:
-        raise ValueError(f"{option} {share}: expected a share, as 0.05")
+        raise ValueError(f"{option} {share}: expected a share such as 0.05")
 
 
 def listed(values: Iterable[object]) -> str:

@@ -1,4 +1,4 @@
-"""The gate on throughput: bench.csv against a baseline's."""
+"""The gate on throughput: compare bench.csv with a baseline."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _SLOWEST, _FASTEST = 1e-9, 1e9
 
 
 def compare_throughput(bench_file: Path, baseline_file: Path, slower: float) -> pd.DataFrame:
-    """Images per second of each way to run the generator: a `regression` where they fell by more than a share.
+    """Compare images per second for each way to run the generator; a fall by more than a share is a `regression`.
 
     Raises ValueError if the two were measured on different devices, if a line of the baseline is missing, if a line is
-    there twice, or if a rate is no positive number.
+    repeated, or if a rate is not a positive number.
     """
     refuse_bad_share("--bench", slower)
     new, old = (_bench_rows(path) for path in (bench_file, baseline_file))
     ours, theirs = set(new["device"]), set(old["device"])
     if ours != theirs:
         where = f"{listed(ours)} in {bench_file}, {listed(theirs)} in {baseline_file}"
-        raise ValueError(f"device differs, and such times cannot be compared: {where}")
+        raise ValueError(f"device differs, so throughput cannot be compared: {where}")
     keys = list(_KEYS)
     table = old.set_index(keys)[[_RATE]].rename(columns={_RATE: "baseline"})
     table = table.join(new.set_index(keys)[_RATE])
@@ -54,7 +54,7 @@ def compare_throughput(bench_file: Path, baseline_file: Path, slower: float) -> 
 
 def _bench_rows(path: Path) -> pd.DataFrame:
     text = csv_files.read(path, "lines of sg2bench bench")
-    hint = "these are result rows, which are compared without --bench" if "metric" in text else ""
+    hint = "these are result rows: compare them without --bench" if "metric" in text else ""
     csv_files.refuse_columns(path, text, [*_KEYS, _RATE], _OTHERS, hint or "give a bench.csv of this version")
     if text.empty:
         raise ValueError(f"{path}: holds no lines")
@@ -64,5 +64,5 @@ def _bench_rows(path: Path) -> pd.DataFrame:
         path, text, ~rate.between(_SLOWEST, _FASTEST), f"{_RATE} is not a positive number, up to {_FASTEST:g}"
     )
     table = text.astype(dict.fromkeys(_NUMBERS, float)).astype(dict.fromkeys(_NUMBERS, int)).assign(**{_RATE: rate})
-    csv_files.refuse(path, table, table.duplicated(list(_KEYS)), "this line is in the file already, further up")
+    csv_files.refuse(path, table, table.duplicated(list(_KEYS)), "this line repeats an earlier one")
     return table

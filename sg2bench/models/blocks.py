@@ -1,4 +1,4 @@
-"""The residual blocks that all networks are made of (paper, appendix: network architecture)."""
+"""Residual blocks of all networks (paper, appendix: network architecture)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch import Tensor, nn
 
 SLOPE = 0.2
 _UNIT = 1 / math.sqrt(2)
-"""Scales a sum of two to the variance of one; in place, as fresh memory costs a CPU more than the sum."""
+"""Factor that keeps the variance of a sum of two. Applied in place: on a CPU, new memory costs more than the sum."""
 
 
 def activate(x: Tensor, inplace: bool = False) -> Tensor:
-    """Leaky ReLU. In place, autograd keeps one tensor for this layer and the next, not two."""
+    """Apply leaky ReLU. If in place, autograd keeps one tensor for this layer and the next instead of two."""
     return F.leaky_relu(x, SLOPE, inplace)
 
 
 def avg_pool2(x: Tensor) -> Tensor:
-    """2x2 average pool. On a CPU, adding strided views takes a third of the time of torch's pooling kernel."""
+    """Average-pool 2x2. On a CPU, adding strided views takes a third of the time of torch's pooling kernel."""
     if not x.is_cpu:
         return F.avg_pool2d(x, 2)
     x = x[..., ::2, :] + x[..., 1::2, :]
@@ -29,8 +29,8 @@ def avg_pool2(x: Tensor) -> Tensor:
 
 
 def upsample2(x: Tensor) -> Tensor:
-    """Nearest upsampling by 2. Stacking takes a third of the time of torch's interpolation kernel on a CPU; on a GPU,
-    autocast would have that kernel work in float32.
+    """Upsample by 2, nearest neighbour. Stacking takes a third of the time of torch's interpolation kernel on a CPU; on
+    a GPU, autocast would run that kernel in float32.
     """
     n, c, h, w = x.shape
     x = torch.stack((x, x), 4).view(n, c, h, 2 * w)
@@ -38,7 +38,7 @@ def upsample2(x: Tensor) -> Tensor:
 
 
 class SpreadConv2d(nn.Conv2d):
-    """A 3x3 convolution that can be one with the pooling after it, or with the upsampling before it."""
+    """A 3x3 convolution that can be fused with the pooling after it, or with the upsampling before it."""
 
     places: Tensor
 
@@ -50,29 +50,29 @@ class SpreadConv2d(nn.Conv2d):
         self.register_buffer("places", places.view(9, 16), persistent=False)
 
     def spread(self) -> Tensor:
-        """Return the sum of the kernel's four places in a 2x2 square: (out, in, 4, 4).
+        """Return the sum of the kernel at the four positions of a 2x2 square: (out, in, 4, 4).
 
         A product with a constant takes a quarter of the time of padding and adding, forward and backward.
         """
-        with torch.autocast(self.weight.device.type, enabled=False):  # which would round weights before the sum
+        with torch.autocast(self.weight.device.type, enabled=False):  # autocast would round weights before the sum
             return torch.mm(self.weight.reshape(-1, 9), self.places).view(*self.weight.shape[:2], 4, 4)
 
 
 def conv_avg_pool2(conv: SpreadConv2d, x: Tensor) -> Tensor:
-    """`avg_pool2(conv(x))`, as one convolution of 4x4 and stride 2: four ninths of the work, and nothing of full size
+    """Compute `avg_pool2(conv(x))` as one 4x4 convolution of stride 2: four ninths of the work, and no full-size result
     to keep.
     """
     return F.conv2d(x, conv.spread() * 0.25, conv.bias, stride=2, padding=1)
 
 
 def upsample2_conv(conv: SpreadConv2d, x: Tensor) -> Tensor:
-    """`conv(upsample2(x))`, as one transposed convolution of 4x4 and stride 2, for the same reasons."""
+    """Compute `conv(upsample2(x))` as one transposed 4x4 convolution of stride 2, for the same reasons."""
     weight = conv.spread().flip(2, 3).transpose(0, 1)
     return F.conv_transpose2d(x, weight, conv.bias, stride=2, padding=1)
 
 
 class InstanceNorm(nn.GroupNorm):
-    """Each channel of each sample by itself, then the channel's scale and shift; as the published keys have them."""
+    """Instance norm with scale and shift per channel, under the parameter names of the published checkpoints."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, channels)
@@ -82,8 +82,10 @@ class InstanceNorm(nn.GroupNorm):
 
 
 def _instance_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Group norm's kernel is the faster one on a CPU. Of bfloat16, though, autocast on a GPU would give it copies in
-    float32 and keep them, where this one has means and deviations alone in float32.
+    """Normalise each channel of each sample, by group norm, whose kernel is faster on a CPU.
+
+    Instance norm handles bfloat16: autocast on a GPU would make and keep float32 copies for group norm, whereas
+    instance norm keeps only means and deviations in float32.
     """
     if x.dtype == torch.bfloat16:
         return F.instance_norm(x, weight=weight.float(), bias=bias.float())
@@ -91,17 +93,17 @@ def _instance_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 class Encoded(NamedTuple):
-    """A source image as the generator's decoder takes it; it does not depend on the style."""
+    """A source image as input of the generator's decoder; it does not depend on the style."""
 
     features: Tensor
     skips: dict[int, Tensor]
-    """Masked, high-passed features by their side in pixels; empty without high-pass skip."""
+    """Masked, high-passed features by their side in pixels; empty without high-pass skips."""
 
     def detach(self) -> Encoded:
         return Encoded(self.features.detach(), {side: skip.detach() for side, skip in self.skips.items()})
 
     def repeat_interleave(self, repeats: int) -> Encoded:
-        """Each source `repeats` times in a row."""
+        """Repeat each source `repeats` times in a row."""
         return Encoded(
             self.features.repeat_interleave(repeats, 0),
             {side: skip.repeat_interleave(repeats, 0) for side, skip in self.skips.items()},
@@ -109,7 +111,7 @@ class Encoded(NamedTuple):
 
 
 class ResBlock(nn.Module):
-    """(N, in, H, W) -> (N, out, H, W), or half as high and wide: pre-activation, output scaled by 1/sqrt(2)."""
+    """Pre-activation residual block: (N, in, H, W) -> (N, out, H, W) or half as high and wide, scaled by 1/sqrt(2)."""
 
     def __init__(self, dim_in: int, dim_out: int, normalize: bool = False, downsample: bool = False) -> None:
         super().__init__()
@@ -125,7 +127,7 @@ class ResBlock(nn.Module):
             self.conv1x1 = nn.Conv2d(dim_in, dim_out, 1, bias=False)
 
     def _shortcut(self, x: Tensor) -> Tensor:
-        # A 1x1 convolution and a mean of pixels commute; this order costs a quarter.
+        # A 1x1 convolution and a mean of pixels commute; pooling first costs a quarter.
         x = avg_pool2(x) if self.downsample else x
         return self.conv1x1(x) if self.learned_shortcut else x
 
@@ -140,7 +142,7 @@ class ResBlock(nn.Module):
 
 
 class AdaIN(nn.Module):
-    """`(1 + gamma) * instance_norm(x) + beta`, gamma and beta linear in the style (gamma first).
+    """Adaptive instance norm `(1 + gamma) * instance_norm(x) + beta`, gamma and beta linear in the style (gamma first).
 
     x (N, C, H, W), style (N, style_dim) -> (N, C, H, W).
     """
@@ -152,15 +154,15 @@ class AdaIN(nn.Module):
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         gamma, beta = self.fc(style).chunk(2, dim=1)
         n, c, h, w = x.shape
-        # One kernel normalises and scales, for all samples at once, and autograd keeps nothing but x.
+        # One kernel normalises and scales all samples at once, and autograd keeps only x.
         normed = _instance_norm(x.reshape(1, n * c, h, w), 1 + gamma.flatten(), beta.flatten())
-        # Not a view to autograd, which would copy the gradients of one that is activated in place.
+        # Autograd must not see a view: it would copy the gradients of a view that is activated in place.
         styled: Tensor = torch.ops.aten._unsafe_view(normed, x.shape)
         return styled
 
 
 class AdaINResBlock(nn.Module):
-    """(N, in, H, W), (N, style_dim) -> (N, out, H, W), or twice as high and wide.
+    """Residual block with AdaIN: (N, in, H, W), (N, style_dim) -> (N, out, H, W), or twice as high and wide.
 
     With `high_pass` the block has neither shortcut nor scaling; its 1x1 weights stay in the state dict, unused.
     """
@@ -180,7 +182,7 @@ class AdaINResBlock(nn.Module):
             self.conv1x1 = nn.Conv2d(dim_in, dim_out, 1, bias=False)
 
     def _shortcut(self, x: Tensor) -> Tensor:
-        # A 1x1 convolution and nearest upsampling commute; this order costs a quarter.
+        # A 1x1 convolution and nearest upsampling commute; convolving first costs a quarter.
         x = self.conv1x1(x) if self.learned_shortcut else x
         return upsample2(x) if self.upsample else x
 
@@ -194,7 +196,7 @@ class AdaINResBlock(nn.Module):
 
 
 def he_initialize(network: nn.Module) -> nn.Module:
-    """He initialisation (fan-in, relu) of convolutions and linear layers, biases zero, in place."""
+    """Initialise convolutions and linear layers in place: He's method (fan-in, relu), biases zero."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")

@@ -1,7 +1,7 @@
-"""Model files in the form of the published code: a dict of state dicts by network, as a legacy pickle.
+"""Checkpoints in the format of the published code: a dict of state dicts by network, as a legacy pickle.
 
 `NNNNNN_nets_ema.ckpt` holds generator, mapping_network and style_encoder (and `fan`, the face-alignment network, where
-w_hpf > 0); `NNNNNN_nets.ckpt` also the discriminator. Nothing in a file is ever run.
+w_hpf > 0). `NNNNNN_nets.ckpt` also holds the discriminator. No code in a file is ever run.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from sg2bench.models.networks import Networks
 
 StateDict = dict[str, Tensor]
 _OPTIONAL = "hpf.filter"
-"""A constant that some published files leave out."""
+"""A constant buffer that some published files leave out."""
 _WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
-"""Parts of keys that DataParallel, torch.compile and other wrappers of modules put in, at any depth."""
+"""Parts of keys inserted by DataParallel, torch.compile and other module wrappers, at any depth."""
 _FORMS = {
     (("generator", "mapping_network", "style_encoder"), "from_rgb"),
     (("generator", "style_encoder"), "from_rgb"),
     (("generator",), "from_rgb"),
     (("generator",), "layers"),
 }
-"""What a model's condition shows in: its networks, and the first module of its generator."""
+"""Networks and first module of the generator, for each `model.condition`."""
 
 
 def save_ema(nets: Networks, folder: Path, step: int) -> Path:
-    """Write `<step>_nets_ema.ckpt` with the networks that make images."""
+    """Write `<step>_nets_ema.ckpt` with the networks that generate images."""
     return _save(_states(nets), folder / ema_file(step))
 
 
 def save(nets: Networks, discriminator: nn.Module, folder: Path, step: int) -> Path:
-    """Write `<step>_nets.ckpt`, which another training can begin with."""
+    """Write `<step>_nets.ckpt`, from which another training can start."""
     return _save(_states(nets) | {"discriminator": discriminator.state_dict()}, folder / nets_file(step))
 
 
@@ -50,9 +50,9 @@ def _save(states: Mapping[str, Mapping[str, Any]], path: Path) -> Path:
 
 
 def build(model: Model, domains: int, path: Path) -> Networks:
-    """The networks of such a file.
+    """Build the networks of a checkpoint.
 
-    Raises ValueError as `load`; for networks that are much larger than what the file holds before they take memory.
+    Raises ValueError like `load`. Networks much larger than the file are refused before memory is allocated for them.
     """
     stored = read(path)
     with torch.device("meta"):
@@ -71,11 +71,10 @@ def _numbers(states: Iterable[StateDict]) -> int:
 
 
 def load(nets: Networks, path: Path, discriminator: nn.Module | None = None, fan_weights: Path | None = None) -> None:
-    """Fill `nets` (and the discriminator) from such a file, strictly but for the constant high-pass filter.
+    """Load a checkpoint into `nets` (and the discriminator), strictly except for the constant high-pass filter.
 
-    Face-alignment weights that the file does not hold come from `fan_weights`, or from where pretrained files lie.
-    Raises ValueError that names the file, the first key that does not fit, as one with NaN, and, where the file tells,
-    why.
+    Face-alignment weights that the file lacks come from `fan_weights`, or from the folders of pretrained files. Raises
+    ValueError that names the file, the first key that does not fit (or holds NaN), and the reason if the file shows it.
     """
     stored = read(path)
     wanted = dict(nets.named_children()) | ({"discriminator": discriminator} if discriminator is not None else {})
@@ -90,15 +89,15 @@ def load(nets: Networks, path: Path, discriminator: nn.Module | None = None, fan
 
 
 def load_fan(nets: Networks, path: Path | None) -> None:
-    """Fill the face-alignment network of `nets` from wing.ckpt; keys that it does not have are surplus there.
+    """Load wing.ckpt into the face-alignment network of `nets`; keys that the network lacks are ignored.
 
-    Raises ValueError if the file cannot be had or does not fit.
+    Raises ValueError if the file is missing or does not fit.
     """
     found = find_fan(path)
     stored = tensor_files.load(found)
     state = stored.get("state_dict") if isinstance(stored, dict) else None
     if not tensor_files.is_state(state):
-        raise ValueError(f"{found}: holds no `state_dict`: not a file of the face-alignment network")
+        raise ValueError(f"{found}: holds no `state_dict`; expected wing.ckpt, the face-alignment network")
     tensor_files.refuse_odd(state, found)
     known = nets.fan.state_dict()
     own = {key: value for key, value in _plain("fan", state, found).items() if key in known}
@@ -106,7 +105,10 @@ def load_fan(nets: Networks, path: Path | None) -> None:
 
 
 def files_of(experiment: Experiment) -> dict[str, str]:
-    """The files that training of a resolved experiment begins with, by SHA-256. Raises ValueError if one is missing."""
+    """Return the SHA-256 of the files that training of a resolved experiment starts from, by configuration key.
+
+    Raises ValueError if one is missing.
+    """
     files = {}
     if experiment.train.start_from:
         files["train.start_from"] = experiment.train.start_from
@@ -122,7 +124,9 @@ def files_of(experiment: Experiment) -> dict[str, str]:
 
 
 def find_fan(path: Path | None) -> Path:
-    """The face-alignment network's file: as given, or where pretrained files lie. Raises ValueError without one."""
+    """Return the path of the face-alignment network: the given one, or that of a pretrained file. Raises ValueError if
+    there is none.
+    """
     if (found := path or weights.given("wing.ckpt")) is None:
         raise ValueError(
             "model.w_hpf > 0 needs the weights of the face-alignment network: set model.fan_weights to wing.ckpt of "
@@ -132,10 +136,10 @@ def find_fan(path: Path | None) -> Path:
 
 
 def read(path: Path) -> dict[str, StateDict]:
-    """State dicts by network, keys without wrappers' parts. Raises ValueError if the file is not of this form."""
+    """Read state dicts by network, without wrappers' parts in keys. Raises ValueError for a file in another format."""
     stored = tensor_files.load(path)
     if not isinstance(stored, dict):
-        raise ValueError(f"{path}: not a checkpoint: holds a {type(stored).__name__}, expected networks by name")
+        raise ValueError(f"{path}: not a checkpoint: it holds a {type(stored).__name__}, expected networks by name")
     for name, state in stored.items():
         if not tensor_files.is_state(state):
             raise ValueError(f"{path}: `{name}` is not a state dict; expected a file like 100000_nets_ema.ckpt")
@@ -144,15 +148,15 @@ def read(path: Path) -> dict[str, StateDict]:
 
 
 def infer(path: Path) -> tuple[Model, int]:
-    """Sizes and number of domains of a StarGAN v2 file, from its shapes. Raises ValueError if it is not one."""
+    """Infer sizes and number of domains of a StarGAN v2 file from its shapes. Raises ValueError if it is not one."""
     stored = read(path)
     try:
         model, domains = _infer(stored)
-        with torch.device("meta"):  # a few shapes may promise networks beyond all memory
+        with torch.device("meta"):  # a crafted file may imply networks larger than memory
             nets = Networks(model, domains)
     except _OtherModelError:
         raise ValueError(
-            f"{path}: these are not the three networks of StarGAN v2, whose sizes shapes tell; name its experiment"
+            f"{path}: not the three networks of StarGAN v2, whose sizes can be inferred; name its experiment"
         ) from None
     for name, network in nets.trained().items():
         _refuse_other_shapes(network.state_dict(), stored[name], name, path, "")
@@ -194,20 +198,20 @@ def _count(state: StateDict, key: str, start: int) -> int:
 
 
 def _plain(name: str, state: Mapping[str, Tensor], path: Path) -> StateDict:
-    """A network's tensors by their keys without wrappers' parts."""
+    """Remove wrappers' parts from the keys of a network's state dict."""
     plain: StateDict = {}
     for key, tensor in state.items():
         short = ".".join(part for part in key.split(".") if part not in _WRAPPERS)
         if short in plain:
-            raise ValueError(f"{path}: holds `{name}.{short}` twice, once as `{key}`: which one is meant?")
+            raise ValueError(f"{path}: holds `{name}.{short}` twice, once as `{key}`; remove one")
         plain[short] = tensor
     return plain
 
 
 def _fit(network: nn.Module, name: str, stored: Mapping[str, StateDict], path: Path, why: str) -> StateDict:
-    """The state that a file holds for a network; ValueError if it does not fit."""
+    """Return a file's state dict for a network. Raises ValueError if it does not fit."""
     if name not in stored:
-        hint = "; training goes on from NNNNNN_nets.ckpt, an EMA file holds no discriminator"
+        hint = "; start training from NNNNNN_nets.ckpt, as an EMA file holds no discriminator"
         raise ValueError(
             f"{path}: holds no `{name}` (it has {', '.join(stored) or 'nothing'})"
             + (hint if name == "discriminator" else why)
@@ -220,12 +224,12 @@ def _fit(network: nn.Module, name: str, stored: Mapping[str, StateDict], path: P
     }
     for key, tensor in fitting.items():
         if key.endswith(_OPTIONAL) and not torch.allclose(tensor.cpu(), expected[key].cpu()):
-            raise ValueError(f"{path}: `{name}.{key}` is of another strength{why}")
+            raise ValueError(f"{path}: `{name}.{key}` has another strength{why}")
     return fitting
 
 
 def _refuse_other_shapes(expected: StateDict, found: StateDict, name: str, path: Path, why: str) -> None:
-    """Raise ValueError that names the first tensor of a network that is lacking, surplus or of another shape."""
+    """Raise ValueError that names the first tensor of a network that is missing, unexpected or of another shape."""
     for key in [*expected, *found]:
         if key not in found and key.endswith(_OPTIONAL):
             continue
@@ -238,7 +242,7 @@ def _refuse_other_shapes(expected: StateDict, found: StateDict, name: str, path:
 
 
 def _why(stored: Mapping[str, StateDict], nets: Networks) -> str:
-    """What the shapes of the file say about it, where they differ from those of `nets`."""
+    """Return how the file's model differs from `nets`, inferred from shapes, to end an error message with."""
     try:
         (file_model, file_domains), (model, domains) = _infer(stored), _infer(_states(nets))
     except _OtherModelError:
@@ -253,7 +257,7 @@ def _why(stored: Mapping[str, StateDict], nets: Networks) -> str:
 
 
 def _form(states: Mapping[str, StateDict]) -> tuple[tuple[str, ...], str] | None:
-    """Which of the known forms networks have."""
+    """Return which of the known forms the networks have."""
     first = next((key.split(".")[0] for key in states.get("generator", {})), "")
     form = tuple(sorted(set(states) - {"fan", "discriminator"})), first
     return form if form in _FORMS else None

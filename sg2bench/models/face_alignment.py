@@ -1,7 +1,7 @@
-"""Where a face has its features: the face-alignment network, and the two masks of the high-pass skip.
+"""The face-alignment network, which locates facial features, and the two masks of the high-pass skip.
 
-The network is the one hourglass of Wang et al., *Adaptive Wing Loss for Robust Face Alignment* (ICCV 2019), with
-coordinate channels; the masks are StarGAN v2's (appendix: high-pass skip connections for faces).
+The network is the single hourglass of Wang et al., *Adaptive Wing Loss for Robust Face Alignment* (ICCV 2019), with
+coordinate channels. The masks are StarGAN v2's (appendix: high-pass skip connections for faces).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _CoordConv(nn.Module):
 
 
 class _ConvBlock(nn.Module):
-    """Three pre-activated 3x3 convolutions, their outputs side by side (1/2, 1/4, 1/4 of the width), plus shortcut."""
+    """Three pre-activated 3x3 convolutions, outputs concatenated (1/2, 1/4, 1/4 of the width), plus shortcut."""
 
     def __init__(self, dim_in: int, dim_out: int) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class _ConvBlock(nn.Module):
 
 
 class _Hourglass(nn.Module):
-    """Four times half the size and back, with a skip at each size."""
+    """Four downsamplings and four upsamplings by 2, with a skip at each size."""
 
     DEPTH = 4
 
@@ -82,9 +82,9 @@ class _Hourglass(nn.Module):
 
 
 class FaceAlignment(nn.Module):
-    """(N, 3, 256, 256) in [0, 1] -> (N, 99, 64, 64): a heat map per landmark (98) and one of boundaries.
+    """Face-alignment network: (N, 3, 256, 256) in [0, 1] -> heat maps of 98 landmarks and boundaries, (N, 99, 64, 64).
 
-    Always in evaluation mode and without gradients for its weights: it is given, not trained. Its parameter names are
+    It is pretrained, so it is always in evaluation mode and its weights have no gradients. Its parameter names are
     those of the published files.
     """
 
@@ -115,7 +115,7 @@ class FaceAlignment(nn.Module):
 
 @torch.no_grad()
 def masks(face_alignment: FaceAlignment, image: Tensor) -> tuple[Tensor, Tensor]:
-    """Images (N, 3, S, S) in [-1, 1] -> mask 0 and mask 1, each (N, 1, 256, 256) in [0, 1], without gradient."""
+    """Return masks 0 and 1, each (N, 1, 256, 256) in [0, 1], of images (N, 3, S, S) in [-1, 1], without gradient."""
     x = F.interpolate(image, size=_SIDE, mode="bilinear", align_corners=False)
     heat = face_alignment(x * 0.5 + 0.5)[:, :LANDMARKS]
     return from_heat(F.interpolate(heat, size=_SIDE, mode="bilinear", align_corners=True))
@@ -135,7 +135,7 @@ _NOT_IN_MASK_1 = (*range(8, 25), *range(33, 51), *range(76, 96))
 
 
 def from_heat(heat: Tensor) -> tuple[Tensor, Tensor]:
-    """Heat maps of the landmarks (N, 98, H, W) -> mask 0 (the whole face) and mask 1 (eyes and nose), (N, 1, H, W)."""
+    """Turn heat maps of landmarks (N, 98, H, W) into mask 0 (whole face) and mask 1 (eyes and nose), (N, 1, H, W)."""
     heat = heat.where(heat >= 0.1, 0)
     low, high = heat.amin((2, 3), keepdim=True), heat.amax((2, 3), keepdim=True)
     heat = (heat - low) / (high - low + 1e-6)

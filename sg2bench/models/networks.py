@@ -23,7 +23,7 @@ _SKIP_SIZES = (32, 64, 128)
 
 
 class HighPass(nn.Module):
-    """Depthwise `[[-1,-1,-1],[-1,8,-1],[-1,-1,-1]] / w_hpf`, zero padding; (N, C, H, W) -> the same shape."""
+    """Depthwise filter `[[-1,-1,-1],[-1,8,-1],[-1,-1,-1]] / w_hpf`, zero padding; keeps the shape (N, C, H, W)."""
 
     filter: Tensor
 
@@ -39,7 +39,7 @@ class HighPass(nn.Module):
 
 
 class Generator(nn.Module):
-    """Image and style -> image of that style. `forward(x, s)` is `render(embed(x), s)`."""
+    """Generator: image and style -> image in that style. `forward(x, s)` is `render(embed(x), s)`."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Generator(nn.Module):
         he_initialize(self)
 
     def embed(self, image: Tensor, masks: tuple[Tensor, Tensor] | None = None) -> Encoded:
-        """What the decoder needs of an image; masks (N, 1, H, W) in [0, 1] for 32 px and for 64 and 128 px features."""
+        """Encode an image; masks (N, 1, H, W) in [0, 1] are for features of 32 px, and of 64 and 128 px."""
         skips = {}
         x = self.from_rgb(image)
         for block in self.encode:
@@ -80,7 +80,7 @@ class Generator(nn.Module):
         return Encoded(x, skips)
 
     def render(self, encoded: Encoded, style: Tensor) -> Tensor:
-        """The image, of no bounded range: there is no tanh."""
+        """Decode to an image. Its range is not bounded: there is no tanh."""
         x = encoded.features
         for block in self.decode:
             x = block(x, style)
@@ -94,7 +94,7 @@ class Generator(nn.Module):
 
 
 class MappingNetwork(nn.Module):
-    """Latent and domain -> style code: (N, latent_dim), (N,) -> (N, style_dim)."""
+    """Mapping network: latent and domain -> style code, (N, latent_dim), (N,) -> (N, style_dim)."""
 
     def __init__(self, num_domains: int, latent_dim: int = 16, style_dim: int = 64, width: int = 512) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class MappingNetwork(nn.Module):
 
 
 class StyleEncoder(nn.Module):
-    """Reference image and its domain -> style code: (N, 3, S, S), (N,) -> (N, style_dim)."""
+    """Style encoder: reference image and its domain -> style code, (N, 3, S, S), (N,) -> (N, style_dim)."""
 
     def __init__(
         self,
@@ -137,18 +137,18 @@ class StyleEncoder(nn.Module):
 
 
 class Verdict(NamedTuple):
-    """What a discriminator says of N images."""
+    """Output of a discriminator for N images."""
 
     real: Tensor
-    """Logit of being real, in the domain given if the discriminator has a logit per domain; (N,)."""
+    """Logit of being real, (N,); of being real in the given domain if the discriminator has a logit per domain."""
     classes: Tensor | None
-    """Logits of the domains (N, K), from an auxiliary classifier."""
+    """Logits of the domains, (N, K), from an auxiliary classifier; else None."""
 
 
 class Discriminator(nn.Module):
-    """Image and domain -> logit of being a real image of that domain: (N, 3, S, S), (N,) -> (N,).
+    """Discriminator: image and domain -> logit of being a real image of that domain, (N, 3, S, S), (N,) -> (N,).
 
-    With `auxiliary`, one logit serves all domains, and a classifier tells them apart (Odena et al. 2017).
+    With `auxiliary`, all domains share one logit, and a classifier predicts the domain (Odena et al. 2017).
     """
 
     def __init__(
@@ -176,7 +176,7 @@ class Discriminator(nn.Module):
 
 
 def _downsampler(image_size: int, first_width: int | None, max_width: int) -> tuple[list[nn.Module], int]:
-    """From an image to (N, width, 1, 1), as style encoder and discriminator begin; and the width."""
+    """Return the common first layers of style encoder and discriminator, image -> (N, width, 1, 1), and the width."""
     width = first_width or 2**14 // image_size
     layers: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1)]
     for _ in range(int(math.log2(image_size)) - 2):
@@ -188,8 +188,10 @@ def _downsampler(image_size: int, first_width: int | None, max_width: int) -> tu
 
 
 def _select(heads: nn.ModuleList, shared: Tensor, domain: Tensor) -> Tensor:
-    """Each sample's own head: (N, d), (N,) -> (N, style_dim). Of more heads than samples, only those of the samples are
-    computed, which waits for the device to tell the labels; the others then have no gradient.
+    """Apply to each sample the head of its domain: (N, d), (N,) -> (N, style_dim).
+
+    With more heads than samples, only the heads in use are computed. That copies the labels from the device, and the
+    other heads get no gradient.
     """
     if len(heads) <= len(domain):
         outputs = torch.stack([head(shared) for head in heads], dim=1)
@@ -201,14 +203,14 @@ def _select(heads: nn.ModuleList, shared: Tensor, domain: Tensor) -> Tensor:
 
 
 class Networks(nn.Module):
-    """The networks that make images, by the names of the published checkpoints.
+    """The networks that generate images, by the names of the published checkpoints.
 
-    What the generator is given depends on `model.condition`:
+    The input of the generator depends on `model.condition`:
 
-    * `style`: a style code, from the mapping network or the style encoder: StarGAN v2.
-    * `latent`: the latent itself and the domain, one-hot; the style encoder recovers latents.
-    * `label`: the domain, one-hot, through AdaIN; neither mapping network nor style encoder.
-    * `label_map`: the same, as a map beside the image, to StarGAN's generator.
+    * `style`: a style code, from the mapping network or the style encoder (StarGAN v2).
+    * `latent`: the latent itself and the one-hot domain; the style encoder recovers latents.
+    * `label`: the one-hot domain, through AdaIN; neither mapping network nor style encoder.
+    * `label_map`: the one-hot domain as a map, concatenated to the image, for StarGAN's generator.
     """
 
     def __init__(self, model: Model, num_domains: int) -> None:
@@ -230,11 +232,11 @@ class Networks(nn.Module):
             self.fan = FaceAlignment()
 
     def trained(self) -> dict[str, nn.Module]:
-        """The networks that training changes."""
+        """Return the networks that are trained: all but the face-alignment network."""
         return {name: network for name, network in self.named_children() if name != "fan"}
 
     def encode(self, image: Tensor) -> Encoded:
-        """What the decoder needs of an image, with masks from the face-alignment network where there is one."""
+        """Encode an image, with masks from the face-alignment network if there is one."""
         masks = face_alignment.masks(self.fan, image) if "fan" in self._modules else None
         return self.generator.embed(image, masks)
 
@@ -242,20 +244,21 @@ class Networks(nn.Module):
         return self.generator.render(encoded, style)
 
     def latent_style(self, latent: Tensor, domain: Tensor) -> Tensor:
-        """What the generator is given for a latent: (N, latent_dim), (N,) -> (N, its style_dim)."""
+        """Return the generator's input for a latent and domain: (N, latent_dim), (N,) -> (N, its style_dim)."""
         code = self.mapping_network(latent, domain) if self.condition.code == "style" else latent
         return self._given(code, latent, domain)
 
     def reference_style(self, image: Tensor, domain: Tensor) -> Tensor:
-        """What the generator is given to make images like this one, of this domain."""
+        """Return the generator's input for references and their domain: (N, 3, S, S), (N,) -> (N, its style_dim)."""
         code = self.style_encoder(image, domain) if self.condition.takes_references else image
         return self._given(code, image, domain)
 
     def _given(self, code: Tensor, like: Tensor, domain: Tensor) -> Tensor:
-        """The code, the label, or both."""
+        """Return the code, the label, or both, as `model.condition` demands."""
         if not self.condition.label:
             return code
-        label = F.one_hot(domain, self.num_domains).to(like.dtype)
+        # F.one_hot inspects the labels, which tracing does not allow.
+        label = (domain[:, None] == torch.arange(self.num_domains, device=domain.device)).to(like.dtype)
         return label if self.condition.code is None else torch.cat([code, label], 1)
 
 

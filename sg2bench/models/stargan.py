@@ -1,4 +1,4 @@
-"""The generator of StarGAN (Choi et al., CVPR 2018, appendix), the first rung of the paper's ladder."""
+"""The generator of StarGAN (Choi et al., CVPR 2018, appendix), the first configuration of the paper's ablation."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class _Residual(nn.Module):
 
 
 class StarGANGenerator(nn.Module):
-    """Image (N, 3, S, S) and one-hot domain (N, K) -> image of that domain in [-1, 1].
+    """StarGAN's generator: image (N, 3, S, S) and one-hot domain (N, K) -> image of that domain in [-1, 1].
 
-    The label lies as K constant planes beside the image; two strided convolutions, six residual blocks, two transposed
-    convolutions, instance norm after each, tanh. Widths (64, 128, 256 in StarGAN) double from `first_width` up to
-    `max_width`. The label enters first, so encoding keeps just the image.
+    The label is concatenated to the image as K constant planes. Two strided convolutions, six residual blocks and two
+    transposed convolutions follow, with instance norm after each, then tanh. Widths (64, 128, 256 in StarGAN) double
+    from `first_width` up to `max_width`. The label enters at the first layer, so encoding returns just the image.
     """
 
     def __init__(self, num_domains: int, first_width: int, max_width: int) -> None:

@@ -1,4 +1,4 @@
-"""The figures of a report: drawn into its folder, and what has to be said beside each."""
+"""The figures of a report, with their captions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sg2bench.layout import (
     plot_file,
 )
 from sg2bench.report import examples, html, panels, plots
-from sg2bench.report.variants import COMPARED, span
+from sg2bench.report.variants import COMPARED, in_order, span
 from sg2bench.rows import is_line
 from sg2bench.rows import models as models_of
 
@@ -35,7 +35,7 @@ FILES = (
 )
 """All plots that a report folder may have, now or from earlier versions."""
 _WHISKERS = "one standard deviation over seeds (none for a single seed)"
-_BEYOND = "A triangle at the edge: a mean beyond the axis, which ends where a variant is far from the others."
+_BEYOND = "A triangle at the edge marks a mean beyond the axis. The axis leaves out variants far from the others."
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,10 @@ def plots_of(table: pd.DataFrame, out: Path) -> list[Plots]:
                 _by_variant(rows, question, out),
                 _by_target(rows, question, out),
                 [_by_pair(rows[rows["metric"] == metric], metric, out) for metric in metrics],
-                [(f"{m} {METRICS[m].arrow}", f"{METRICS[m].unit}. {_sentence(METRICS[m].reading)}") for m in metrics],
+                [
+                    (f"{m} {METRICS[m].arrow}", f"{_capital(METRICS[m].unit)}. {_capital(METRICS[m].reading)}.")
+                    for m in metrics
+                ],
             )
         )
     return found
@@ -104,12 +107,12 @@ def _by_variant(rows: pd.DataFrame, question: str, out: Path) -> Picture:
     file = out / plot_file(question)
     plots.save(panels.variants_plot(rows), file)
     caption = f"Mean over all pairs of domains. Dots: seeds; squares: their mean; whiskers: {_WHISKERS}. {_BEYOND}"
-    reading = "a variant differs from another where their whiskers are far apart. The arrow says which way is better."
+    reading = "two variants differ if their whiskers are far apart. The arrow points to better values."
     known = set(rows[is_line(rows)]["variant"])
     if titles := [title for line, title in REFERENCE_LINES.items() if line in known]:
         reading += (
-            f" Lines: what outputs would score that are just such images: {', '.join(titles)}. Those beyond an axis "
-            "stand below it."
+            f" Lines show the values of these images in place of outputs: {', '.join(titles)}. Lines beyond an axis "
+            "are named below it."
         )
     title = f"{question.capitalize()}, by variant"
     return Picture(title, f"{caption} {counts(rows)}", reading, file)
@@ -120,8 +123,9 @@ def _by_target(rows: pd.DataFrame, question: str, out: Path) -> Picture:
     plots.save(panels.targets_plot(rows), file)
     caption = f"Mean over the sources of each target domain. Marks: mean over seeds; whiskers: {_WHISKERS}. {_BEYOND}"
     reading = (
-        "a target with bad values for every variant is hard in itself; bad values of a single variant are its failure."
+        "a target that is bad for every variant is a difficult domain; if it is bad for one variant, that variant "
     )
+    "fails."
     title = f"{question.capitalize()}, by target domain"
     return Picture(title, f"{caption} {counts(rows)}", reading, file)
 
@@ -130,31 +134,36 @@ def _by_pair(rows: pd.DataFrame, metric: str, out: Path) -> Picture:
     file = out / plot_file(metric, "pair")
     plots.save(plots.pairs_plot(rows, metric), file)
     caption = (
-        f"{METRICS[metric].unit}, mean over seeds; all panels share one colour scale, which ends where a variant "
-        "is far from the others (red: beyond it). Grey: no such pair. "
+        f"{_capital(METRICS[metric].unit)}; mean over seeds. All panels share one colour scale, which leaves out "
+        "variants far from the others (shown in red). Grey: no such pair. "
         f"{counts(rows)}"
     )
     reading = (
-        f"{METRICS[metric].reading}. A row is a source, a column a target: a column in one colour says that the target "
-        "decides, a row that the source does."
+        f"{METRICS[metric].reading}. Rows are sources, columns are targets. If columns have uniform colours, the "
+        "target determines the value; if rows do, the source."
     )
     return Picture(f"{metric} by pair", caption, reading, file)
 
 
-def curves(table: pd.DataFrame, out: Path) -> Picture:
-    """Draw the training curves."""
+def curves(everything: pd.DataFrame | None, drawn: Sequence[str], out: Path) -> list[Picture]:
+    """Draw the training curves of these variants, if there are any."""
+    table = None if everything is None else everything[everything["variant"].isin(drawn)]
+    if table is None or table.empty:
+        return []
+    table = in_order(table, drawn)
     plots.save(plots.curves_plot(table), out / CURVES_PLOT)
     caption = (
-        "Each loss term before its weight, no unit, over training steps; mean over seeds "
-        f"(n: {table['seed'].nunique()}), smoothed over 5 log lines. A missing line: the variant lacks the term. "
-        f"A triangle at the edge: the farthest value of a variant that goes {plots.FARTHEST} times as far as others."
+        "Unweighted loss terms (no unit) over training steps; mean over seeds "
+        f"(n: {table['seed'].nunique()}), smoothed over 5 log lines. A missing line means that the variant lacks the "
+        f"term. A triangle at the edge marks the extreme value of a variant that goes {plots.FARTHEST} times as far as "
+        "others."
     )
     reading = (
-        "terms of d_ are the discriminator's, of g_ the generator's, by guidance. Adversarial terms that swing about a "
-        "level are normal, one that runs to 0 means that one side has won; sty and cyc should fall and stay low. Low "
+        "d_ terms belong to the discriminator, g_ terms to the generator, each by guidance. Adversarial terms normally "
+        "oscillate around a level; if one goes to 0, one side has won. sty and cyc should fall and stay low. Low "
         "losses do not mean good images."
     )
-    return Picture("Training curves", caption, reading, out / CURVES_PLOT)
+    return [Picture("Training curves", caption, reading, out / CURVES_PLOT)]
 
 
 def stacked(ranked: Sequence[str], files: Mapping[Path, Path], out: Path) -> Picture | None:
@@ -166,35 +175,34 @@ def stacked(ranked: Sequence[str], files: Mapping[Path, Path], out: Path) -> Pic
         examples.stack(found).save(temporary, format="PNG", optimize=True)
     missing = [variant for variant in ranked if variant not in found]
     caption = (
-        "A column is one source with one reference, both validation images, the same for all variants; below, what "
-        "each variant makes of them, n: 1 seed, the first."
-        + (f" Without a picture: {', '.join(missing)}." if missing else "")
+        "Each column has a source and a reference, both validation images and the same for all variants. Below are the "
+        "outputs of each variant. n: 1 seed, the first." + (f" No picture: {', '.join(missing)}." if missing else "")
     )
     wanted = "have the source's content, and the reference's domain and style"
     reading = f"an output should {wanted}."
     if examples.knows_right_images(next(iter(found.values()))):
-        reading = f"an output should be the right image, for that alone has {wanted.removeprefix('have ')}."
+        reading = f"an output should equal the right image, which has {wanted.removeprefix('have ')}."
     return Picture("The same translations by every variant", caption, reading, out / EXAMPLES_PLOT)
 
 
-_READING = "down a column the pose of the source should stay; along a row the style should be the same."
-_ACROSS = "Validation images of each domain across the top, n: 1 seed, the first. Each row below:"
+_READING = "the pose of the source should stay the same down a column, and the style along a row."
+_ACROSS = "The top row shows validation images of each domain. n: 1 seed, the first. Each row below uses"
 _GRIDS = {
     "latent": (
         "latent guidance",
-        f"{_ACROSS} one latent code in one target domain, domains in name order.",
+        f"{_ACROSS} one latent code in one target domain; domains are in name order.",
         _READING,
     ),
     "reference": (
         "reference guidance",
-        f"{_ACROSS} one reference image (left), whose style every source takes.",
+        f"{_ACROSS} the style of one reference image (left).",
         _READING,
     ),
     NEIGHBOURS: (
         "nearest to training images",
-        "First row: of one latent output of each source, those nearest to a training image of their target, n: 1 seed, "
-        "the first. Second row: that training image. Below, the same for validation images.",
-        "a copied output repeats its training image. Validation images show how near an image comes that is no copy.",
+        "First row: the outputs closest to a training image of their target, from one latent output per source; n: 1 "
+        "seed, the first. Second row: that training image. Below: the same for validation images.",
+        "a copied output repeats its training image. Validation images show how close an image comes without copying.",
     ),
 }
 
@@ -214,8 +222,8 @@ def counts(table: pd.DataFrame) -> str:
     models = models_of(table)
     compared, seeds = models[models["metric"].isin(COMPARED)], models["seed"].nunique()
     against = f" against {span(compared['n_real'])} training images of the target" if len(compared) else ""
-    return f"n: {seeds} {'seed' if seeds == 1 else 'seeds'}; each pair {span(models['n_fake'])} outputs{against}."
+    return f"n: {seeds} {'seed' if seeds == 1 else 'seeds'}; each pair: {span(models['n_fake'])} outputs{against}."
 
 
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
+def _capital(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}"

@@ -1,4 +1,4 @@
-"""What a report leads with: the verdict on each claim, and the effects as figures."""
+"""The first sections of a report: the verdict on each claim, and the effects as figures."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def _overview(effects: pd.DataFrame, table: pd.DataFrame, out: Path) -> Picture:
         " A frame: the metric that decides a claim; all others are exploratory." if effects["primary"].any() else ""
     )
     caption = (
-        f"Difference of each variant from {first}, over the standard deviation over seeds (Cohen's d, on the logarithm "
-        f"for ratios); colours end at ±{effect_plots.FURTHEST_COLOUR}. A dot: the 95 % interval excludes no "
-        f"difference; a ring: p < {SURE} after Holm's correction for all cells; hatched: not measured, or a single "
-        f"seed.{frames} {figures.counts(table)}"
+        f"Difference of each variant from {first}, in standard deviations over seeds (Cohen's d; on the logarithm for "
+        f"ratios). Colours saturate at ±{effect_plots.FURTHEST_COLOUR}. A dot means that the 95 % interval excludes "
+        f"zero difference, a ring that p < {SURE} after Holm's correction for all cells. Hatched cells were not "
+        f"measured, or have a single seed.{frames} {figures.counts(table)}"
     )
     reading = (
-        f"red is worse than {first}, blue better. Down a column: which questions a variant fails. A colour without a "
-        "dot may be chance."
+        f"red is worse than {first}, blue is better. Read down a column to see which questions a variant fails. A "
+        "colour without a dot may be chance."
     )
     return Picture("What each variant changes", caption, reading, out / EFFECTS_PLOT)
 
@@ -85,9 +85,9 @@ def _forests(effects: pd.DataFrame, table: pd.DataFrame, out: Path) -> Iterator[
         file = out / plot_file(question, "effect")
         plots.save(effect_plots.forest(of_question), file)
         caption = (
-            f"Change from {first}, by ratio in per cent or by difference, with its 95 % interval over seeds. Filled: "
-            "sure after Holm's correction for all effects. An arrow: beyond the axis, with its value. "
-            f"{figures.counts(table[table['metric'].isin(of_question['metric'])])}"
+            f"Change from {first}, in per cent for ratios, otherwise as a difference, with 95 % interval over seeds. "
+            "Filled marks are significant after Holm's correction for all effects. An arrow marks a value beyond the "
+            f"axis. {figures.counts(table[table['metric'].isin(of_question['metric'])])}"
         )
-        reading = f"the shaded side is worse than {first}. An interval that crosses 0 decides nothing."
+        reading = f"the shaded side is worse than {first}. An interval that includes 0 decides nothing."
         yield Picture(f"{question.capitalize()}, effects", caption, reading, file)

@@ -1,4 +1,4 @@
-"""The leaderboard over all experiments: rows that people add, ranked only against their like."""
+"""The leaderboard over all experiments: rows that people add, ranked only if comparable."""
 
 from __future__ import annotations
 
@@ -55,20 +55,20 @@ PUBLISHED = (
     ("AFHQ", "16.18 ± 0.15", "0.4501 ± 0.0007", "19.78 ± 0.01", "0.4315 ± 0.0002"),
 )
 PUBLISHED_NOTE = (
-    "Published by the authors of StarGAN v2, not measured here: their checkpoints of 100,000 iterations, 256 px, by "
-    "their own evaluation (protocol `paper`), mean and spread of 10 evaluations. An independent rerun of the CelebA-HQ "
-    "checkpoint gave 13.74 / 0.4499 and 23.70 / 0.3879, outside these ±. Never rank a value of another protocol beside "
-    "them."
+    "Published by the authors of StarGAN v2, not measured here: their checkpoints of 100,000 iterations at 256 px, by "
+    "their own evaluation (protocol `paper`), mean ± spread of 10 evaluations. An independent rerun of the CelebA-HQ "
+    "checkpoint gave 13.74 / 0.4499 and 23.70 / 0.3879, outside these ±. Never compare values of another protocol with "
+    "these."
 )
 EXPLAINED = (
-    "Only rows of one protocol, image set, set of pairs and number of images are ranked together. A cell is the mean "
-    "over seeds ± half of its 95 % interval (Student's t), so it tells how another training would turn out; with two "
-    "seeds that is ± 9 standard deviations. In brackets its rank in the column, as far as it is decided: (2–5) is "
-    "anything from second to fifth. Every two entries are compared over seeds (Student's t, paired where both have the "
-    "same seeds, else Welch's; by ratio where effects multiply); one is before another where p < 0.05 after Holm's "
-    "correction for all pairs of the column. Intervals that overlap do not decide it. One seed † has the interval for "
-    "the sample of images alone, and decides nothing. Entries stand in the order of the first column of the first "
-    "table of a section. Never compare values of two sections."
+    "Only rows of the same protocol, images, pairs and number of images are ranked together. A cell is the mean over "
+    "seeds ± half of its 95 % interval (Student's t), which covers the variation between trainings; with two seeds "
+    "that is ± 9 standard deviations. The rank in the column follows in brackets, as far as it is decided: (2–5) is "
+    "anything from second to fifth. Every two entries are compared over seeds by Student's t-test, paired if both have "
+    "the same seeds, otherwise by Welch's; distances and errors are compared by ratio. One entry ranks ahead of "
+    "another if p < 0.05 after Holm's correction for all pairs of the column; overlapping intervals do not matter. An "
+    "entry of one seed (†) has an interval only for the sample of images, and decides no rank. Entries are sorted by "
+    "the first column of the first table of a section. Never compare values of different sections."
 )
 
 
@@ -305,7 +305,7 @@ def _made_by(file: Path, command: str | None) -> str:
     known = material.command(file.parent)
     made_by = " ".join((known or command or "").split())
     if not made_by:
-        raise ValueError(f"{file}: no {EXPERIMENT} beside it tells what made these rows; give it by --command")
+        raise ValueError(f"{file}: no {EXPERIMENT} next to it says what made these rows; give it by --command")
     form, meaning = _COMMAND["command"]
     if not re.fullmatch(form, made_by):
         where = str(file.parent / EXPERIMENT) if known else "--command"

@@ -59,7 +59,7 @@ def _inside(folder: Path, name: Path) -> Path | None:
     if not file.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"{file}: is a link that leads out of {folder}; put the file itself there, or remove the link")
     if not file.is_file():
-        raise ValueError(f"{file}: is no regular file; remove it")
+        raise ValueError(f"{file}: is not a regular file; remove it")
     return file
 
 
@@ -99,4 +99,4 @@ def _refuse_bad_grid(file: Path) -> None:
             with Image.open(file, formats=("PNG",)) as image:
                 image.verify()
     except Exception as error:  # Pillow raises many kinds for files that are not what they seem
-        raise ValueError(f"{file}: not a sample grid in PNG ({error}); mend or remove it") from None
+        raise ValueError(f"{file}: not a sample grid in PNG ({error}); repair or remove it") from None

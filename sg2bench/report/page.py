@@ -57,6 +57,7 @@ class Download:
 def render(
     table: pd.DataFrame,
     effects: pd.DataFrame,
+    folded: str,
     lead: Lead | None,
     examples: Picture | None,
     grids: Sequence[Picture],
@@ -67,13 +68,16 @@ def render(
     command: str,
     experiment: str,
 ) -> str:
-    """The page as text; `experiment` is the YAML that it shows, empty if there is none."""
+    """The page as text; `experiment` is the YAML that it shows, empty if there is none, `folded` what pictures leave
+    out.
+    """
     by_pair = variants.in_order(models_of(table), variants.order(table))
     by_pair = by_pair[by_pair["source"] != "*"]
     pairs = by_pair.groupby(["metric", "mode", "variant", "source", "target"], sort=False)["value"]
     means = pairs.agg(["mean", "std", "count"])
     return html.template("report.html.jinja").render(
         experiment=table["experiment"].iloc[0],
+        folded=folded,
         lead=lead,
         baseline=baseline(table),
         tables=variants.tables(table, effects),

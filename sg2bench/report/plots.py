@@ -69,7 +69,7 @@ def pairs_plot(table: pd.DataFrame, metric: str) -> Figure:
     with mpl.rc_context(STYLE | {"font.size": size, "axes.titlesize": "medium", "axes.grid": False}):
         height = (panel + room + 0.5) * rows * len(modes)
         figure = Figure(figsize=(panel * columns + room + 1.2, height), layout="constrained")
-        axes = figure.subplots(rows * len(modes), columns, sharex=True, sharey=True, squeeze=False)
+        axes = figure.subplots(rows * len(modes), columns, squeeze=False)  # shared axes would take minutes for many
         for axis in axes.ravel():
             axis.set_axis_off()
         for block, mode in zip(np.split(axes, len(modes)), modes, strict=True):
@@ -82,8 +82,7 @@ def pairs_plot(table: pd.DataFrame, metric: str) -> Figure:
                 image = axis.imshow(square, norm=scale, cmap=colours, interpolation="nearest", aspect="auto")
                 axis.set_title(f"{short([variant])[0]}\n{_guidance(mode)}")
                 axis.set_xticks(ticks, labels, rotation=90)
-                axis.set_yticks(ticks, labels)
-                axis.tick_params(labelbottom=True)
+                axis.set_yticks(ticks, labels if axis in axes[:, 0] else [])
                 if len(domains) <= _ANNOTATED_DOMAINS:
                     for (source, target), value in np.ndenumerate(square):
                         if not np.isnan(value):

@@ -42,14 +42,14 @@ def training(halves: pd.DataFrame, out: Path, experiment: str) -> Training | Non
     plots.save(curves_plot(even), out / STEPS_PLOT)
     bands = "95 % interval over seeds" if even["seed"].nunique() > 1 else "95 % interval of the value"
     caption = (
-        f"Mean over all pairs of domains and over seeds, on the even sources alone; bands: {bands}. A triangle at the "
-        f"edge: the farthest value of a variant that goes {plots.FARTHEST} times as far as the others. "
+        f"Mean over all pairs of domains and over seeds, only on the even sources. Bands: {bands}. A triangle at the "
+        f"edge marks the extreme value of a variant that goes {plots.FARTHEST} times as far as the others. "
         f"{figures.counts(of_half(halves, 'even'))}"
     )
     reading = (
-        "a line that still gets better at the end says that the variant needs more steps, one that turns, that it had "
-        "too many; variants differ where their bands are apart. Half of the sources gives other values than all of "
-        "them, so compare these values with each other alone."
+        "if a line still improves at the end, the variant needs more steps; if it gets worse again, it had too many. "
+        "Variants differ where their bands are apart. Half of the sources give other values than all of them, so "
+        "compare these values only with each other."
     )
     picture = Picture("Values over training", caption, reading, out / STEPS_PLOT)
     metric = _chosen_by(even, experiment)
@@ -126,8 +126,8 @@ def _chosen_by(even: pd.DataFrame, experiment: str) -> str:
 
 def _caption(metric: str) -> str:
     return (
-        f"The best step of each seed (a single number: of all), chosen by {metric} on the even sources. Values are "
-        "those of the odd sources, so that choosing does not flatter them; mean ± standard deviation over seeds, and "
-        "of the difference, paired by seed. All other tables and plots of this page are of the last step, on all "
+        f"The best step of each seed (one number if it is the same for all), chosen by {metric} on the even sources. "
+        "Values are from the odd sources, which played no part in the choice. They are mean ± standard deviation over "
+        "seeds; the difference is paired by seed. All other tables and plots of this page use the last step and all "
         "sources."
     )

@@ -84,13 +84,14 @@ def _table(
     table: pd.DataFrame, effects: pd.DataFrame, question: Question, columns: list[tuple[str, str]], ranked: list[str]
 ) -> Table:
     models = models_of(table)
+    first, seeds = baseline(models), models.groupby("variant")["seed"].nunique()
     keyed = summarize(models).set_index(["variant", "metric", "mode"])
     cells = {key: (mean, sd) for key, mean, sd in keyed[["mean", "sd"]].itertuples(name=None)}
     rows = [
         [
             variant,
             *(spread(*cells.get((variant, *column), (nan, nan))) for column in columns),
-            str(models[models["variant"] == variant]["seed"].nunique()),
+            str(seeds[variant]),
         ]
         for variant in ranked
     ]
@@ -103,7 +104,7 @@ def _table(
     changes = [
         [variant, *(marked_change(by_key[variant, *column]) for column in columns)]
         for variant in ranked
-        if variant != baseline(models)
+        if variant != first
     ]
     header = ["variant", *(f"{metric} {mode} {METRICS[metric].arrow}" for metric, mode in columns), "seeds"]
     return Table(question, header, rows, lines, changes)
@@ -149,13 +150,13 @@ def caption(table: pd.DataFrame) -> str:
     first, compared = models.iloc[0], models[models["metric"].isin(COMPARED)]
     lines = table[is_line(table)]
     real = f" against {span(compared['n_real'])} training images of the target" if len(compared) else ""
-    line_counts = f" The reference lines have {span(lines['n_fake'])} images." if len(lines) else ""
+    line_counts = f" Reference lines use {span(lines['n_fake'])} images." if len(lines) else ""
     seeds = ", ".join(str(int(seed)) for seed in sorted(models["seed"].unique()))
     return (
         f"Mean ± standard deviation over seeds ({seeds}). Changes are from {first['variant']}, with 95 % intervals, "
-        f"paired where both have the same seeds; * is sure after Holm's correction for all changes. "
+        f"paired where both have the same seeds; * means significant after Holm's correction for all changes. "
         f"{span(models['step'])} steps; each pair: {span(models['n_fake'])} outputs "
-        f"({span(models['outputs_per_source'])} a source){real}.{line_counts} "
+        f"({span(models['outputs_per_source'])} per source){real}.{line_counts} "
         f"Protocol {first['protocol']}, data {first['data_fingerprint']}, "
         f"{listed(models['device'])}, torch {listed(models['torch_version'])}, "
         f"sg2bench {listed(models['sg2bench_version'])} at {commits(models)}, {days(models)}."

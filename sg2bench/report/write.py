@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from sg2bench.files import atomic_file, copy
 from sg2bench.layout import CLAIMS, CURVES, EFFECTS, EXPERIMENT, PAGE, RESULTS, SUMMARY, VARIANTS
-from sg2bench.report import answers, figures, lead, material, page, plots, steps, variants
+from sg2bench.report import answers, figures, folds, lead, material, page, plots, steps, variants
 from sg2bench.report.whole import whole
 from sg2bench.rows import judge_claims, last_steps, measure_effects, read, refuse_mixture, summarize
 
@@ -32,7 +33,7 @@ def write(results_file: Path, out: Path, command: str) -> Path:
     refuse_mixture(everything, results_file)
     table = last_steps(everything)
     if not results_file.is_file():
-        raise ValueError(f"{results_file}: is no regular file, and a report keeps a copy")
+        raise ValueError(f"{results_file}: is not a regular file, so the report cannot copy it")
     source = results_file.parent
     in_place = source.resolve() == out.resolve()
     if in_place and results_file.name != RESULTS:
@@ -45,8 +46,9 @@ def write(results_file: Path, out: Path, command: str) -> Path:
     ranked = variants.order(table)
     effects = variants.in_order(measure_effects(table, declared.claims if declared else ()), ranked)
     board = variants.markdown(table, effects, claims, command)
-    shown = variants.in_order(table, ranked)
-    of_steps = variants.in_order(everything[everything["variant"].isin(ranked)], ranked)
+    drawn, folded = folds.fold(table, ranked, declared.claims if declared else ())
+    shown = variants.in_order(folds.only(table, drawn), ranked)
+    of_steps = variants.in_order(everything[everything["variant"].isin(drawn)], ranked)
     if odd := plots.undrawable("".join({*table["source"], *table["target"]})):
         warnings.warn(f"the plots' font has no {' '.join(odd)}: boxes stand for them in the plots", stacklevel=2)
     with whole(out, in_place, () if in_place else files) as new:
@@ -54,20 +56,17 @@ def write(results_file: Path, out: Path, command: str) -> Path:
             for place, file in files.items():
                 copy(file, new / place)
             files = {place: new / place for place in files}
-        for name, frame in ((SUMMARY, summarize(table)), (EFFECTS, effects), (CLAIMS, claims)):
-            if len(frame):
-                files[Path(name)] = new / name
-                with atomic_file(new / name) as temporary:
-                    frame.to_csv(temporary, index=False, float_format="%.6g")
+        files |= _write_tables({SUMMARY: summarize(table), EFFECTS: effects, CLAIMS: claims}, new)
         text = page.render(
             table,
             effects,
-            lead=lead.lead(effects, claims, table, new),
-            examples=figures.stacked(ranked, files, new),
+            folded=folded,
+            lead=lead.lead(folds.only(effects, drawn), claims, table, new),
+            examples=figures.stacked(drawn, files, new),
             grids=figures.grids(shown, files),
             plots=figures.plots_of(shown, new),
             training=steps.training(of_steps, new, found.experiment),
-            curves=[] if found.curves is None else [figures.curves(variants.in_order(found.curves, ranked), new)],
+            curves=figures.curves(found.curves, drawn, new),
             downloads=[files[place] for place in map(Path, _DOWNLOADS) if place in files],
             command=command,
             experiment=found.experiment,
@@ -76,3 +75,14 @@ def write(results_file: Path, out: Path, command: str) -> Path:
             with atomic_file(new / name) as temporary:
                 temporary.write_text(content, encoding="utf-8")
     return out / PAGE
+
+
+def _write_tables(tables: Mapping[str, pd.DataFrame], out: Path) -> dict[Path, Path]:
+    """Write the tables that are not empty as CSV; returns them by their places in the report."""
+    written = {}
+    for name, frame in tables.items():
+        if len(frame):
+            written[Path(name)] = out / name
+            with atomic_file(out / name) as temporary:
+                frame.to_csv(temporary, index=False, float_format="%.6g")
+    return written

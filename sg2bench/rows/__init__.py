@@ -1,9 +1,9 @@
-"""The result table: one value a row, with all that it depends on. Knows no torch."""
+"""The result table: one value per row, with everything it depends on. Does not import torch."""
 
 from sg2bench.rows.claims import judge_claims
 from sg2bench.rows.columns import COLUMNS, COUNT, HASH, LARGEST, OF_A_MODEL, OF_A_VALUE, ROW_KEY, refuse_bad_label
 from sg2bench.rows.effects import measure_effects
-from sg2bench.rows.io import read, write
+from sg2bench.rows.io import read, read_unchecked, write
 from sg2bench.rows.mixtures import refuse_mixture
 from sg2bench.rows.select import (
     averaged_steps,
@@ -45,6 +45,7 @@ __all__ = [
     "of_half",
     "overall",
     "read",
+    "read_unchecked",
     "refuse_bad_label",
     "refuse_mixed_configurations",
     "refuse_mixture",

@@ -1,4 +1,4 @@
-"""The claim table: what each term is said to be for, and whether that holds here."""
+"""The claim table: the stated purpose of each term, and whether it holds here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Verdict = Literal["holds here", "does not hold here", "not decided"]
 LEAST_STEPS = 3
-"""Evaluated steps in which a swing can show."""
+"""Number of evaluated steps that a swing needs."""
 COLUMNS = (
     *("term", "purpose", "verdict", "variant", "baseline", "metric", "mode", "over", "scale", "value"),
     *("baseline_value", "effect", "ci_low", "ci_high", "worst", "p", "p_holm", "standardised", "direction"),
@@ -32,11 +32,11 @@ RULE = (
 
 
 def judge_claims(table: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
-    """Return a verdict on each claim of an experiment, by RULE, from all its rows. COLUMNS are what the claim says and
-    those of effects; `worst` is the effect that would be a worsening by the margin.
+    """Return a verdict on each claim of an experiment, by RULE, from all its rows.
 
-    `missing` of the seeds that the experiment asks for have no rows: their training diverged, or failed otherwise. The
-    baseline is the experiment's first variant.
+    COLUMNS are the fields of the claim and of its effect. `worst` is the effect of a worsening by the margin. `missing`
+    is the number of the experiment's seeds without rows, because their training diverged or failed. The baseline is the
+    experiment's first variant.
     """
     first, rows = next(iter(experiment.variants)), []
     found = [_compared(table, claim, first) for claim in experiment.claims]
@@ -63,7 +63,7 @@ def judge_claims(table: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
 
 
 def verdict(found: Effect, sign: int, p_holm: float, worst: float) -> Verdict:
-    """Whether a term is for what is claimed, by RULE. More of the metric is worse for a `sign` of 1, better for -1."""
+    """Return whether a claim holds, by RULE. Larger values of the metric are worse for a `sign` of 1, better for -1."""
     none = 1.0 if found.scale == "ratio" else 0.0
     if p_holm < SURE and sign * (found.effect - none) > 0:
         return "holds here"
@@ -74,10 +74,10 @@ def verdict(found: Effect, sign: int, p_holm: float, worst: float) -> Verdict:
 
 
 def swings(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
-    """How far a metric swings in each run, `variant`, `seed` and `value`: its standard deviation over the last half of
-    the evaluated steps, three at least, on the even sources; of its logarithm where it is compared by ratio.
+    """Return the swing of a metric in each run, with columns `variant`, `seed` and `value`.
 
-    Runs with fewer steps are not there.
+    The swing is the standard deviation over the last half of the evaluated steps, at least three, on the even sources;
+    of logarithms if the metric is compared by ratio. Runs with fewer steps are left out.
     """
     rows = _of(claim, of_half(table, "even")).sort_values("step")
     found = []
@@ -93,7 +93,7 @@ def swings(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
 
 
 def _compared(table: pd.DataFrame, claim: Claim, first: str) -> Effect:
-    """A claim's variant against the first one; more of a swing is worse, whatever the metric."""
+    """Compare a claim's variant with the first one; a larger swing is worse, whatever the metric."""
     rows = swings(table, claim) if claim.over == "swing" else _of(claim, last_steps(table))
     new, old = (rows[rows["variant"] == side] for side in (claim.variant, first))
     if claim.over == "value":
@@ -106,7 +106,7 @@ def _sign(claim: Claim) -> int:
 
 
 def _worst(claim: Claim, found: Effect) -> float:
-    """The effect that would be a worsening by the margin."""
+    """Return the effect of a worsening by the margin."""
     entry = METRICS[claim.metric]
     margin = _sign(claim) * (claim.margin or entry.margin)
     if found.scale == "ratio":
@@ -115,7 +115,7 @@ def _worst(claim: Claim, found: Effect) -> float:
 
 
 def _missing(table: pd.DataFrame, variant: str, experiment: Experiment) -> int:
-    """How many of the seeds that were asked for have no rows."""
+    """Return how many of the experiment's seeds have no rows."""
     return len(set(experiment.seeds) - set(table[table["variant"] == variant]["seed"]))
 
 
@@ -124,11 +124,11 @@ def _sentence(claim: Claim, found: Effect, first: str, trained: bool) -> str:
     if claim.over == "value":
         return sentence(found, begin, entry.phrase, entry.symbol, claim.mode, first)
     if trained and not (found.seeds and found.baseline_seeds):
-        return f"Needs train.evaluate_every: a swing shows in {LEAST_STEPS} evaluated steps or more."
+        return f"Needs train.evaluate_every: a swing is measured over {LEAST_STEPS} evaluated steps or more."
     return sentence(found, begin, f"the swing of {entry.phrase} over the last evaluated steps", "", claim.mode, first)
 
 
 def _of(claim: Claim, table: pd.DataFrame) -> pd.DataFrame:
-    """The means over all pairs of a claim's metric and mode."""
+    """Return the means over all pairs, for the metric and mode of a claim."""
     means = overall(models(table))
     return means[(means["metric"] == claim.metric) & (means["mode"] == claim.mode)]

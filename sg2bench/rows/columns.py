@@ -1,4 +1,4 @@
-"""The columns of a result table, and what their cells look like."""
+"""The columns of a result table, and the form of their cells."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ COLUMNS = (
     *("device", "dtype", "torch_version", "sg2bench_version", "git_commit", "created_at"),
 )
 OF_A_MODEL = ["experiment", "variant", "config_hash", "step", "data_fingerprint"]
-"""What rows of one trained model, and of the others of its seeds, have in common."""
+"""Columns that the rows of one trained model share with its other seeds."""
 OF_A_VALUE = [*OF_A_MODEL, "seed", "protocol_hash", "mode", "metric"]
-"""What the rows of one metric of one model, for all pairs and their means, have in common."""
+"""Columns that the rows of one metric of one model share: all pairs and their means."""
 ROW_KEY = [*OF_A_VALUE, "source", "target"]
 
 _NAME = texts.NAME, "a name of letters, digits, `_`, `.` and `-`"
 _WHOLE = csv_files.WHOLE, "a whole number"
 COUNT = r"[1-9][0-9]{0,17}(\.0)?", "a number of images"
 HASH = "[0-9a-f]{16}", "16 hex digits"
-TEXT = texts.PLAIN, "plain text on one line, which no spreadsheet takes for a formula"
+TEXT = texts.PLAIN, "plain text on one line, not a spreadsheet formula"
 
 OF_HALF = "(, (even|odd) sources)?"
-"""Behind a protocol's name where half of the sources were translated."""
+"""Suffix of a protocol's name if only half of the sources were translated."""
 NUMBERS = {
     **dict.fromkeys(("seed", "step"), _WHOLE),
     "value": (csv_files.NUMBER, "a number"),
@@ -36,7 +36,7 @@ NUMBERS = {
     "outputs_per_source": (rf"({csv_files.WHOLE})?", "a whole number, or nothing"),
 }
 LARGEST = 1e30
-"""Of a value, either way."""
+"""Largest absolute value."""
 WHOLE = ("seed", "step", "n_real", "n_fake")
 FORMS = NUMBERS | {
     **dict.fromkeys(("experiment", "variant"), _NAME),
@@ -45,25 +45,25 @@ FORMS = NUMBERS | {
     "metric": ("|".join(METRICS), f"one of {', '.join(METRICS)}"),
     "protocol": (
         f"({'|'.join(PROTOCOLS)}){OF_HALF}",
-        f"one of {', '.join(PROTOCOLS)}, or one with `, even sources` or `, odd sources` behind it",
+        f"one of {', '.join(PROTOCOLS)}, optionally followed by `, even sources` or `, odd sources`",
     ),
     **dict.fromkeys(("protocol_hash", "data_fingerprint", "config_hash"), HASH),
     "weights_sha256": (
         "([0-9a-f]{8}|[0-9a-f]{64})?",
-        "64 hex digits, the 8 that a publisher gives, or nothing where there are no weights",
+        "64 hex digits, 8 if the publisher gives no more, or nothing if there are no weights",
     ),
     **dict.fromkeys(("extractor", "device", "dtype", "torch_version", "sg2bench_version", "git_commit"), TEXT),
     "created_at": (r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.+Z-]+", "a time such as 2026-01-31T12:00:00+00:00"),
 }
-"""What cells look like, by column: a regular expression and what it means."""
+"""Form of the cells, by column: a regular expression and its meaning."""
 
 
 def refuse_bad_label(variant: str, seed: int) -> None:
-    """Raise ValueError, before the hours of an evaluation, for a variant or seed that no row may have."""
+    """Raise ValueError, before a long evaluation, for a variant or seed that rows may not have."""
     if variant in REFERENCE_LINES or not re.fullmatch(texts.NAME, variant):
         raise ValueError(
-            f"--variant {variant!r}: expected up to 60 letters, digits, `_`, `.` and `-`, and none of the names of "
-            f"reference lines, {' and '.join(REFERENCE_LINES)}"
+            f"--variant {variant!r}: expected up to 60 letters, digits, `_`, `.` and `-`, but not the name of a "
+            f"reference line ({', '.join(REFERENCE_LINES)})"
         )
     if not 0 <= seed < 2**31:
         raise ValueError(f"--seed {seed}: expected a whole number from 0 to {2**31 - 1}")

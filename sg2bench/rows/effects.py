@@ -1,4 +1,4 @@
-"""Effects: how far each variant is from the first one, by metric and mode, over seeds."""
+"""Effects: the difference of each variant from the first one, by metric and mode, over seeds."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import nan
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from sg2bench.catalog import METRICS
 from sg2bench.rows.select import baseline, last_steps, metrics_and_modes, models, overall
@@ -20,38 +21,40 @@ if TYPE_CHECKING:
     from sg2bench.keys import Claim
 
 Values: TypeAlias = "pd.Series[float]"
+Arrays: TypeAlias = tuple[NDArray[Any], ...]
 Scale = Literal["ratio", "difference"]
 Direction = Literal["worse", "better", "unclear"]
 SURE = 0.05
 """Level of intervals and of adjusted p values."""
 LEAST = 1e-3
-"""Of the largest value of both sides: what a value counts as, at least, in a ratio."""
+"""Smallest value in a ratio, as a share of the largest value on both sides."""
+_NOWHERE = np.array([], dtype=int)
 
 
 @dataclass(frozen=True)
 class Effect:
-    """How far a variant's values over seeds are from the baseline's."""
+    """The difference between a variant's values and the baseline's, over seeds."""
 
     scale: Scale
-    """`ratio`: of geometric means; `difference`: of means, in the metric's own unit."""
+    """`ratio` of geometric means, or `difference` of means in the metric's unit."""
     value: float = nan
-    """The variant's mean over seeds, geometric for a ratio; NaN if it was not measured."""
+    """Mean of the variant over seeds, geometric for a ratio; NaN if it was not measured."""
     baseline_value: float = nan
     effect: float = nan
     ci_low: float = nan
-    """Ends of the 95 % interval by Student's t, for a ratio on its logarithm; NaN for a single seed."""
+    """Ends of the 95 % interval by Student's t, on logarithms for a ratio; NaN for a single seed."""
     ci_high: float = nan
     p: float = nan
-    """Two-sided, of no effect; 1 for a single seed."""
+    """Two-sided p value of no effect; 1 for a single seed."""
     standardised: float = nan
-    """In units of the spread over seeds (Cohen's d); above 0 where the variant is worse."""
+    """Effect in units of the spread over seeds (Cohen's d); positive if the variant is worse."""
     direction: Direction = "unclear"
-    """Whether the interval lies wholly on one side of no effect."""
+    """The side of no effect on which the whole interval lies, if any."""
     seeds: int = 0
-    """The variant's."""
+    """Number of the variant's seeds."""
     baseline_seeds: int = 0
     paired: bool = False
-    """Whether both sides have the same seeds, and were compared seed by seed; else by Welch's test."""
+    """Whether both sides have the same seeds and were compared seed by seed; otherwise Welch's test is used."""
 
 
 COLUMNS = (
@@ -62,22 +65,24 @@ COLUMNS = (
 
 
 def measure_effects(table: pd.DataFrame, claims: Sequence[Claim] = ()) -> pd.DataFrame:
-    """Return how far each variant is from the first one: a row for every metric and mode, of the means over all pairs
-    of domains at each run's last step. COLUMNS are those of `Effect` and what they are of.
+    """Return the effect of each variant against the first one, a row per metric and mode.
 
-    A metric that one of the two sides lacks has a row without numbers. `p_holm` is adjusted for all rows (Holm 1979).
-    `primary` are those that a claim rests on; all others are exploratory. A `sentence` calls a variant by the term that
-    a claim says it lacks.
+    Effects are those of means over all pairs of domains, at each run's last step. COLUMNS are the fields of `Effect`
+    and its keys. A metric that one side lacks has a row without numbers. `p_holm` is adjusted for all rows (Holm 1979).
+    `primary` marks effects on which a claim rests; all others are exploratory. A `sentence` names a variant by the term
+    that it lacks according to a claim.
     """
     of_models = models(last_steps(table))
     means, first, found = overall(of_models), baseline(of_models), []
     terms = {claim.variant: claim.term for claim in reversed(claims)}
     primary = {(claim.variant, claim.metric, claim.mode) for claim in claims if claim.over == "value"}
+    columns, places = metrics_and_modes(means), means.groupby(["variant", "metric", "mode"], sort=False).indices
+    arrays = _arrays(means)
     for variant in dict.fromkeys(of_models["variant"]):
-        for metric, mode in metrics_and_modes(means) if variant != first else ():
+        for metric, mode in columns if variant != first else ():
             entry = METRICS[metric]
-            rows = means[(means["metric"] == metric) & (means["mode"] == mode)]
-            each = compare_rows(rows[rows["variant"] == variant], rows[rows["variant"] == first], metric)
+            ours, theirs = (places.get((name, metric, mode), _NOWHERE) for name in (variant, first))
+            each = _compare(tuple(array[ours] for array in arrays), tuple(array[theirs] for array in arrays), metric)
             said = sentence(each, lead(variant, terms.get(variant)), entry.phrase, entry.symbol, mode, first)
             of = {"variant": variant, "baseline": first, "metric": metric, "mode": mode, "question": entry.question}
             is_primary = (variant, metric, mode) in primary
@@ -87,26 +92,35 @@ def measure_effects(table: pd.DataFrame, claims: Sequence[Claim] = ()) -> pd.Dat
 
 
 def compare_rows(new: pd.DataFrame, old: pd.DataFrame, metric: str) -> Effect:
-    """Compare a model's rows of one metric and mode with another's, one row a seed on either side."""
-    entry, both = METRICS[metric], pd.concat([new, old])
-    step = 1 / both[["n_real", "n_fake"]].to_numpy().min() if entry.counted and len(both) else 0.0
-    ours, theirs = (rows.set_index("seed")["value"] for rows in (new, old))
+    """Compare one model's rows of a metric and mode with another's, one row per seed on either side."""
+    return _compare(_arrays(new), _arrays(old), metric)
+
+
+def _arrays(rows: pd.DataFrame) -> Arrays:
+    """Values, seeds, and the fewest images behind each, as arrays: thousands of frames would take minutes."""
+    return rows["value"].to_numpy(float), rows["seed"].to_numpy(), rows[["n_real", "n_fake"]].to_numpy().min(axis=1)
+
+
+def _compare(new: Arrays, old: Arrays, metric: str) -> Effect:
+    entry, fewest = METRICS[metric], np.concatenate([new[2], old[2]])
+    step = 1 / fewest.min() if entry.counted and len(fewest) else 0.0
+    ours, theirs = (pd.Series(values, seeds) for values, seeds, _ in (new, old))
     return compare(ours, theirs, entry.by_ratio, entry.sign, step)
 
 
 def compare(new: Values, old: Values, by_ratio: bool, sign: int, step: float = 0.0) -> Effect:
-    """Compare a variant's values with the baseline's, each indexed by seed. More is worse for a `sign` of 1, better for
-    -1.
+    """Compare a variant's values with the baseline's, each indexed by seed.
 
-    `step` is what a value moves by, at least, as in `statistics.difference`. For a ratio, a value counts as a
-    thousandth of the largest on both sides, at least, so that one of 0 is a fall by 99.9 % and not without end.
+    Larger values are worse for a `sign` of 1, better for -1. `step` is the smallest change of a value, as in
+    `statistics.difference`. In a ratio, values are clipped from below at a thousandth of the largest value on both
+    sides, so that a fall to 0 counts as 99.9 % and is finite.
     """
     scale: Scale = "ratio" if by_ratio else "difference"
     restored: Callable[[float], float] = math.exp if by_ratio else float
     are_0 = [len(side) > 0 and not side.any() for side in (new, old)]
     if by_ratio:
-        least = LEAST * max([*new, *old], default=0.0) or 1.0  # all are 0: equal, whatever they count as
-        new, old = (side.clip(lower=least).map(math.log) for side in (new, old))
+        least = LEAST * max([*new, *old], default=0.0) or 1.0  # if all are 0, the sides are equal, whatever the bound
+        new, old = (pd.Series(np.log(np.maximum(side.to_numpy(float), least)), side.index) for side in (new, old))
     value, baseline_value = (
         0.0 if is_0 else restored(side.mean()) for side, is_0 in zip((new, old), are_0, strict=True)
     )
@@ -129,11 +143,11 @@ def compare(new: Values, old: Values, by_ratio: bool, sign: int, step: float = 0
 
 
 def adjusted(p: Values) -> Values:
-    """P values adjusted for their number (Holm 1979); those that are not there stay so."""
+    """Adjust p values for their number (Holm 1979); missing ones stay missing."""
     known = p.dropna()
     return pd.Series(holm(np.asarray(known, np.float64)), known.index).reindex(p.index)
 
 
 def lead(variant: str, term: str | None) -> str:
-    """How a sentence on a variant begins."""
+    """Return the beginning of a sentence on a variant."""
     return f"Without {term}" if term else f"In {variant}"

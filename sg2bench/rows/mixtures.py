@@ -1,4 +1,4 @@
-"""Rows that cannot stand together in one report, and so are refused."""
+"""Refusal of rows that cannot be compared in one report."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _SEVERAL = {"experiment": "experiments", "data_fingerprint": "data fingerprints"
 
 
 def refuse_mixture(everything: pd.DataFrame, path: Path) -> None:
-    """Raise ValueError for rows of several experiments, image sets, protocols or configurations, of unequal pairs or
-    counts, and for reference lines alone; so also for the steps measured on half of the sources.
+    """Raise ValueError for rows of several experiments, image sets, protocols or configurations, for unequal pairs or
+    counts, and for reference lines alone. Steps measured on half of the sources are checked, too.
     """
     refuse_other_lines(everything, path)
     table = last_steps(everything)
@@ -39,11 +39,11 @@ def refuse_mixture(everything: pd.DataFrame, path: Path) -> None:
 def _refuse_other_values(table: pd.DataFrame, path: Path) -> None:
     for column, several in _SEVERAL.items():
         if len(found := sorted(set(table[column]))) > 1:
-            raise ValueError(f"{path}: rows of several {several} cannot stand together: {', '.join(found)}")
+            raise ValueError(f"{path}: rows of several {several} cannot be compared: {', '.join(found)}")
     for metric, of_metric in table.groupby("metric", sort=False)["protocol_hash"]:
         if len(found := sorted(set(of_metric))) > 1:
             raise ValueError(
-                f"{path}: rows of several protocol hashes cannot stand together: {metric} has {', '.join(found)}"
+                f"{path}: rows of several protocol hashes cannot be compared: {metric} has {', '.join(found)}"
             )
 
 
@@ -57,8 +57,8 @@ def _refuse_other_pairs(table: pd.DataFrame, path: Path) -> None:
         if of_name != first:
             source, target = sorted(of_name ^ first)[0]
             raise ValueError(
-                f"{path}: {name} and {next(iter(pairs))} have other pairs of domains, as {source} → {target}; "
-                "their means cannot stand together"
+                f"{path}: {name} and {next(iter(pairs))} have different pairs of domains (e.g. {source} → {target}); "
+                "their means cannot be compared"
             )
 
 
@@ -70,5 +70,5 @@ def _refuse_other_counts(table: pd.DataFrame, path: Path) -> None:
             counts = groups.get_group((mode, metric, source, target))[column]
             raise ValueError(
                 f"{path}: {mode} {metric} {source} → {target} has {column} "
-                f"{', '.join(map(str, sorted(set(counts))))}; values of unequal counts cannot stand together"
+                f"{', '.join(map(str, sorted(set(counts))))}; values of unequal counts cannot be compared"
             )

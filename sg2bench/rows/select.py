@@ -1,4 +1,4 @@
-"""Which rows of a table count."""
+"""Selection of rows: models, reference lines, means, steps."""
 
 from __future__ import annotations
 
@@ -11,50 +11,50 @@ import pandas as pd
 from sg2bench.catalog import METRICS, PROTOCOLS, REFERENCE_LINES
 
 _OF_A_LINE = ["experiment", "variant", "mode", "metric", "source", "target", "data_fingerprint", "protocol_hash"]
-"""What a value of a reference line is of: it does not depend on how models are trained."""
+"""Columns that identify a value of a reference line, which does not depend on how models are trained."""
 _LINE_TOLERANCE = 1e-4
-"""Two devices round differently."""
+"""Relative difference that rounding on different devices may cause."""
 
 
 def is_line(table: pd.DataFrame) -> pd.Series[bool]:
-    """Which rows are those of reference lines."""
+    """Return which rows belong to reference lines."""
     return table["variant"].isin(REFERENCE_LINES)
 
 
 def models(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of models, without the reference lines."""
+    """Return the rows of models, without reference lines."""
     return table[~is_line(table)]
 
 
 def overall(table: pd.DataFrame) -> pd.DataFrame:
-    """The means over all pairs of domains."""
+    """Return the means over all pairs of domains."""
     return table[(table["source"] == "*") & (table["target"] == "*")]
 
 
 def baseline(table: pd.DataFrame) -> str:
-    """The variant that all others are compared with: the first one of the rows."""
+    """Return the variant that all others are compared with: the first one in the rows."""
     return str(models(table)["variant"].iloc[0])
 
 
 def metrics_and_modes(values: pd.DataFrame) -> list[tuple[str, str]]:
-    """Every metric with every mode that has values, the modes of a metric in a row."""
+    """Return each metric with each mode that has values, grouped by metric."""
     modes = list(dict.fromkeys(values["mode"]))
     found = set(zip(values["metric"], values["mode"], strict=True))
     return [(metric, mode) for metric in dict.fromkeys(values["metric"]) for mode in modes if (metric, mode) in found]
 
 
 def of_all_sources(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows for which all sources were translated, not half of them."""
+    """Return the rows measured on all sources."""
     return table[table["protocol"].isin(PROTOCOLS)]
 
 
 def of_half(table: pd.DataFrame, half: Literal["even", "odd"]) -> pd.DataFrame:
-    """Rows for which every second source was translated."""
+    """Return the rows measured on the even or on the odd sources."""
     return table[table["protocol"].str.endswith(f", {half} sources")]
 
 
 def last_steps(table: pd.DataFrame) -> pd.DataFrame:
-    """Each run's rows at its last step, of all sources; a reference line that is there twice, once."""
+    """Return each run's rows at its last step, on all sources, and each reference line once."""
     table = of_all_sources(table)
     table = table[~(is_line(table) & table.duplicated(_OF_A_LINE))]
     runs = table.groupby(["experiment", "variant", "seed"], sort=False)["step"]
@@ -62,21 +62,22 @@ def last_steps(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def averaged_steps(table: pd.DataFrame, count: int, path: Path) -> pd.DataFrame:
-    """Each model's rows averaged over its last `count` evaluated steps, on the even sources, which all of them have.
-    `step` is averaged, too.
+    """Average each model's rows, and `step`, over its last `count` evaluated steps, on the even sources.
 
-    Raises ValueError, with the run named, if it was evaluated at fewer steps.
+    All evaluated steps have rows on the even sources. Raises ValueError that names a run with fewer evaluated steps.
     """
     table = models(of_half(table, "even"))
     runs = ["experiment", "variant", "seed"]
     steps = table[[*runs, "step"]].drop_duplicates().sort_values("step")
     last = steps.groupby(runs, sort=False).tail(count)
-    evaluated = last.groupby(runs, sort=False)["step"].size()
-    if evaluated.empty or evaluated.min() < count:
-        which = " of {1}, seed {2},".format(*evaluated.idxmin()) if len(evaluated) else ""
+    counts = last.groupby(runs, sort=False).size().reset_index(name="count").sort_values("count")
+    if counts.empty:
+        raise ValueError(f"{path}: no run has evaluated steps: train with train.evaluate_every")
+    fewest = counts.iloc[0]
+    if fewest["count"] < count:
         raise ValueError(
-            f"{path}:{which} has {evaluated.min() if len(evaluated) else 0} evaluated steps, fewer than {count}: train "
-            "with train.evaluate_every, or average fewer"
+            f"{path}: {fewest['variant']}, seed {fewest['seed']}, has {fewest['count']} evaluated steps, fewer than "
+            f"{count}: train with train.evaluate_every, or average fewer"
         )
     kept = table.merge(last).sort_values("step", kind="stable")
     keys = [*runs, "mode", "source", "target", "metric"]
@@ -85,8 +86,9 @@ def averaged_steps(table: pd.DataFrame, count: int, path: Path) -> pd.DataFrame:
 
 
 def best_step(table: pd.DataFrame, metric: str) -> int:
-    """The step of one run that is best by a metric on the even sources: by the mean over all pairs, and over the modes
-    that measure it; the first of several.
+    """Return the step of one run that is best by a metric, averaged over all pairs and modes, on the even sources.
+
+    Of several equally good steps, return the first.
     """
     values = overall(of_half(table, "even"))
     means = values[values["metric"] == metric].groupby("step")["value"].mean()
@@ -95,7 +97,7 @@ def best_step(table: pd.DataFrame, metric: str) -> int:
 
 
 def refuse_other_lines(table: pd.DataFrame, path: Path) -> None:
-    """Raise ValueError, with both named, if a reference line is there twice, as of two runs, with other values."""
+    """Raise ValueError that names two rows of a reference line with different values, such as from two runs."""
     lines = table[is_line(table)]
     for _, same in lines[lines.duplicated(_OF_A_LINE, keep=False)].groupby(_OF_A_LINE, sort=False):
         first = same.iloc[0]
@@ -107,13 +109,13 @@ def refuse_other_lines(table: pd.DataFrame, path: Path) -> None:
                 for row in (first, other)
             )
             raise ValueError(
-                f"{path}: {first['metric']} of the reference line `{first['variant']}` is there twice, {both}; it "
-                "depends on the images alone: remove the rows that are wrong"
+                f"{path}: {first['metric']} of the reference line `{first['variant']}` has two values, {both}; it "
+                "depends on the images alone, so remove the wrong rows"
             )
 
 
 def refuse_mixed_configurations(table: pd.DataFrame, path: Path) -> None:
-    """Raise ValueError, with both named, if a variant's rows are of models trained with different configurations."""
+    """Raise ValueError that names two configurations if a variant's models were trained with different ones."""
     keys = ["experiment", "variant"]
     for (experiment, variant), hashes in models(table).groupby(keys, sort=False)["config_hash"]:
         first, *others = dict.fromkeys(hashes)
@@ -126,5 +128,5 @@ def refuse_mixed_configurations(table: pd.DataFrame, path: Path) -> None:
             )
             raise ValueError(
                 f"{path}: {variant} of {experiment} was trained with two configurations, {which}; "
-                "give each a variant name of its own"
+                "give each its own variant name"
             )

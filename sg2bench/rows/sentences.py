@@ -1,4 +1,4 @@
-"""Effects in plain words and as short text."""
+"""Effects as sentences and as short text."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _MOST_DECIMALS, _LARGEST = 6, 1e6
 
 
 def sentence(effect: Effect, lead: str, noun: str, symbol: str, mode: str, baseline: str) -> str:
-    """An effect in a sentence: what changes by how much, its interval, from what to what, and how many seeds say so.
+    """Describe an effect in a sentence: what changes by how much, its interval, the two values, the number of seeds.
 
-    `lead` is as `Without cyc`, `noun` as `the position error`, `symbol` its unit or empty.
+    `lead` is like `Without cyc`, `noun` like `the position error`; `symbol` is its unit, or empty.
     """
     if isnan(effect.effect):
         return f"{lead} {noun} is not measured on both sides ({mode})."
@@ -24,8 +24,8 @@ def sentence(effect: Effect, lead: str, noun: str, symbol: str, mode: str, basel
 
 
 def change(effect: Any) -> str:
-    """An effect with its interval as short text, such as `+35 % [+20 %, +52 %]` or `-0.35 [-0.52, -0.20]`; `–` for one
-    that was not measured. `effect` has the fields of `Effect`.
+    """Format an effect and its interval, such as `+35 % [+20 %, +52 %]` or `-0.35 [-0.52, -0.20]`; `–` if it was not
+    measured. `effect` has the fields of `Effect`.
     """
     if isnan(effect.effect):
         return "–"
@@ -33,7 +33,7 @@ def change(effect: Any) -> str:
 
 
 def significant(value: float) -> str:
-    """A value with three significant digits."""
+    """Format a value with three significant digits."""
     return _fixed(value, 2 - _magnitude(value))
 
 
@@ -49,7 +49,7 @@ def _change(effect: Effect, unit: str) -> str:
 
 
 def on_scale(effect: Any) -> tuple[float, float, float]:
-    """The effect and the ends of its interval, ratios as a change in per cent."""
+    """Return an effect and the ends of its interval; ratios as a change in per cent."""
     center, low, high = effect.effect, effect.ci_low, effect.ci_high
     if effect.scale == "ratio":
         return 100 * (center - 1), 100 * (low - 1), 100 * (high - 1)
@@ -57,7 +57,10 @@ def on_scale(effect: Any) -> tuple[float, float, float]:
 
 
 def _with_interval(center: float, low: float, high: float, suffix: str, sign: str) -> str:
-    """Two significant digits of half the interval's width, one for per cent; three of a value without an interval."""
+    """Format a value so that half its interval's width has two significant digits, or one for per cent.
+
+    A value without an interval has three significant digits.
+    """
     half_width = (high - low) / 2
     decimals = (0 if suffix == "%" else 1) - _magnitude(half_width) if half_width > 0 else 2 - _magnitude(center)
     behind = f" {suffix}" if suffix else ""
@@ -80,7 +83,7 @@ def _seeds(effect: Effect, baseline: str) -> str:
 
 
 def _magnitude(value: float) -> int:
-    """The power of ten of a value, 0 for 0."""
+    """Return the power of ten of a value; 0 for 0."""
     return floor(log10(abs(value))) if value and isfinite(value) else 0
 
 

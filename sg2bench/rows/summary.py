@@ -1,4 +1,4 @@
-"""Summaries of rows: over seeds, and of what made them."""
+"""Summaries of rows: values over seeds, commits, days."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from sg2bench.rows.select import overall
 
 
 def summarize(table: pd.DataFrame) -> pd.DataFrame:
-    """The overall value by variant, metric and mode: mean, standard deviation and n over seeds, in order of appearance.
+    """Return mean, standard deviation and n over seeds of the overall value, by variant, metric and mode.
 
-    The standard deviation (n - 1) is empty for one seed.
+    Lines are in order of appearance. The standard deviation (n - 1) is empty for one seed.
     """
     keys = ["experiment", "variant", "metric", "mode", "protocol", "protocol_hash", "data_fingerprint"]
     groups = overall(table).groupby(keys, sort=False, dropna=False)["value"]
@@ -18,16 +18,16 @@ def summarize(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def listed(values: pd.Series) -> str:
-    """All values of a column, such as devices, in order of appearance."""
+    """List all distinct values of a column, such as devices, in order of appearance."""
     return "; ".join(dict.fromkeys(map(str, values)))
 
 
 def commits(table: pd.DataFrame) -> str:
-    """The commits of the code that made rows; a package that was installed has none."""
+    """List the commits of the code that made the rows; an installed package has none."""
     return listed(table["git_commit"].replace("", "no commit"))
 
 
 def days(table: pd.DataFrame) -> str:
-    """The day on which rows were made, or the first and the last."""
+    """Return the day on which rows were made, or the first and the last day."""
     found = sorted(str(time)[:10] for time in table["created_at"])
     return " to ".join(dict.fromkeys((found[0], found[-1])))

@@ -45,19 +45,28 @@ class Job:
         return self.experiment.train.steps
 
 
-def make(
-    experiment: Experiment, variant: str, seed: int, runs: Path, images: ImageSet, files: Mapping[str, str]
-) -> Job:
-    """The job of a variant and seed; `files` that training begins with, by their SHA-256."""
-    resolved = experiment.resolve(variant)
+def of_seeds(resolved: Experiment, runs: Path, images: ImageSet, files: Mapping[str, str]) -> list[Job]:
+    """The jobs of a resolved experiment's one variant, by its seeds; `files` that training begins with, by their
+    SHA-256.
+    """
+    (variant,) = resolved.variants
     data = resolved.data.model_copy(update={"domains": images.domains})
     evaluate = with_metrics(resolved.evaluate, images)
     if (best_by := resolved.train.best_by) and best_by not in evaluate.metrics:
         raise ValueError(f"train.best_by: {best_by} is not among the metrics measured, {', '.join(evaluate.metrics)}")
-    resolved = resolved.model_copy(update={"seeds": (seed,), "data": data, "evaluate": evaluate})
-    folder = run_folder(runs, experiment.name, variant, seed)
-    hashes = (of(resolved, images.fingerprint, files) for of in (training_hash, lineage_hash))
-    return Job(variant, seed, resolved, folder, images.fingerprint, *hashes)
+    resolved = resolved.model_copy(update={"data": data, "evaluate": evaluate})
+    hashes = [of(resolved, images.fingerprint, files) for of in (training_hash, lineage_hash)]
+    return [
+        Job(
+            variant,
+            seed,
+            resolved.model_copy(update={"seeds": (seed,)}),
+            run_folder(runs, resolved.name, variant, seed),
+            images.fingerprint,
+            *hashes,
+        )
+        for seed in resolved.seeds
+    ]
 
 
 def write(job: Job) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +16,7 @@ from rich.text import Text
 from sg2bench.runs.status import Status
 
 _PLAIN_SECONDS = 30
+_MOST_LINES = 50
 
 
 class View:
@@ -55,12 +57,20 @@ def view(console: Console) -> Iterator[View]:
         yield shown
 
 
-def _table(statuses: Sequence[Status]) -> Table:
+def _table(statuses: Sequence[Status]) -> Group:
+    """A line a run; of very many those that are running or failed, and how many others there are."""
     table = Table("run", "state", "step", "it/s", "ETA", box=None)
-    for status in statuses:
+    shown = statuses
+    if len(statuses) > _MOST_LINES:
+        shown = [status for status in statuses if status.state in ("running", "failed")][:_MOST_LINES]
+    for status in shown:
         style = {"failed": "red", "running": "bold", "done": "green", "skipped": "dim"}.get(status.state, "")
         table.add_row(*map(Text, _cells(status)), style=style)
-    return table
+    if len(shown) == len(statuses):
+        return Group(table)
+    states = Counter(status.state for status in statuses)
+    said = ", ".join(f"{count} {state}" for state, count in states.items())
+    return Group(table, Text(f"{len(statuses)} runs: {said}"))
 
 
 def _cells(status: Status) -> tuple[str, ...]:

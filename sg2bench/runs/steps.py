@@ -18,6 +18,7 @@ Measured = tuple[int, Part]
 """A step, and the part of the sources that are translated."""
 _KEY = ["metric", "mode", "protocol_hash", "source", "target"]
 """What tells rows of one step apart."""
+_NO_ROWS = pd.DataFrame(columns=list(rows.COLUMNS))
 
 
 def wanted(job: Job, table: pd.DataFrame) -> list[Measured]:
@@ -35,12 +36,17 @@ def wanted(job: Job, table: pd.DataFrame) -> list[Measured]:
 
 def missing(job: Job, table: pd.DataFrame) -> list[Measured]:
     """What of that the table does not hold whole, for these images, protocol, metrics and modes."""
+    if table.empty:
+        return wanted(job, table)
     return [each for each in wanted(job, table) if not _is_whole(job, table, each)]
 
 
 def of(job: Job, table: pd.DataFrame, measured: list[Measured]) -> pd.DataFrame:
     """The rows of these, in this order, and no others."""
-    return pd.concat([table[:0], *(table[_chosen(job, table, each)] for each in measured)])
+    chosen = [_chosen(job, table, each) for each in measured]
+    if len(chosen) == 1:
+        return table if chosen[0].all() else table[chosen[0]]
+    return pd.concat([table[:0], *(table[each] for each in chosen)])
 
 
 def asked(job: Job, table: pd.DataFrame) -> pd.DataFrame:
@@ -63,8 +69,8 @@ def without(job: Job, table: pd.DataFrame, measured: Measured) -> pd.DataFrame:
 def stored(job: Job) -> pd.DataFrame:
     """The rows in the run's folder, if they are of this job; otherwise none."""
     if not is_intact(job.folder, ROWS, config_hash=job.config_hash):
-        return pd.DataFrame(columns=rows.COLUMNS)
-    table = rows.read(job.folder / ROWS)
+        return _NO_ROWS
+    (table,) = rows.read_unchecked([job.folder / ROWS])
     return table[(table["data_fingerprint"] == job.data_fingerprint) & (table["config_hash"] == job.config_hash)]
 
 

@@ -1,1 +1,1 @@
-"""Pictures for people: grids of samples, galleries, animations."""
+"""Images for viewers: sample grids, galleries, animations."""

@@ -1,4 +1,4 @@
-"""The same few translations by every model of an image set: source, reference, the right image, output."""
+"""Example translations, the same for every model of an image set: source, reference, right image, output."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Example = tuple[str, int, str, int]
 
 @torch.inference_mode()
 def examples(nets: Networks, images: ImageSet, image_size: int) -> Image.Image:
-    """Draw eight translations by reference, one a column, without gaps and each image at its own size.
+    """Draw eight translations by reference, one per column, without gaps or resizing.
 
-    Rows: source, reference, the right image where the set knows one, output. A right image that the set lacks is white.
+    Rows: source, reference, right image (if the set has right images; white where one is missing), output.
     """
     nets.eval()
     device = next(nets.parameters()).device
@@ -37,10 +37,10 @@ def examples(nets: Networks, images: ImageSet, image_size: int) -> Image.Image:
 
 
 def choose(images: ImageSet) -> list[Example]:
-    """Choose sources and references spread over the validation images: a function of the set alone.
+    """Choose sources and references spread over the validation images; the choice depends only on the set.
 
-    Each of the first eight domains is a source and a target, if there are so many. Where the right image of a source is
-    not in the set, the next source that has one is taken.
+    Each of the first eight domains serves as source and as target. If a source has no right image, the next source that
+    has one is taken.
     """
     domains = images.domains[:EXAMPLES_ACROSS]
     found = []
@@ -57,7 +57,7 @@ def choose(images: ImageSet) -> list[Example]:
 
 
 def _place(column: float, count: int) -> int:
-    """The image that lies as far along a domain's images as the column does in the row."""
+    """Return the index of the image that is as far along a domain's images as the column is along the row."""
     return int(column % EXAMPLES_ACROSS * count / EXAMPLES_ACROSS)
 
 
@@ -68,7 +68,7 @@ def _right_images(images: ImageSet, chosen: list[Example], image_size: int) -> T
 
 
 def _sheet(rows: Tensor) -> Image.Image:
-    """Images (rows, columns, 3, S, S) uint8 as one, without gaps."""
+    """Join images (rows, columns, 3, S, S) uint8 into one, without gaps."""
     down, across, _, side, _ = rows.shape
     pixels = rows.permute(0, 3, 1, 4, 2).reshape(down * side, across * side, 3)
     return Image.fromarray(np.ascontiguousarray(pixels.numpy()))

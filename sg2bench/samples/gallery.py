@@ -1,4 +1,4 @@
-"""A user's own images in the styles of latents or references: single images, sheets, an animation between styles."""
+"""Galleries of a user's images in the styles of latents or references: images, grids, an animation between styles."""
 
 from __future__ import annotations
 
@@ -27,16 +27,21 @@ _MILLISECONDS = 80
 
 @torch.inference_mode()
 def write(nets: Networks, sources: Sequence[Picture], styles: Sequence[Style], out: Path, frames: int) -> pd.DataFrame:
-    """Write every source in every style; returns a row per image: source, domain, number, style, file.
+    """Write every source in every style; return a row per image: source, domain, number, style, file.
 
-    `images/<folder of the source>2<domain>/<source>_<number of the style>.png` (`images/<domain>/` where the sources
-    lie in no folders), `styles.csv` with the number of each style, counted from 1 in its domain, `grids/<domain>.png`
-    (ten sources across, ten styles down, on as many sheets as that takes), and, unless `frames` is 0,
-    `interpolation.webp`, which moves through the first styles of the first domains in as many frames a step. Raises
-    ValueError if `out` exists.
+    Files written:
+
+    * `images/<folder of the source>2<domain>/<source>_<number of the style>.png`; `images/<domain>/` for sources that
+      are not in folders.
+    * `styles.csv`: the number of each style, counted from 1 in its domain.
+    * `grids/<domain>.png`: ten sources across, ten styles down, on as many sheets as needed.
+    * `interpolation.webp`, unless `frames` is 0: an animation through the first styles of the first domains, with
+      `frames` frames from one style to the next.
+
+    Raises ValueError if `out` exists.
     """
     if out.exists():
-        raise ValueError(f"{out}: exists already; give a folder that does not")
+        raise ValueError(f"{out}: already exists; name a new folder")
     nets.eval()
     device = next(nets.parameters()).device
     written = []
@@ -67,24 +72,24 @@ def write(nets: Networks, sources: Sequence[Picture], styles: Sequence[Style], o
 
 
 def _page(start: int, total: int) -> str:
-    """`-03` for the third of several sheets, zeros in front so that they sort; nothing for the only one."""
+    """Return the suffix of a sheet's name: `-03` for the third of several, padded to sort; empty for a single sheet."""
     last = -(-total // _SHEET)
     return f"-{start // _SHEET + 1:0{len(str(last))}d}" if last > 1 else ""
 
 
 def _spread(sources: Sequence[Picture]) -> list[Picture]:
-    """A few sources, from all folders alike."""
+    """Choose a few sources, evenly from all folders."""
     few = min(_ANIMATED_SOURCES, len(sources))
     return [sources[place * len(sources) // few] for place in range(few)]
 
 
 def _in_style(nets: Networks, encoded: Encoded, code: Tensor) -> Tensor:
-    """The encoded sources in one style, uint8 (n, 3, S, S)."""
+    """Decode the sources in one style, uint8 (n, 3, S, S)."""
     return to_uint8(finite(nets.decode(encoded, code.expand(len(encoded.features), -1)))).cpu()
 
 
 def _sheet(sources: Sequence[Picture], rows: Sequence[Sequence[Tensor | None]]) -> Image.Image:
-    """Sources across the top, each row in one style; references to the left where there are any."""
+    """Arrange sources in the top row, each style in a row below, and references, if any, in the left column."""
     blank = torch.full_like(sources[0].pixels, 255)
     top = [source.pixels for source in sources]
     if rows[0][0] is None:
@@ -98,7 +103,7 @@ def _save(image: Tensor, path: Path) -> None:
 
 
 def _write_styles(domains: Mapping[str, Sequence[Style]], path: Path) -> None:
-    with path.open("w", newline="", encoding="utf-8", errors="replace") as file:  # names of files need not be UTF-8
+    with path.open("w", newline="", encoding="utf-8", errors="replace") as file:  # file names need not be UTF-8
         writer = csv.writer(file)
         writer.writerow(["domain", "number", "style"])
         for domain, styles in domains.items():
@@ -108,7 +113,7 @@ def _write_styles(domains: Mapping[str, Sequence[Style]], path: Path) -> None:
 def _animate(
     nets: Networks, sources: Sequence[Picture], domains: Mapping[str, Sequence[Style]], frames: int, path: Path
 ) -> None:
-    """Sources above, below them the same in a style that moves, linearly from code to code and back to the first."""
+    """Write an animation: sources above; below, the same sources in a style that moves linearly from code to code."""
     some = list(domains.values())[:_ANIMATED_DOMAINS]
     stops = [style.code for styles in some for style in styles[:_ANIMATED_STYLES]]
     moves = zip(stops, [*stops[1:], stops[0]], strict=True)

@@ -23,10 +23,10 @@ _MOST_DOMAINS = 8
 def grid(
     nets: Networks, images: ImageSet, mode: Mode, image_size: int, per_domain: int = 3, styles_per_domain: int = 2
 ) -> Image.Image:
-    """Validation images of every domain (top row) in styles of every domain (one row each).
+    """Draw validation images of every domain (top row) in styles of every domain (one row each).
 
-    At most 8 domains are shown. Sources are spread over a domain's validation images, and the references, shown in the
-    left column in reference mode, lie between them. Every model of an image set gets the same sources, latents and
+    At most 8 domains are shown. Sources are spread evenly over a domain's validation images. References, shown in the
+    left column in reference mode, lie between them. All models of an image set get the same sources, latents and
     references.
     """
     nets.eval()
@@ -52,14 +52,14 @@ def grid(
 
 
 def _spread(images: ImageSet, domain: str, image_size: int, number: int, offset: float) -> Tensor:
-    """`number` validation images at even distances, uint8 (number, 3, S, S)."""
+    """Return `number` evenly spaced validation images, uint8 (number, 3, S, S)."""
     count = images.count("val", domain)
     indices = [int((place + offset) * count / number) for place in range(number)]
     return torch.cat([images.batch("val", domain, range(index, index + 1), image_size) for index in indices])
 
 
 def tiles(rows: Sequence[Sequence[Tensor]]) -> Image.Image:
-    """Images (3, S, S) uint8 in rows, each enlarged to at least 64 px, with a gap below the first row."""
+    """Arrange images (3, S, S) uint8 in rows, each enlarged to at least 64 px, with a gap below the first row."""
     size = rows[0][0].shape[-1]
     tile = max(size, _TILE)
     sheet = Image.new("RGB", (len(rows[0]) * tile, len(rows) * tile + _GAP), "white")

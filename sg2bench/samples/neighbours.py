@@ -1,4 +1,4 @@
-"""Outputs that lie nearest to training images, to see with one's own eyes whether they are copied."""
+"""Outputs nearest to training images, to check by eye whether they are copies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NUMBER = 8
 
 
 class Near(NamedTuple):
-    """An image with its nearest training image, both uint8 (3, S, S), and the distance as a share of what is usual."""
+    """An image with its nearest training image, both uint8 (3, S, S), and their distance relative to the usual one."""
 
     distance: float
     image: Tensor
@@ -32,11 +32,11 @@ class Near(NamedTuple):
 
 @torch.inference_mode()
 def neighbours(nets: Networks, evaluator: Evaluator) -> Image.Image | None:
-    """The outputs nearest to a training image of their target (first row) with that image (second row); below, the
-    validation images that are nearest to one. None if copies are not measured.
+    """Draw the outputs nearest to a training image of their target (first row) with that image (second row), then the
+    validation images nearest to a training image in the same way. Return None if copies are not measured.
 
-    Of each source, its first latent output is looked at; distances are those of `measures.copies`, over their median
-    among the target's validation images.
+    Only the first latent output of each source is considered. Distances are those of `measures.copies`, divided by the
+    median distance of the target's validation images.
     """
     extractor = next((extractor for name, extractor, _ in evaluator.groups if name == "copies"), None)
     if extractor is None:

@@ -1,4 +1,4 @@
-"""Pictures that a user wants translated, or styles taken from."""
+"""Pictures given by the user, as sources or as references."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sg2bench.data.listing import LeftOut
 
 @dataclass(frozen=True)
 class Picture:
-    """An image of a folder: `group` is the folder it lies in (`.` for none), pixels uint8 (3, S, S)."""
+    """An image of a folder: `group` is its subfolder (`.` for none), pixels uint8 (3, S, S)."""
 
     group: str
     stem: str
@@ -27,11 +27,10 @@ class Picture:
 
 
 def read_pictures(place: Path, image_size: int) -> list[Picture]:
-    """One image file, or all those of a folder and of the folders in it, at any depth, in name order, each whole and
-    resized to a square.
+    """Read one image file, or all images in a folder at any depth, in name order, each resized whole to a square.
 
-    Warns of what is left out. Raises ValueError if there are none, if two would get the same name, or with the names of
-    all that are broken.
+    Warns about files that are left out. Raises ValueError if there are no images, if two would get the same name, or if
+    some are broken, with their names.
     """
     if not place.exists():
         raise ValueError(f"{place}: no such folder or file")
@@ -45,7 +44,7 @@ def read_pictures(place: Path, image_size: int) -> list[Picture]:
     for file in files:
         group = file.parent.relative_to(root).as_posix()
         if (group, file.stem) in pictures:
-            raise ValueError(f"{file}: another image there has the same name but for its ending; rename one")
+            raise ValueError(f"{file}: another image has the same name with a different extension; rename one")
         try:
             image = decode(read_bytes(file)).resize((image_size, image_size), Image.Resampling.BILINEAR)
         except ValueError as error:
@@ -59,7 +58,7 @@ def read_pictures(place: Path, image_size: int) -> list[Picture]:
 
 
 def _files(folder: Path, left_out: LeftOut, seen: set[Path]) -> Iterator[Path]:
-    """Image files by name, without hidden files and folders; links are followed, but no folder is read twice."""
+    """Yield image files by name, skipping hidden files and folders; follow links, but read no folder twice."""
     seen.add(folder.resolve())
     for path, kind in listing.entries(folder):
         if kind == listing.IMAGE or (kind == listing.BROKEN_LINK and path.suffix.lower() in EXTENSIONS):

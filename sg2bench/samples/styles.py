@@ -1,4 +1,4 @@
-"""The styles of a model: what it is, which domains it has, and style codes of latents and references."""
+"""Styles of a checkpoint: its model and domains, and style codes from latents and references."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MEAN_OF = 10_000
 
 @dataclass(frozen=True)
 class Style:
-    """What the generator is given (style_dim,), for images of a domain; the reference it was taken from, if any."""
+    """The generator's style input (style_dim,) for a domain, and the reference it was taken from, if any."""
 
     domain: str
     name: str
@@ -40,12 +40,12 @@ def model_and_domains(
     domains: Sequence[str] | None,
     by_reference: bool,
 ) -> tuple[Model, tuple[str, ...]]:
-    """Sizes and domains of a checkpoint's networks: by an experiment, by the run's `config.yaml` that lies in the same
-    folder, else by the file's shapes. `domains` gives other names. Raises ValueError where the names are not known.
+    """Return model and domains of a checkpoint: from an experiment, from `config.yaml` in the same folder, or from the
+    file's shapes. `domains` overrides the names. Raises ValueError if names are needed but unknown.
     """
     own = checkpoint.parent / CONFIG
     if experiment is None and variant is not None:
-        raise ValueError("--variant goes with --experiment")
+        raise ValueError("--variant needs --experiment")
     if experiment is None and not own.is_file():
         if by_reference and domains is None:
             raise ValueError("--references needs the names of the domains in the order of training: --domains cat,dog")
@@ -53,23 +53,23 @@ def model_and_domains(
         return model, name_domains(number, domains)
     loaded = experiments.load(own if experiment is None else Path(experiment))
     resolved = loaded.resolve(variant or next(iter(loaded.variants)))
-    # A run's configuration names its domains; only an experiment may need its images for that.
+    # A run's configuration names its domains; for an experiment, the images may be needed to know them.
     names = resolved.data.domains or sets.load(resolved.data, resolved.model.image_size).domains
     known = sorted(set(names))
     return resolved.model, name_domains(len(known), known if domains is None else domains)
 
 
 def name_domains(number: int, named: Sequence[str] | None) -> tuple[str, ...]:
-    """Names of a model's domains, in the order of its labels: as given, else `domain-0` and so on.
+    """Return the names of a model's domains in the order of its labels: as given, or `domain-0` and so on.
 
-    Raises ValueError if other than `number` names are given, or one that cannot be a folder's.
+    Raises ValueError if not exactly `number` names are given, or if one cannot name a folder.
     """
     if named is None:
         return tuple(f"domain-{label}" for label in range(number))
     names = tuple(named)
     if len(names) != number or len(set(names)) != number:
         raise ValueError(
-            f"--domains {','.join(named)}: name each of the model's {number} domains once, in training's order"
+            f"--domains {','.join(named)}: name each of the model's {number} domains once, in the order of training"
         )
     if odd := [name for name in names if "\\" in name or not texts.is_domain(name)]:
         raise ValueError(
@@ -80,13 +80,13 @@ def name_domains(number: int, named: Sequence[str] | None) -> tuple[str, ...]:
 
 @torch.inference_mode()
 def latent_styles(nets: Networks, domains: Sequence[str], seeds: int, psi: float) -> list[Style]:
-    """Styles of latents 0 … seeds - 1, the same for every domain, drawn toward the domain's mean style.
+    """Return the styles of latents 0 … seeds - 1, the same for every domain, truncated toward the domain's mean style.
 
-    `psi` 1 leaves them, 0 gives the mean: `mean + psi * (style - mean)`, over 10,000 latents. Raises ValueError if psi
-    is given for a model without a mapping network.
+    Truncation is `mean + psi * (style - mean)`, with the mean over 10,000 latents: `psi` 1 keeps the styles, 0 gives
+    the mean. Raises ValueError if psi is not 1 for a model without a mapping network.
     """
     if psi != 1 and nets.condition.code != "style":
-        raise ValueError("--psi draws style codes together; this model has none")
+        raise ValueError("--psi truncates style codes, which this model does not have; leave it out")
     device = next(nets.parameters()).device
     latents = torch.cat([_latents(seed, 1, nets.latent_dim) for seed in range(seeds)]).to(device)
     many = _latents(0, _MEAN_OF, nets.latent_dim).to(device) if psi != 1 else None
@@ -102,19 +102,19 @@ def latent_styles(nets: Networks, domains: Sequence[str], seeds: int, psi: float
 
 @torch.inference_mode()
 def reference_styles(nets: Networks, domains: Sequence[str], references: Sequence[Picture], where: Path) -> list[Style]:
-    """Styles of reference images, each of the domain that its folder names.
+    """Return the styles of reference images, each for the domain that its folder names.
 
     Raises ValueError for an unknown domain, or if the model takes no references.
     """
     if not nets.condition.takes_references:
-        raise ValueError("this model takes no references: it is given the domain alone; use --latent-seeds 1")
+        raise ValueError("this model takes no references, only a domain; use --latent-seeds 1")
     device = next(nets.parameters()).device
     styles = []
     for picture in references:
         if picture.group not in domains:
             raise ValueError(
-                f"{where}: references lie in folders named by domain ({', '.join(domains)}), found `{picture.group}`; "
-                "--domains gives the names in the order of training"
+                f"{where}: expected references in folders named by domain ({', '.join(domains)}), found "
+                f"`{picture.group}`; rename it, or name the domains in the order of training with --domains"
             )
         label = torch.tensor([domains.index(picture.group)], device=device)
         code = nets.reference_style(to_float(picture.pixels[None].to(device)), label)[0]

@@ -1,4 +1,4 @@
-"""The log of a training: loss terms over steps, as CSV."""
+"""The training log: loss terms over steps, as CSV."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from sg2bench.files import atomic_file
 
 @dataclass
 class Log:
-    """Lines of loss terms, appended as they come; the first line decides the columns."""
+    """Log of loss terms, appended line by line; the first line determines the columns."""
 
     path: Path
 
     def truncate(self, step: int) -> None:
-        """Forget lines after `step`, whose steps will be trained again, and what a crash left torn."""
+        """Remove lines after `step`, whose steps will be trained again, and lines that a crash left incomplete."""
         if not self.path.is_file():
             return
         lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
         header = lines[0] if lines and lines[0].startswith("step,") and lines[0].endswith("\n") else ""
         whole = [line for line in lines[1:] if header and _is_whole(line, header)]
         if len(whole) < sum(line.endswith("\n") for line in lines[1:]):
-            warnings.warn(f"{self.path}: damaged lines were left out; the curves have gaps", stacklevel=2)
+            warnings.warn(f"{self.path}: damaged lines were removed; the curves have gaps", stacklevel=2)
         kept = [line for line in whole if int(line.split(",")[0]) <= step]
         if kept:
             with atomic_file(self.path) as temporary:

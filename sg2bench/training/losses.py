@@ -1,4 +1,4 @@
-"""The loss terms (paper, section 2, equations 1-6), each a mean over the batch. Logits (N,), images (N, 3, S, S)."""
+"""Loss terms (paper, section 2, equations 1-6), each a mean over the batch. Logits (N,), images (N, 3, S, S)."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from torch import Tensor
 
 
 def adversarial(logits: Tensor, real: bool, objective: str = "logistic") -> Tensor:
-    """Binary cross-entropy of logits against all real or all fake (equation 1); `wasserstein`: the critic's mean."""
+    """Return the cross-entropy of logits for real or fake images (equation 1); `wasserstein`: the critic's mean."""
     signed = float32(-logits if real else logits)
     return (F.softplus(signed) if objective == "logistic" else signed).mean()
 
 
 def r1(logits: Tensor, images: Tensor) -> Tensor:
-    """Half the squared norm of the logits' gradient at real images, which must require grad."""
+    """Return half the squared norm of the logits' gradient at real images, which must require gradients."""
     return 0.5 * _gradient(logits, images).square().sum(1).mean()
 
 
 def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
-    """Squared departure from 1 of the norm of the logits' gradient at images between real and fake.
+    """Return the squared difference from 1 of the norm of the logits' gradient, at images between real and fake.
 
     Gulrajani et al., *Improved Training of Wasserstein GANs* (2017), equation 3.
     """
@@ -33,15 +33,15 @@ def _gradient(logits: Tensor, images: Tensor) -> Tensor:
 
 
 def l1(a: Tensor, b: Tensor) -> Tensor:
-    """Mean absolute difference: style reconstruction, diversity, cycle (equations 2-4)."""
+    """Return the mean absolute difference: style reconstruction, diversity, cycle (equations 2-4)."""
     return (float32(a) - float32(b)).abs().mean()
 
 
 def float32(x: Tensor) -> Tensor:
-    """What networks in bfloat16 made, in float32."""
+    """Convert bfloat16 outputs of networks to float32."""
     return x.float() if x.dtype == torch.bfloat16 else x
 
 
 def diversity_weight(start: float, step: int, ds_steps: int) -> float:
-    """Weight of the diversity term at a step: linear from `start` at step 0 to 0 at `ds_steps`, then 0."""
+    """Return the weight of the diversity term at a step: linear from `start` at step 0 to 0 at `ds_steps`, then 0."""
     return start * max(0.0, 1 - step / ds_steps)

@@ -1,4 +1,4 @@
-"""States of a training on disk: to go on from after an interruption, or with more steps."""
+"""Checkpoints of the training state, to resume after an interruption or to train for more steps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sg2bench.training.state import State
 
 
 def save(state: State, folder: Path, step: int, lineage: str) -> None:
-    """Write the checkpoint of a step; the last sound one before it is kept, in case this one gets damaged."""
+    """Write the checkpoint of a step; keep the previous intact one, in case this one gets damaged."""
     path = folder / CHECKPOINT
     with atomic_file(path) as temporary:
         tensor_files.save({"step": step, "lineage": lineage, "state": state.state_dict()}, temporary)
@@ -25,21 +25,21 @@ def save(state: State, folder: Path, step: int, lineage: str) -> None:
 
 
 def resume(state: State, folder: Path, steps: int, lineage: str) -> int:
-    """Load the last sound checkpoint that is not beyond `steps`; returns its step, 0 if there is none.
+    """Load the last intact checkpoint that is not beyond `steps`; return its step, or 0 if there is none.
 
     Warns of damaged files. Raises ValueError for a checkpoint of another training (`lineage`), and OSError for one
-    that may not be read.
+    without permission to read.
     """
     damaged, start = [], 0
     for path in (folder / CHECKPOINT, folder / EARLIER_CHECKPOINT):
         if not path.is_file():
             continue
         if (damage := _damage(path)) is not None:
-            damaged.append(f"{path} is damaged ({damage}) and left out")
+            damaged.append(f"{path} is damaged ({damage}) and ignored")
             continue
         stored = _read(path)
         if stored["lineage"] != lineage:
-            raise ValueError(f"{path}: is of another configuration or other images; remove the folder to start again")
+            raise ValueError(f"{path}: has another configuration or other images; remove the folder to start again")
         if stored["step"] <= steps:
             _load(state, stored["state"], path)
             start = stored["step"]
@@ -50,7 +50,7 @@ def resume(state: State, folder: Path, steps: int, lineage: str) -> int:
 
 
 def trained_steps(folder: Path) -> int:
-    """Return the step of the last sound checkpoint, or 0."""
+    """Return the step of the last intact checkpoint, or 0."""
     for path in (folder / CHECKPOINT, folder / EARLIER_CHECKPOINT):
         if path.is_file() and _damage(path) is None:
             return int(_read(path, mmap=True)["step"])
@@ -58,7 +58,7 @@ def trained_steps(folder: Path) -> int:
 
 
 def _damage(path: Path) -> str | None:
-    """Why a file is not what `save` wrote, or None. Checks the checksums of the archive, which torch does not."""
+    """Return why a file is not what `save` wrote, or None. Verifies the archive's checksums, which torch does not."""
     try:
         tensor_files.refuse_compressed(path)
         with zipfile.ZipFile(path) as archive:
@@ -66,10 +66,10 @@ def _damage(path: Path) -> str | None:
                 return f"the checksum of {member} is wrong"
         stored = _read(path, mmap=True)
         if [type(stored[key]) for key in ("step", "lineage", "state")] != [int, str, dict]:
-            return "it is no checkpoint"
+            return "it is not a checkpoint"
     except (PermissionError, MemoryError):
         raise
-    except Exception as error:  # torch and zipfile raise many kinds for files that are cut off or overwritten
+    except Exception as error:  # torch and zipfile raise many kinds of exceptions for damaged files
         return _first_line(error)
     return None
 

@@ -24,9 +24,9 @@ def test_what_is_recommended():
     fastest, least = throughput.recommendation(table)
     assert fastest == (
         "Fastest here: cpu (X), batch 8, float32, contiguous, compile: 1000 images/s, 10.0× over the default "
-        "(cpu (X), batch 1, float32, contiguous, eager), 2.5× over it at that batch."
+        "(cpu (X), batch 1, float32, contiguous, eager), 2.5× over it at that batch size."
     )
-    assert least == "Least latency: cpu (X), batch 8, float32, contiguous, compile: 8 ms (90 % of 50 within 9 ms)."
+    assert least == "Lowest latency: cpu (X), batch 8, float32, contiguous, compile: 8 ms (90 % of 50 within 9 ms)."
 
 
 def test_bench(cli, quick_cli, tmp_path):
@@ -55,7 +55,7 @@ def test_bench(cli, quick_cli, tmp_path):
     assert "(NOW)" in process.stdout
     assert quick_cli("check", "again/bench.csv", "--baseline", out / "bench.csv", "--bench", 0.99).returncode == 0
     before = (out / "bench.csv").read_bytes()
-    assert_refused(cli("bench", SMOKE, *ways, "--minutes", 0), "--minutes 0: too short for a line")
+    assert_refused(cli("bench", SMOKE, *ways, "--minutes", 0), "--minutes 0 is too short")
     assert (out / "bench.csv").read_bytes() == before
 
 
@@ -66,12 +66,12 @@ def test_a_line_that_fails_leaves_the_others(cli, tmp_path):
     earlier, too_large = tmp_path / "reports/bench/bench.json", 10**12
     process = cli("bench", SMOKE, *plain, "--batch", 2, "--batch", too_large, "--compare", earlier, "--out", "again")
     assert process.returncode == 0, process.stdout + process.stderr
-    assert "warning: 1 of 2 lines failed: see above" in process.stderr
+    assert "warning: 1 of 2 settings failed: see above" in process.stderr
     assert "left out" not in process.stdout
-    assert "bench.json: has none of these lines" in process.stderr.replace("\n", "")
+    assert "bench.json: has none of these settings" in process.stderr.replace("\n", "")
     assert pd.read_csv(tmp_path / "again/bench.csv")["batch_size"].tolist() == [2]
     before = earlier.read_bytes()
-    assert_refused(cli("bench", SMOKE, *plain, "--batch", too_large), "all lines failed: see above")
+    assert_refused(cli("bench", SMOKE, *plain, "--batch", too_large), "all settings failed: see above")
     assert earlier.read_bytes() == before
 
 
@@ -79,7 +79,7 @@ def test_a_line_that_fails_leaves_the_others(cli, tmp_path):
     ("arguments", "message"),
     [
         (("--precision", "fp8"), "--precision fp8: choose from float32, bf16"),
-        (("--execution", "cuda_graph", "--device", "cpu"), "--execution cuda_graph: needs a GPU"),
+        (("--execution", "cuda_graph", "--device", "cpu"), "--execution cuda_graph needs a GPU"),
         (("--compare", "no.json", "--device", "cpu"), "--compare no.json: no such file"),
     ],
 )

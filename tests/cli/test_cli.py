@@ -71,11 +71,11 @@ def test_ablate_repeat_evaluate_report_check(cli, tmp_path):
     assert 'failures="16"' in (tmp_path / "junit.xml").read_text()
     process = cli(*against)  # one of two seeds: that may be chance
     assert process.returncode == 3
-    assert "not even 200 seeds would do" in process.stdout
+    assert "more than 200 seeds would be needed" in process.stdout
     assert cli(*against, "--inconclusive-ok").returncode == 0
     assert cli(*against, "--update-baseline", "--reason", "cats are hard").returncode == 0
     assert cli(*against, "--exact", 0).returncode == 0
-    assert_refused(cli(*against, "--update-baseline"), "--update-baseline needs --reason")
+    assert_refused(cli(*against, "--update-baseline"), "--update-baseline and --reason")
     row_table.write(table, out / "results.csv")
 
     process = cli("report", out / "results.csv", "--out", "elsewhere")
@@ -119,7 +119,7 @@ def test_help_names_every_command(cli):
         (("run", SMOKE, "--variant", "no_sd", "--seed", "0"), ("no variant `no_sd`, did you mean `no_ds`?",)),
         (("evaluate", "none.ckpt", "--experiment", SMOKE), ("none.ckpt: no such checkpoint",)),
         (("evaluate", "x.ckpt", "--experiment", SMOKE, "--protocol", "bogus"), ("expected offline, standard, paper",)),
-        (("evaluate", "x.ckpt", "--experiment", SMOKE, "--out", "."), ("--out .: is a folder; name the CSV",)),
+        (("evaluate", "x.ckpt", "--experiment", SMOKE, "--out", "."), ("--out .: is a folder; name a CSV file",)),
         (
             ("evaluate", "x.ckpt", "--experiment", SMOKE, "--set", "evaluate.protocol=[a]"),
             ("evaluate.protocol: Input",),
@@ -209,9 +209,9 @@ def test_weights_list_fetch_verify(quick_cli, tmp_path, monkeypatch):
     monkeypatch.setenv("SG2BENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("SG2BENCH_OFFLINE", "1")
-    assert_refused(quick_cli("weights", "verify", "alexnet-lpips"), "lpips-alexnet.ckpt is not here")
-    assert "lpips-alexnet.ckpt: not here" in quick_cli("weights", "verify").stdout
-    assert_refused(quick_cli("weights", "fetch", "inception-2015"), "6726825d.pth is not here", "SG2BENCH_OFFLINE")
+    assert_refused(quick_cli("weights", "verify", "alexnet-lpips"), "lpips-alexnet.ckpt is missing")
+    assert "lpips-alexnet.ckpt: not downloaded" in quick_cli("weights", "verify").stdout
+    assert_refused(quick_cli("weights", "fetch", "inception-2015"), "6726825d.pth is missing", "SG2BENCH_OFFLINE")
     assert_refused(quick_cli("weights", "fetch", "vgg"), "no weights `vgg` (known: alexnet-lpips")
     (tmp_path / "lpips-alexnet.ckpt").write_bytes(b"other")
     assert_refused(quick_cli("weights", "verify"), "lpips-alexnet.ckpt: sha256 is", "expected 443c5bc3")

@@ -53,13 +53,13 @@ def folder(tmp_path):
 
 
 LEFT_OUT = (
-    "warning: images: left out 1 file in another format (train/cat/a.gif), "
-    "18 files in folders inside a domain's (as train/cat/more); images are .png, .jpg, .jpeg, .webp, .bmp, .tif, .tiff"
+    "warning: images: left out 1 file in another format (train/cat/a.gif), 18 files in folders "
+    "inside a domain's (e.g. train/cat/more); images are .png, .jpg, .jpeg, .webp, .bmp, .tif, .tiff"
 )
 DARK = (
-    "warning: images: 8 of the 8 images of dog use little of the range from 0 to 255 (as train/dog/0.png): at most 15 "
-    "of it, and the largest value is 15. If they hold fewer bits than their files, as 12 in 16, scale them to the "
-    "whole range"
+    "warning: images: 8 of the 8 images of dog use little of the range from 0 to 255 (e.g. train/dog/0.png): they span "
+    "at most 15 levels, and the largest value is 15. If they hold fewer bits than their files (12 in 16), scale them "
+    "to the whole range"
 )
 COUNTS = ["train: cat 5, dog 4", "val: cat 5, dog 4"]
 
@@ -146,7 +146,7 @@ def test_a_domain_that_no_row_can_name_is_refused_at_once(command, folder, name)
         (folder / split / "dog").rename(folder / split / name)
     for words in (("ablate", "mine.yaml"), ("score", "--real", "images", "--fake", "x")):
         process = command(*words)
-        assert_refused(process, "no domain can be called")
+        assert_refused(process, "invalid domain name")
         assert process.stderr.count("\n") == 1
 
 

@@ -69,7 +69,7 @@ def test_standard_output(measured, tmp_path, sink):
 def test_a_place_that_cannot_be_written_is_refused_before_anything_is_measured(quick_cli, monkeypatch, tmp_path):
     monkeypatch.setattr(api, "evaluate", lambda *_, **__: pytest.fail("measured"))
     (tmp_path / "file").touch()
-    for out, why in ((tmp_path, "is a folder; name the CSV"), (tmp_path / "file/x.csv", ""), ("/proc/x/y.csv", "")):
+    for out, why in ((tmp_path, "is a folder; name a CSV file"), (tmp_path / "file/x.csv", ""), ("/proc/x/y.csv", "")):
         assert_refused(quick_cli(*COMMAND, out), f"sg2bench: --out {out}: {why}")
 
 
@@ -81,7 +81,7 @@ def test_a_file_to_read_is_never_overwritten(quick_cli, tmp_path):
         for command in (("evaluate", "x.ckpt"), ("score", "--real", "real", "--fake", "fake")):
             if (out, command[0]) != ("x.ckpt", "score"):
                 process = quick_cli(*command, "--experiment", "e.yaml", "--out", out)
-                assert_refused(process, f"--out {out}: would be overwritten")
+                assert_refused(process, f"--out {out}: would overwrite an input")
     assert (tmp_path / "e.yaml").read_text() == (tmp_path / "x.ckpt").read_text() == "name: e\n"
 
 

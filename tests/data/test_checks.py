@@ -67,13 +67,13 @@ def test_all_broken_images_are_named_at_once_and_the_others_are_kept(root, decod
         for folder in ("train/cat", "train/dog", "val/dog"):
             (root / folder / f"{number}.png").write_bytes(b"" if number % 2 else b"broken")
     with pytest.raises(
-        ValueError, match=r"set: 24 of 32 images are not readable: train/cat/0\.png \(it is no "
+        ValueError, match=r"set: 24 of 32 images are not readable: train/cat/0\.png \(it is not a "
     ) as error:
         folder_sets.load(root)
     message = str(error.value)
     assert message.count(".png (") == 20
     assert "train/cat/1.png (it is empty), " in message
-    assert message.endswith(" and 4 more; mend or remove them")
+    assert message.endswith(" and 4 more; repair or remove them")
     assert message.isprintable()
     decoded.clear()
     with pytest.raises(ValueError, match="24 of 32 images are not readable"):
@@ -82,7 +82,7 @@ def test_all_broken_images_are_named_at_once_and_the_others_are_kept(root, decod
     for folder in ("train/dog", "val/dog"):
         for number in range(8):
             shutil.copyfile(root / f"val/cat/{number}.png", root / folder / f"{number}.png")
-    with pytest.raises(ValueError, match="8 of 32 images are not readable: .*, train/cat/7.png .it is empty.; mend or"):
+    with pytest.raises(ValueError, match="8 of 32 images are not readable: .*, train/cat/7.png .it is empty.; repair"):
         folder_sets.load(root)
 
 

@@ -139,5 +139,5 @@ def test_exported_critters_load_as_a_folder_with_their_factors(tmp_path):
     row = next(row for row in rows if row["file"] == "train/dog/00001.png")
     assert float(row["angle"]) == made_of.angle
     assert row["fur"] == str(made_of.fur)
-    with pytest.raises(ValueError, match="exists already"):
+    with pytest.raises(ValueError, match="already exists"):
         critters.export(data, 32, tmp_path / "out")

@@ -130,14 +130,14 @@ def test_every_format_is_read_under_the_name_of_every_other(tmp_path, ending):
 def test_32_bits_are_refused(tmp_path):
     Image.new("F", (8, 8)).save(tmp_path / "e.tiff")
     (tmp_path / "e.tiff").rename(tmp_path / "e.png")
-    with pytest.raises(ValueError, match=r"e\.png: not a readable image \(32-bit pixels; save it with 8\)"):
+    with pytest.raises(ValueError, match=r"e\.png: not a readable image \(it has 32-bit pixels; save it with 8 bits\)"):
         read_image(tmp_path / "e.png")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
 def test_animations_and_files_of_several_pages_are_refused(kind):
     more = {"save_all": True, "append_images": [Image.fromarray(PIXELS[::-1].copy())]}
-    with pytest.raises(ValueError, match="it holds several frames or pages; save the one that you mean"):
+    with pytest.raises(ValueError, match="it holds several frames or pages; save the one you need"):
         decode(saved(kind, **more))
 
 
@@ -163,7 +163,9 @@ def test_what_is_no_image_of_a_format_that_is_read_is_refused_and_runs_nothing(t
     eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"
     for content in (eps, b"%PDF-1.4\n", saved("GIF"), saved("PPM"), saved("TGA"), b"no image", b"\0" * 999):
         (tmp_path / "a.jpg").write_bytes(content)
-        with pytest.raises(ValueError, match=r"a\.jpg: not a readable image \(it is no PNG, JPEG, WebP, BMP or TIFF"):
+        with pytest.raises(
+            ValueError, match=r"a\.jpg: not a readable image \(it is not a readable PNG, JPEG, WebP, BMP or TIFF"
+        ):
             read_image(tmp_path / "a.jpg")
 
 
@@ -190,13 +192,13 @@ def test_what_is_no_file_or_holds_nothing_is_named(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe.png")
     for name, why in {
         "empty": "it is empty",
-        "folder": "it is no file",
+        "folder": "it is not a file",
         "link": "it is a broken link",
         "circle": "it is a broken link",
-        "zero": "it is no file",
-        "pipe": "it is no file",
+        "zero": "it is not a file",
+        "pipe": "it is not a file",
     }.items():
-        with pytest.raises(ValueError, match=rf"{name}\.png: not a readable image \({why}\); mend or remove it"):
+        with pytest.raises(ValueError, match=rf"{name}\.png: not a readable image \({why}\); repair or remove it"):
             read_image(tmp_path / f"{name}.png")
     Image.fromarray(PIXELS).save(tmp_path / "large.png")
     monkeypatch.setattr(decode_module, "MOST_BYTES", 99)
@@ -218,7 +220,7 @@ def test_a_broken_image_is_named_and_refused(tmp_path):
     path = tmp_path / "b.JPG"
     Image.new("RGB", (40, 30)).save(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(ValueError, match=r"b\.JPG: not a readable image .*mend or remove it"):
+    with pytest.raises(ValueError, match=r"b\.JPG: not a readable image .*repair or remove it"):
         read_image(path)
     path.write_text("no image")
     with pytest.raises(ValueError, match=r"b\.JPG: not a readable image"):

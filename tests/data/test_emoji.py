@@ -44,7 +44,7 @@ def tarballs(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.filterwarnings("ignore:.*of the validation images are training images", "ignore:.* use little of the")
+@pytest.mark.filterwarnings("ignore:.*of the validation images are also training images", "ignore:.* use little of the")
 def test_layout(tarballs, tmp_path, monkeypatch):
     monkeypatch.setenv("SG2BENCH_CACHE", str(tmp_path / "cache"))
     target = tmp_path / "emoji"
@@ -78,7 +78,7 @@ def test_a_damaged_tarball_leaves_nothing_behind(tarballs, tmp_path):
 def test_a_missing_tarball_is_named(tarballs, tmp_path):
     (tarballs / emoji.VENDORS[2].tarball).unlink()
     with pytest.raises(
-        ValueError, match=r"twitter-16\.0\.0\.tgz: not there; `npm pack emoji-datasource-twitter@16\.0\.0`"
+        ValueError, match=r"twitter-16\.0\.0\.tgz: missing; `npm pack emoji-datasource-twitter@16\.0\.0`"
     ):
         emoji.fetch(tmp_path / "emoji", tarballs)
 

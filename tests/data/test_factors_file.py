@@ -108,7 +108,7 @@ def test_a_file_that_was_saved_again_by_another_program_is_read(root):
 def test_a_file_of_something_else_is_left_out_and_named(root, content):
     (root / "factors.csv").write_text(content)
     with pytest.warns(
-        UserWarning, match=r"factors\.csv: left out, as it is not of critters; their columns are file, x"
+        UserWarning, match=r"factors\.csv: ignored, as it does not describe critters, which needs the columns file, x"
     ):
         found = folder.load(root)
     assert found.truth is None
@@ -118,18 +118,18 @@ def test_a_file_of_something_else_is_left_out_and_named(root, content):
 @pytest.mark.parametrize(
     ("cells", "why"),
     [
-        ({"x": "0,5"}, "x is '0,5', expected a number; decimals have a point"),
+        ({"x": "0,5"}, "x is '0,5', expected a number; use a decimal point"),
         ({"x": "nan"}, "x is 'nan', expected a number"),
         ({"y": ""}, "y is '', expected a number"),
-        ({"y": "0.7"}, "y is not from 0.57 to 0.65, as it is of every critter"),
-        ({"radius": "1e9"}, "radius is not from 0.27 to 0.34"),
-        ({"angle": "-19"}, "angle is not from -18 to 18"),
-        ({"stripes": "4"}, "stripes is not from 0 to 3"),
+        ({"y": "0.7"}, "y is not between 0.57 and 0.65, as for every critter"),
+        ({"radius": "1e9"}, "radius is not between 0.27 and 0.34"),
+        ({"angle": "-19"}, "angle is not between -18 and 18"),
+        ({"stripes": "4"}, "stripes is not between 0 and 3"),
         ({"stripes": "1.5"}, "stripes is '1.5', expected a whole number"),
         ({"fur": "(1, 2)"}, r"fur is '\(1, 2\)', expected a colour as \(255, 255, 255\)"),
         ({"eyes": "(1, 2, 256)"}, "eyes has a value above 255"),
         ({"background": "white"}, "background is 'white', expected a colour"),
-        ({"file": "val/dog/00002.png"}, "names a file that an earlier line names"),
+        ({"file": "val/dog/00002.png"}, "an earlier line names the same file"),
     ],
 )
 def test_wrong_cells_are_refused_with_their_line(root, cells, why):
@@ -147,22 +147,22 @@ def test_wrong_cells_are_refused_with_their_line(root, cells, why):
         (lambda root: (root / "val/cat/00001.png").rename(root / "val/cat/a.png"), "no line names val/cat/a.png; draw"),
         (
             lambda root: [(root / split / "cat").rename(root / split / "tabby") for split in SPLITS],
-            r"no critter is a tabby \(bunny, cat, dog\); draw the set again, or remove factors.csv",
+            r"`tabby` is not a domain of critters \(bunny, cat, dog\); draw the set again, or remove factors.csv",
         ),
         (
             lambda root: change(root, "val/cat/00000.png", background="(255, 0, 0)", x="0.5"),
-            r"line 11: val/cat/00000\.png is not what is drawn from these factors",
+            r"line 11: val/cat/00000\.png does not match a drawing of these factors",
         ),
         (
             lambda root: (
                 (root / "val/cat/00002.png").replace(root / "val/cat/00000.png")
                 and (root / "val/cat/00001.png").replace(root / "val/cat/00002.png")
             ),
-            r"val/cat/0000\d\.png is not what is drawn from these factors",
+            r"val/cat/0000\d\.png does not match a drawing of these factors",
         ),
         (
             lambda root: Image.new("RGB", (32, 48)).save(root / "val/dog/00000.png"),
-            r"val/dog/00000\.png is not what is drawn from these factors",
+            r"val/dog/00000\.png does not match a drawing of these factors",
         ),
     ],
 )
@@ -175,7 +175,7 @@ def test_factors_of_other_images_are_refused(root, write, why):
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-@pytest.mark.filterwarnings("ignore:.*not of critters")
+@pytest.mark.filterwarnings("ignore:.*does not describe critters")
 def test_whatever_is_damaged_is_one_clear_line(root, written, data):
     path = root / "factors.csv"
     content = bytearray((written / "factors.csv").read_bytes())

@@ -125,7 +125,7 @@ def test_packages_are_downloaded_where_no_tarballs_are_given(given, tmp_path, mo
     assert str(glyphs.default_folder()) in process.stdout
     assert sets.load(Data(source="glyphs"), 32).count("val", "sans") == 2 * len(VAL)
     again = quick_cli("data", "fetch", "glyphs")
-    assert (again.returncode, "exists already" in again.stderr) == (2, True)
+    assert (again.returncode, "already exists" in again.stderr) == (2, True)
 
 
 def damage(file):
@@ -136,8 +136,11 @@ def damage(file):
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (damage, r"inter-0\.4\.2\.tgz: sha256 is \w{64}, expected \w{64}; get it again \(`npm pack @expo-google-fo"),
-        (Path.unlink, r"inter-0\.4\.2\.tgz: not there; `npm pack @expo-google-fonts/inter@0\.4\.2` makes it"),
+        (
+            damage,
+            r"inter-0\.4\.2\.tgz: sha256 is \w{64}, expected \w{64}; download it again \(`npm pack @expo-google-fo",
+        ),
+        (Path.unlink, r"inter-0\.4\.2\.tgz: missing; `npm pack @expo-google-fonts/inter@0\.4\.2` downloads it"),
     ],
 )
 def test_a_damaged_or_missing_tarball_is_named_and_leaves_nothing_behind(given, tmp_path, harm, message):
@@ -149,7 +152,7 @@ def test_a_damaged_or_missing_tarball_is_named_and_leaves_nothing_behind(given, 
 
 def test_a_character_that_would_be_cut_off_is_refused(given, tmp_path, monkeypatch):
     monkeypatch.setattr(glyphs, "CAP_HEIGHT", 50)
-    with pytest.raises(ValueError, match="DejaVu Serif: [A-Z] does not fit an image"):
+    with pytest.raises(ValueError, match="DejaVu Serif: [A-Z] does not fit into an image"):
         glyphs.fetch(tmp_path / "glyphs", given)
     assert not (tmp_path / "glyphs").exists()
 

@@ -36,7 +36,7 @@ def test_what_was_kept_is_read_and_what_is_not_there_is_not(path, tmp_path):
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-@pytest.mark.filterwarnings("ignore:.*not what was kept there")
+@pytest.mark.filterwarnings("ignore:.*damaged or changed")
 def test_whatever_bytes_are_damaged_the_features_are_right_or_left_out(path, data):
     write(path, FEATURES)
     content = bytearray(path.read_bytes())
@@ -86,13 +86,13 @@ def pack(path):
 )
 def test_anything_else_is_left_out_and_named(path, replace):
     replace(path)
-    with pytest.warns(UserWarning, match=r"key.npz: not what was kept there; it is computed again"):
+    with pytest.warns(UserWarning, match=r"key.npz: damaged or changed, so it is computed again"):
         assert read(path) is None
 
 
 def test_features_under_another_s_name_are_left_out(path, tmp_path):
     path.rename(tmp_path / "other.npz")
-    with pytest.warns(UserWarning, match=r"other.npz: not what was kept"):
+    with pytest.warns(UserWarning, match=r"other.npz: damaged or changed"):
         assert read(tmp_path / "other.npz") is None
 
 

@@ -197,7 +197,7 @@ def resave(path, change):
 def test_a_damaged_file_is_named_and_the_probe_trained_again(quick, damage):
     first = weights_of(CrittersProbe())
     damage(kept())
-    with pytest.warns(UserWarning, match=r"\.npz: not what was kept there; it is computed again"):
+    with pytest.warns(UserWarning, match=r"\.npz: damaged or changed, so it is computed again"):
         assert (weights_of(CrittersProbe()) == first).all()
     assert (weights_of(CrittersProbe()) == first).all()
     assert len(quick) == 2

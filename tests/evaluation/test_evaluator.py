@@ -94,7 +94,7 @@ def test_real_features_are_cached_by_content_and_a_damaged_entry_is_replaced(eva
     assert (evaluator.real["alexnet"]["cat"].features == fresh).all()
     evaluator = Evaluator(evaluator.evaluate, evaluator.images, 32)
     entry.write_bytes(entry.read_bytes()[:100])
-    with pytest.warns(UserWarning, match=f"{entry.name}: not what was kept there"):
+    with pytest.warns(UserWarning, match=f"{entry.name}: damaged or changed"):
         assert (evaluator.real["alexnet"]["cat"].features == fresh).all()
     assert entry.stat().st_size > 100
     other = Evaluator(evaluator.evaluate, sets.load(Data(train_per_domain=6, val_per_domain=5, seed=1), 32), 32)
@@ -203,9 +203,9 @@ def test_too_few_images_for_a_metric_are_refused_with_the_number_needed(tiny):
         (
             "fd_alexnet_inf",
             3,
-            "bunny: the metrics asked for need for extrapolation 256 real images, 256 outputs and 8 sour",
+            "bunny: the requested metrics need 256 real images, 256 outputs and 8 sour",
         ),
-        ("recall", 1, "for shares 7 real images and 7 sources of every domain, got 7 and 3"),
+        ("recall", 1, "7 real images and 7 sources of every domain for shares, got 7 and 3"),
     ):
         few = tiny.evaluate.model_copy(update={"metrics": (metric,), "outputs_per_source": outputs})
         with pytest.raises(ValueError, match=message):
@@ -214,13 +214,13 @@ def test_too_few_images_for_a_metric_are_refused_with_the_number_needed(tiny):
 
 def test_a_model_that_gives_nan_is_refused(evaluator, nets):
     nets.generator.to_rgb[-1].bias.data[:] = float("nan")
-    with pytest.raises(ValueError, match="latent cat → bunny: the model gave NaN or infinity"):
+    with pytest.raises(ValueError, match="latent cat → bunny: the model's outputs hold NaN or infinity"):
         evaluator.model(nets)
 
 
 def test_a_network_that_gives_nan_for_real_images_is_refused(evaluator, tmp_path):
     evaluator.extractors["alexnet"].features["10"].bias[:] = float("nan")
-    with pytest.raises(ValueError, match="alexnet gives NaN or infinity for train images of cat"):
+    with pytest.raises(ValueError, match="alexnet: the features of train images of cat hold NaN or inf"):
         evaluator.real["alexnet"]["cat"]
     assert not list((tmp_path / "cache").rglob("*.npz"))
 
@@ -236,7 +236,7 @@ def test_reference_lines(evaluator):
 
 def test_too_few_images_are_refused(tiny):
     with pytest.raises(
-        ValueError, match="bunny: the metrics asked for need 2 real images and 2 sources of every domain, got 6 and 1"
+        ValueError, match="bunny: the requested metrics need 2 real images and 2 sources of every domain, got 6 and 1"
     ):
         Evaluator(tiny.evaluate, sets.load(Data(train_per_domain=6, val_per_domain=1), 32), 32)
 

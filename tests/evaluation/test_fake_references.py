@@ -45,7 +45,7 @@ def test_no_file_no_references(folder, real):
         (LINES[:3], "has no line for cat2dog/b_2.png"),
         ([*LINES[:3], "cat2dog/b_2.png,a"], "line 5: val/dog has no image 'a'"),
         ([*LINES, "cat2dog/c_1.png,x"], "line 6: there is no fake 'cat2dog/c_1.png'"),
-        ([*LINES, LINES[0]], "line 6: this file is there already"),
+        ([*LINES, LINES[0]], "line 6: an earlier line names the same file"),
         (["cat2dog/a_1.png"], "line 2: not a CSV of references: it has 1 cells, the header 2"),
     ],
 )
@@ -55,5 +55,5 @@ def test_what_does_not_fit_is_named_by_its_line(folder, real, lines, message):
 
 
 def test_other_columns_are_refused(folder, real):
-    with pytest.raises(ValueError, match="column reference is missing; it has the columns file and reference"):
+    with pytest.raises(ValueError, match="column reference is missing; expected the columns file and reference"):
         read(folder, real, *LINES, header="file,style")

@@ -69,10 +69,10 @@ def test_domains_whose_names_hold_a_2(tmp_path):
     [
         (lambda f: draw(f / "cat2dog/00002_1.png"), r"same number of outputs, found 1 of cat2dog/00002, 3 of"),
         (lambda f: [draw(f / f"cat2dog/00009_{k}.png") for k in (1, 2, 3)], "val/cat has no image `00009`"),
-        (lambda f: draw(f / "cat2dog/odd.png"), r"odd\.png: name fakes <stem>_<k>"),
+        (lambda f: draw(f / "cat2dog/odd.png"), r"odd\.png: name fakes <stem of the source>_<k>"),
         (lambda f: draw(f / "cat2fox/00000_1.png"), "cat2fox: name the folder"),
         (lambda f: draw(f / "cat2cat/00000_1.png"), "cat2cat: name the folder"),
-        (lambda f: draw(f / "cat2dog/00000_01.png"), "another file there is output 1 of 00000"),
+        (lambda f: draw(f / "cat2dog/00000_01.png"), "another file is already output 1 of 00000"),
         (lambda f: (f / "cat2dog2").mkdir(), "cat2dog2: name the folder"),
         (lambda f: [draw(f / f"bat2dog/x_{k}.png", side=40) for k in (1, 2, 3)], "is 40 pixels wide, .* is 32"),
     ],
@@ -93,7 +93,7 @@ def test_what_is_left_out_is_counted_with_an_example(real, folder):
     os.mkfifo(folder / "dog2cat/00000_4.png")
     with pytest.warns(
         UserWarning,
-        match=r"fakes: left out 2 files in another format \(as README\.md\), "
+        match=r"fakes: left out 2 files in another format \(e.g. README\.md\), "
         r"1 hidden folder \(cat2dog/\.thumbnails\), 1 broken link \(dog2cat/00000_3\.png\), "
         r"1 device or pipe \(dog2cat/00000_4\.png\), 1 file in folders inside a domain's \(dog2cat/more\), "
         r"1 image in no domain's folder \(loose\.png\); images are",
@@ -105,7 +105,7 @@ def test_a_folder_of_fakes_without_images_says_what_it_holds(real, folder):
     for path in (folder / "cat2dog").iterdir():
         path.rename(path.with_suffix(".gif"))
     with pytest.raises(
-        ValueError, match=r"cat2dog: holds no images .*, but 6 files in another format \(as 00000_1\.gif"
+        ValueError, match=r"cat2dog: holds no images .*, but 6 files in another format \(e.g. 00000_1\.gif"
     ):
         fakes.read(folder, real)
 
@@ -123,7 +123,7 @@ def test_sources_that_differ_in_their_endings_alone_are_refused(tmp_path):
             draw(tmp_path / f"real/{split}/{domain}/a.png", number + len(split))
             draw(tmp_path / f"real/{split}/{domain}/a.webp", number + len(split) + 9)
     draw(tmp_path / "fakes/cat2dog/a_1.png")
-    with pytest.raises(ValueError, match="val/cat: two images are called `a` but for their endings; rename one"):
+    with pytest.raises(ValueError, match="val/cat: two images are called `a`, with different extensions; rename"):
         fakes.read(tmp_path / "fakes", folder_sets.load_real(tmp_path / "real"))
 
 
@@ -141,7 +141,7 @@ def test_the_first_sources_are_meant(real, folder):
     for pair in ("cat2dog", "dog2cat"):
         for k in (1, 2, 10):
             (folder / f"{pair}/00000_{k}.png").rename(folder / f"{pair}/00002_{k}.png")
-    with pytest.raises(ValueError, match="has outputs of 2 sources, but none of `00000`; the first are measured"):
+    with pytest.raises(ValueError, match="has outputs of 2 sources, but none of `00000`; give outputs of the first"):
         fakes.read(folder, real)
 
 
@@ -150,7 +150,7 @@ def test_names_that_only_look_numbered_are_not_taken_for_outputs(tmp_path):
         draw(tmp_path / f"real/{domain}/x.png")
     for number in (43, 51, 77):
         draw(tmp_path / f"fakes/a2b/flickr_cat_{number:06d}.png")
-    with pytest.raises(ValueError, match="the outputs of `flickr_cat` would have the numbers 43, 51, 77 …, not 1, 2"):
+    with pytest.raises(ValueError, match="the outputs of `flickr_cat` are numbered 43, 51, 77 …, not 1, 2"):
         fakes.read(tmp_path / "fakes", folder_sets.load_real(tmp_path / "real"))
 
 
@@ -159,24 +159,24 @@ def test_pairs_from_a_domain_need_the_same_sources(tmp_path):
         draw(tmp_path / f"real/{domain}/x.png")
     for name in ("a2b/x_1", "a2b/y_1", "a2c/x_1", "a2c/z_1"):
         draw(tmp_path / f"fakes/{name}.png")
-    with pytest.raises(ValueError, match="a2b and a2c need the same sources, only one of them has y"):
+    with pytest.raises(ValueError, match="a2b and a2c need the same sources, but only one of them has y"):
         fakes.read(tmp_path / "fakes", folder_sets.load_real(tmp_path / "real"))
 
 
 def test_what_files_cannot_give_is_refused(real, folder):
     pairs = fakes.read(folder, real)
-    with pytest.raises(ValueError, match="raw outputs, which files do not hold"):
+    with pytest.raises(ValueError, match="raw outputs, which files cannot hold"):
         fakes.fit(Experiment(name="x", evaluate={"protocol": "paper"}), pairs, "latent", real)
-    with pytest.raises(ValueError, match="dog2cat has outputs of 2 sources, evaluate.sources says 3"):
+    with pytest.raises(ValueError, match="dog2cat has outputs of 2 sources, but evaluate.sources is 3"):
         fakes.fit(Experiment(name="x", evaluate={"sources": 3}), pairs, "latent", real)
-    with pytest.raises(ValueError, match="3 outputs of a source, evaluate.outputs_per_source says 7"):
+    with pytest.raises(ValueError, match="3 outputs per source, but evaluate.outputs_per_source is 7"):
         fakes.fit(Experiment(name="x", evaluate={"outputs_per_source": 7}), pairs, "latent", real)
 
 
 def test_lpips_alone_of_single_outputs_is_refused(real, tmp_path):
     for stem in ("00000", "00001"):
         draw(tmp_path / f"fakes/cat2dog/{stem}.png")
-    with pytest.raises(ValueError, match="lpips needs two or more outputs of each source; leave it out"):
+    with pytest.raises(ValueError, match="lpips needs two or more outputs per source; leave it out"):
         fakes.fit(
             Experiment(name="x", evaluate={"metrics": ["lpips"]}), fakes.read(tmp_path / "fakes", real), "latent", real
         )
@@ -198,5 +198,5 @@ def test_black_images_and_broken_ones_are_refused(real, folder):
     with pytest.raises(ValueError, match=r"00000_1\.png: not a readable image"):
         fakes.side_of(pairs)
     Image.new("RGB", (32, 30)).save(folder / "cat2dog/00000_1.png")
-    with pytest.raises(ValueError, match="is 32 × 30 pixels; fakes are square"):
+    with pytest.raises(ValueError, match="is 32 × 30 pixels; fakes must be square"):
         fakes.side_of(pairs)

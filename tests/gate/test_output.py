@@ -72,7 +72,10 @@ def files(tiny, tmp_path):
 def test_one_seed_is_said_with_how_many_there_are(quick_cli, files):
     process = quick_cli("check", *files)
     assert process.returncode == 3
-    assert "one seed tells nothing about chance, and full has 1 in the results and 3 in the baseline" in process.stdout
+    assert (
+        "one seed gives no estimate of the spread, and full has 1 in the results and 3 in the baseline"
+        in process.stdout
+    )
     assert "train two or more for both" in process.stdout
 
 
@@ -151,7 +154,7 @@ def test_the_summary_of_a_step(quick_cli, files, tmp_path, monkeypatch):
 
 def test_a_metric_has_one_margin(quick_cli, files):
     process = quick_cli("check", *files, "--margin", "lpips=0.1", "--margin", "lpips=0.2")
-    assert_refused(process, "--margin lpips=0.2: lpips has a margin already")
+    assert_refused(process, "--margin lpips=0.2: lpips already has a margin")
 
 
 def test_the_history_of_a_baseline_holds_text(quick_cli, files, tmp_path):

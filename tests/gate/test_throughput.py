@@ -52,9 +52,9 @@ def test_a_rate_is_a_number_that_can_be(compare, rate):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda bench: pd.concat([bench, bench[:1]]), r"line \d+: this line is in the file already, further up"),
+        (lambda bench: pd.concat([bench, bench[:1]]), r"line \d+: this line repeats an earlier one"),
         (lambda bench: bench.assign(notes=1), "column 'notes' is unknown"),
-        (lambda bench: pd.concat([bench, bench["device"]], axis=1), "column 'device' is there twice"),
+        (lambda bench: pd.concat([bench, bench["device"]], axis=1), "column 'device' appears twice"),
         (lambda bench: bench[:0], "new.csv: holds no lines"),
         (cell("batch_size", "two"), "line 2: batch_size is 'two', expected a whole number"),
         (cell("threads", "-2"), "line 2: threads is '-2', expected a whole number"),
@@ -72,7 +72,7 @@ def test_other_lines_are_refused(compare, edit, message):
 
 def test_a_baseline_is_read_as_strictly(tmp_path, bench):
     pd.concat([bench, bench[:1]]).to_csv(tmp_path / "old.csv", index=False)
-    with pytest.raises(ValueError, match="old.csv: .* further up"):
+    with pytest.raises(ValueError, match="old.csv: .* repeats an earlier one"):
         gate.compare_throughput(COMMITTED, tmp_path / "old.csv", 0.1)
 
 
@@ -87,7 +87,7 @@ def test_a_share_is_none_below_0(share):
 def test_the_wrong_file_is_told_apart(quick_cli, tiny, tmp_path):
     rows.write(table(tiny), tmp_path / "rows.csv")
     process = quick_cli("check", tmp_path / "rows.csv", "--baseline", COMMITTED, "--bench", 0.1)
-    assert_refused(process, "rows.csv: column threads", "these are result rows, which are compared without --bench")
+    assert_refused(process, "rows.csv: column threads", "these are result rows: compare them without --bench")
     assert_refused(
         quick_cli("check", COMMITTED, "--baseline", COMMITTED), "this is a bench.csv, which sg2bench check takes"
     )

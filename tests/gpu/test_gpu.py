@@ -89,6 +89,18 @@ def test_an_ablation_runs_and_goes_on_where_it_was_stopped(cli, tmp_path):
     assert (tmp_path / "out/report.html").is_file()
 
 
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there is one GPU")
+def test_runs_of_two_gpus_are_those_of_one(cli, tmp_path):
+    first_lines = []
+    for gpus in (1, 2):
+        places = ("--device", "cuda", "--runs", tmp_path / f"runs{gpus}", "--out", tmp_path / f"out{gpus}")
+        finished = cli("ablate", SMOKE, *places, "--set", "train.log_every=1", "--set", f"resources.gpus={gpus}")
+        assert finished.returncode == 0, finished.stderr
+        log = next((tmp_path / f"runs{gpus}").glob("*/full/seed-0/train.csv"))
+        first_lines.append([float(cell) for cell in log.read_text().splitlines()[1].split(",")])
+    assert first_lines[1] == pytest.approx(first_lines[0], rel=1e-3)
+
+
 def test_throughput_in_every_way(cli, tmp_path):
     options = ("--device", "cuda", "--batch", 1, "--batch", 8, "--out", tmp_path)
     finished = cli("bench", SMOKE, *options)

@@ -103,7 +103,7 @@ def test_from_python(claimed, rows):
     known.unlink()
     with pytest.raises(ValueError, match="no `claims` to judge: name an experiment that has some"):
         sg2bench.claims(file)
-    with pytest.raises(ValueError, match="rows: rows of several experiments cannot stand together: other, tiny"):
+    with pytest.raises(ValueError, match="rows: rows of several experiments cannot be compared: other, tiny"):
         sg2bench.effects(pd.concat([rows, rows.assign(experiment="other")]))
     with pytest.raises(ValueError, match="none.csv"):
         sg2bench.effects(claimed / "none.csv")

@@ -63,7 +63,7 @@ def test_entries_stand_in_order_with_the_ranks_that_are_left_open(rows, add):
     assert ranks == ["2–4)", "2–4)", "4–5)"]
     assert shown["real validation images"] == "1.50"
     assert (body[0][3], body[0][4]) == ("5", "4")
-    header, body = part_of(text, "Followed: the reference's style taken, and many styles")
+    header, body = part_of(text, "Followed: the reference's style is applied, and styles are diverse")
     assert header == ["variant", "experiment", "lpips latent ↑"]
     assert [row[0] for row in body] == ["better", "single", "full", "same", "worse"]
     assert body[0][2].startswith("0.2700 ± ")

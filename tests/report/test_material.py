@@ -63,10 +63,10 @@ def test_folders_and_pipes_are_no_files(folder, refused, name):
     path = folder / "in" / name
     path.unlink()
     path.mkdir()
-    refused(f"{path}: is no regular file")
+    refused(f"{path}: is not a regular file")
     path.rmdir()
     os.mkfifo(path)
-    refused(f"{path}: is no regular file")
+    refused(f"{path}: is not a regular file")
 
 
 def png(width, height, rest=b""):
@@ -116,7 +116,7 @@ def test_the_largest_grid_that_runs_draw_is_taken_without_a_warning(folder):
         (CURVES.replace("full", "<b>"), "line 2: variant is '<b>', expected the name of a variant"),
         (CURVES.replace("g_latent/adv", "=1+1"), "column '=1+1' is unknown"),
         (CURVES.replace("g_latent/adv", "<script>"), "column '<script>' is unknown"),
-        (CURVES.replace("g_latent/adv", "step"), "column 'step' is there twice"),
+        (CURVES.replace("g_latent/adv", "step"), "column 'step' appears twice"),
         (CURVES.replace(",", ";"), "cells are separated by semicolons"),
         ("step,variant,seed," + ",".join(f"t{i}" for i in range(200)) + "\n", "has 200 loss terms, the most are 100"),
         (CURVES + "3,0.5\n", "line 4: not a CSV of training curves: it has 2 cells, the header 4"),
@@ -132,7 +132,7 @@ def test_curves_are_numbers_over_steps(folder, refused, content, message):
     [
         (b"x" * 2_000_000, "larger than"),
         (b"\xff\xfe", "not text in UTF-8"),
-        (b"a: 1\na: 2\n", "`a` is there twice"),
+        (b"a: 1\na: 2\n", "`a` appears twice"),
         (b"a: &a [*a, *a]\nb: [*a, *a]", "too many entries"),
     ],
 )

@@ -183,8 +183,8 @@ def test_captions_know_what_their_metrics_need(tmp_path):
     table = study(["full", "a"], range(2))
     table.loc[table["metric"] == "truth_l1", "n_fake"] = 12
     kept, followed = figures.plots_of(table[table["metric"].isin(["angle_error", "lpips", "truth_l1"])], tmp_path)
-    assert kept.by_variant.caption.endswith("n: 2 seeds; each pair 40 outputs.")
-    assert followed.by_variant.caption.endswith("n: 2 seeds; each pair 12 to 40 outputs.")
+    assert kept.by_variant.caption.endswith("n: 2 seeds; each pair: 40 outputs.")
+    assert followed.by_variant.caption.endswith("n: 2 seeds; each pair: 12 to 40 outputs.")
     assert "training images" in figures.counts(table)
     for title in REFERENCE_LINES.values():
         assert title in followed.by_variant.reading

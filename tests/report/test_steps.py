@@ -89,7 +89,7 @@ def test_the_page_shows_curves_and_best_steps_and_says_what_chose_them(with_halv
     text = write.write(with_halves / "in/results.csv", with_halves / "out", "").read_text()
     assert '<a href="#training">' in text
     assert "chosen by lpips on the even sources" in text
-    assert "n: 2 seeds; each pair 4 outputs against 6 training images" in text
+    assert "n: 2 seeds; each pair: 4 outputs against 6 training images" in text
     assert (with_halves / "out/steps.png").is_file()
     pyplot.close("all")
 
@@ -109,7 +109,7 @@ def test_halves_of_other_protocols_are_refused(with_halves):
     file = with_halves / "in/results.csv"
     text = file.read_text()
     file.write_text(text.replace("0" * 16, "1" * 16, 1))
-    with pytest.raises(ValueError, match="rows of several protocol hashes cannot stand together"):
+    with pytest.raises(ValueError, match="rows of several protocol hashes cannot be compared"):
         write.write(file, with_halves / "out", "")
 
 

@@ -41,7 +41,7 @@ def test_differing_reference_lines_are_refused_with_both(folder, two_runs, colum
         lambda: leaderboard.add([folder / "in/results.csv"], folder / "board", "x"),
     ):
         with pytest.raises(
-            ValueError, match=r"reference line `real` is there twice, 1.5 of 4 .* \(config_hash e{16}\)"
+            ValueError, match=r"reference line `real` has two values, 1.5 of 4 .* \(config_hash e{16}\)"
         ):
             refused()
 

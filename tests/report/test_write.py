@@ -32,7 +32,7 @@ def test_a_table_for_each_question_ranks_and_pairs_by_seed(rows):
 
 def test_caption_says_what_the_numbers_are(rows):
     caption = variants.caption(rows)
-    for part in ("seeds (0, 1)", "4 steps", "4 outputs (2 a source)", "6 training images", "offline", "torch "):
+    for part in ("seeds (0, 1)", "4 steps", "4 outputs (2 per source)", "6 training images", "offline", "torch "):
         assert part in caption
 
 
@@ -77,7 +77,7 @@ def test_downloads_are_the_files(folder, monkeypatch):
     monkeypatch.setattr(page, "_PLAIN_BYTES", 1000)
     monkeypatch.setattr(page, "_EMBEDDED_BYTES", 100)
     text = write.write(folder / "in/results.csv", folder / "out", "").read_text()
-    assert '<a href="results.csv" download="results.csv">results.csv</a> (lies beside this page)' in text
+    assert '<a href="results.csv" download="results.csv">results.csv</a> (in the same folder as this page)' in text
 
 
 def test_a_large_download_is_compressed(folder, without_plots, monkeypatch):
@@ -94,7 +94,7 @@ def test_provenance_lists_all_that_rows_differ_in(rows):
     assert found["Commit of sg2bench"] == "abc; none"
     assert found["Seeds"] == "0; 1"
     assert found["Extractor and SHA-256 of its weights"].startswith("alexnet 443c5bc3")
-    assert found["Counts"] == "n: 2 seeds; each pair 4 outputs against 6 training images of the target."
+    assert found["Counts"] == "n: 2 seeds; each pair: 4 outputs against 6 training images of the target."
 
 
 def test_bad_rows_are_refused_by_their_line(folder, rows):
@@ -115,7 +115,7 @@ def test_bad_rows_are_refused_by_their_line(folder, rows):
 def test_rows_that_cannot_stand_together_are_refused(folder, rows, column, other, several):
     rows.loc[rows["seed"] == 1, column] = other
     row_table.write(rows, folder / "in/results.csv")
-    with pytest.raises(ValueError, match=f"rows of several {several} cannot stand together"):
+    with pytest.raises(ValueError, match=f"rows of several {several} cannot be compared"):
         write.write(folder / "in/results.csv", folder / "out", "")
     assert not (folder / "out").exists()
 
@@ -173,7 +173,9 @@ def test_a_variant_without_a_metric_is_shown_without_it(rows):
 def test_means_over_other_pairs_are_refused(folder, rows):
     fewer = rows[~((rows["variant"] == "no_ds") & (rows["source"] == "cat"))]
     row_table.write(fewer, folder / "in/results.csv")
-    with pytest.raises(ValueError, match="no_ds seed 0 and full seed 0 have other pairs of domains, as cat → dog"):
+    with pytest.raises(
+        ValueError, match="no_ds seed 0 and full seed 0 have different pairs of domains .e.g. cat → dog"
+    ):
         write.write(folder / "in/results.csv", folder / "out", "x")
 
 

@@ -160,4 +160,6 @@ def test_two_steps_are_too_few_for_a_swing():
     for table in (over_steps("fd_alexnet", runs), over_seeds({name: {"fd_alexnet": [1, 2]} for name in runs})):
         (row,) = judge_claims(table, experiment(SWING)).itertuples()
         assert row.verdict == OPEN
-        assert row.sentence.startswith("Needs train.evaluate_every: a swing shows in 3 evaluated steps or more.")
+        assert row.sentence.startswith(
+            "Needs train.evaluate_every: a swing is measured over 3 evaluated steps or more."
+        )

@@ -81,18 +81,18 @@ def test_rows_of_unknown_origin_are_validated(tiny, tmp_path):
         ("target", "=1", "line 4: target is '=1', expected a domain"),
         ("target", "a|b", "line 4: target is 'a|b', expected a domain"),
         ("target", "", "line 4: target is '', expected a domain"),
-        ("value", "0,25", "line 4: value is '0,25', expected a number; decimals have a point"),
+        ("value", "0,25", "line 4: value is '0,25', expected a number; use a decimal point"),
         ("protocol", "standard", "line 4: its protocol does not have this metric"),
-        ("ci_low", "90", "line 4: no number is between ci_low and ci_high"),
-        ("ci_high", "", "line 4: an interval has two ends, ci_low and ci_high"),
-        ("ci_low", "1e999", "line 4: no number is between ci_low and ci_high"),
+        ("ci_low", "90", "line 4: no number lies between ci_low and ci_high"),
+        ("ci_high", "", "line 4: an interval needs both ends, ci_low and ci_high"),
+        ("ci_low", "1e999", "line 4: no number lies between ci_low and ci_high"),
         ("n_real", "7", "line 4: its n_real is not the smallest of its pairs'"),
         ("n_fake", "3", "line 4: its n_fake is not the smallest of its pairs'"),
         ("created_at", "yesterday", "line 4: created_at is 'yesterday', expected a time"),
         ("value", "51", "line 4: its value is not the mean of its pairs'"),
         ("mode", "reference", "line 4: its value is not the mean of its pairs'"),
         ("mode", "none", "line 4: only reference lines have the mode none"),
-        ("source", "cat", "line 4: a mean over targets is no row"),
+        ("source", "cat", "line 4: result rows have no means over targets"),
     ],
 )
 def test_a_bad_row_is_named_by_its_line(tiny, tmp_path, column, value, message):
@@ -108,7 +108,7 @@ def test_a_share_is_not_more_than_1(tiny, tmp_path):
     rows.write(made.assign(value=1.0), tmp_path / "r.csv")
     rows.read(tmp_path / "r.csv")
     rows.write(made.assign(value=1.1), tmp_path / "r.csv")
-    with pytest.raises(ValueError, match="line 5: the value is more than this metric can be"):
+    with pytest.raises(ValueError, match="line 5: the value exceeds this metric's maximum"):
         rows.read(tmp_path / "r.csv")
 
 
@@ -123,7 +123,7 @@ def test_an_interval_may_be_empty_or_without_an_end(tiny, tmp_path):
     [
         (lambda made: made.assign(notes="=1"), "column 'notes' is unknown; result rows have experiment"),
         (lambda made: made.assign(images_per_second=1).drop(columns="metric"), "this is a bench.csv, which .* --bench"),
-        (lambda made: pd.concat([made, made["value"]], axis=1), "column 'value' is there twice"),
+        (lambda made: pd.concat([made, made["value"]], axis=1), "column 'value' appears twice"),
     ],
 )
 def test_other_columns_are_refused(tiny, tmp_path, edit, message):
@@ -134,7 +134,7 @@ def test_other_columns_are_refused(tiny, tmp_path, edit, message):
 
 def test_a_row_that_is_there_twice_is_named(tiny, tmp_path):
     rows.write(pd.concat([table(tiny), table(tiny).iloc[[3]]]), tmp_path / "r.csv")
-    with pytest.raises(ValueError, match="line 8: this row is in the file already, further up"):
+    with pytest.raises(ValueError, match="line 8: this row repeats an earlier one"):
         rows.read(tmp_path / "r.csv")
 
 
@@ -197,7 +197,7 @@ def test_rows_of_half_of_the_sources_are_read_and_are_no_run_s_result(tiny, tmp_
     assert set(rows.of_half(read, "even")["step"]) == {9}
     for bad in ("offline, all sources", "even sources", "offline,even sources"):
         rows.write(everything.assign(protocol=bad), tmp_path / "bad.csv")
-        with pytest.raises(ValueError, match="or one with `, even sources` or `, odd sources` behind it"):
+        with pytest.raises(ValueError, match="optionally followed by `, even sources` or `, odd sources`"):
             rows.read(tmp_path / "bad.csv")
 
 
@@ -217,3 +217,12 @@ def test_two_configurations_under_one_variant_are_refused_with_both_named(tiny):
     with pytest.raises(ValueError, match=message):
         rows.refuse_mixed_configurations(mixed, Path("r.csv"))
     rows.refuse_mixed_configurations(mixed[mixed["seed"] == 1], Path("r.csv"))
+
+
+def test_rows_read_unchecked_are_those_that_are_validated(tiny, tmp_path):
+    files = []
+    for seed in range(3):
+        rows.write(table(tiny, seed=seed), tmp_path / f"{seed}.csv")
+        files.append(tmp_path / f"{seed}.csv")
+    for file, found in zip(files, rows.read_unchecked(files), strict=True):
+        pd.testing.assert_frame_equal(found, rows.read(file))

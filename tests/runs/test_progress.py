@@ -59,3 +59,17 @@ def test_a_run_that_has_trained_is_evaluating(tiny):
 def test_rate_counts_the_steps_of_this_session_alone(tiny):
     status = Status(job(tiny, "full", 0), state="done", started=1.0, seconds=5.0, started_at_step=60, step=100)
     assert status.rate == 8
+
+
+def test_of_very_many_runs_a_terminal_shows_those_that_run_or_failed_and_counts_the_others(tiny):
+    statuses = [Status(job(tiny, "full", seed)) for seed in range(1000)]
+    statuses[7].state, statuses[7].started = "running", time.monotonic()
+    statuses[8].state = "failed"
+    out = io.StringIO()
+    with progress.view(Console(file=out, width=120, force_terminal=True)) as view:
+        view.show(statuses)
+    shown = out.getvalue()
+    assert "full/seed-7" in shown
+    assert "full/seed-8" in shown
+    assert "full/seed-9" not in shown
+    assert "1000 runs: 998 waiting, 1 running, 1 failed" in shown

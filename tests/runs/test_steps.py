@@ -175,7 +175,7 @@ def test_too_few_sources_for_halves_are_refused_before_training(several, tmp_pat
     few = changed(several, evaluate={"sources": 3})
     (status,) = plan.plan(few, tmp_path)
     plan.write([status])
-    message = "the odd sources of bunny, by train.evaluate_at or _every: .* 2 sources of every domain, got 6 and 1"
+    message = "odd sources of bunny .train.evaluate_at or evaluate_every.: .* 2 sources of every domain, got 6 and 1"
     with pytest.raises(ValueError, match=message):
         perform(job.read(status.job.folder), CPU)
     with pytest.raises(ValueError, match=message):

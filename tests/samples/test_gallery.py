@@ -43,7 +43,7 @@ def test_write_makes_images_grids_styles_and_an_animation(nets, folder, tmp_path
     with Image.open(out / "interpolation.webp") as animation:
         assert animation.n_frames == 4 * 3
         assert animation.size == (3 * 64, 2 * 64 + 4)
-    with pytest.raises(ValueError, match="exists already"):
+    with pytest.raises(ValueError, match="already exists"):
         gallery.write(nets, sources, styles, out, frames=0)
 
 
@@ -51,7 +51,7 @@ def test_write_makes_images_grids_styles_and_an_animation(nets, folder, tmp_path
 def test_nan_is_refused_and_not_written_as_black(nets, folder, tmp_path, value):
     nets.generator.to_rgb[-1].bias.data[:] = value
     styles = latent_styles(nets, DOMAINS, 2, 1.0)
-    with pytest.raises(ValueError, match="the model gave NaN or infinity"):
+    with pytest.raises(ValueError, match="the model's outputs hold NaN or infinity"):
         gallery.write(nets, read_pictures(folder, 32), styles, tmp_path / "out", frames=3)
     assert not list(tmp_path.glob("*out*"))
 

@@ -45,7 +45,7 @@ def test_hidden_files_and_folders_are_no_sources_at_any_depth(folder):
     Image.new("RGB", (9, 9)).save(folder / "cat/.hidden.png")
     with pytest.warns(
         UserWarning,
-        match=r"in: left out 2 hidden folders \(as \.cache\), 1 hidden image \(cat/\.hidden\.png\)",
+        match=r"in: left out 2 hidden folders \(e.g. \.cache\), 1 hidden image \(cat/\.hidden\.png\)",
     ):
         assert names(folder) == [("bunny", "a"), ("bunny", "b"), ("cat", "a")]
 
@@ -53,7 +53,9 @@ def test_hidden_files_and_folders_are_no_sources_at_any_depth(folder):
 def test_files_in_another_format_are_counted(folder):
     for name in ("notes.txt", "cat/a.gif", "cat/b.gif"):
         (folder / name).write_text("no image")
-    with pytest.warns(UserWarning, match=r"in: left out 3 files in another format \(as cat/a\.gif\); images are \.png"):
+    with pytest.warns(
+        UserWarning, match=r"in: left out 3 files in another format \(e.g. cat/a\.gif\); images are \.png"
+    ):
         assert names(folder) == [("bunny", "a"), ("bunny", "b"), ("cat", "a")]
 
 
@@ -81,7 +83,7 @@ def test_many_links_in_circles_end(folder):
 def test_all_broken_images_are_named_at_once(folder):
     for number in range(25):
         (folder / f"cat/{number:02d}.png").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"in: 25 of 28 images are not readable: cat/00\.png .* and 5 more; mend or"):
+    with pytest.raises(ValueError, match=r"in: 25 of 28 images are not readable: cat/00\.png .* and 5 more; repair or"):
         read_pictures(folder, 32)
 
 
@@ -95,7 +97,7 @@ def test_a_pipe_is_refused_and_not_waited_for(folder):
     os.mkfifo(folder / "cat/pipe.png")
     with pytest.warns(UserWarning, match=r"left out 1 device or pipe \(cat/pipe\.png\)"):
         assert names(folder) == [("bunny", "a"), ("bunny", "b"), ("cat", "a")]
-    with pytest.raises(ValueError, match=r"pipe\.png: not a readable image \(it is no file\)"):
+    with pytest.raises(ValueError, match=r"pipe\.png: not a readable image \(it is not a file\)"):
         read_pictures(folder / "cat/pipe.png", 32)
 
 
@@ -116,5 +118,5 @@ def test_what_cannot_be_read_is_refused(folder):
         read_pictures(folder / "empty", 32)
     Image.new("RGB", (9, 9)).save(folder / "bunny/a.webp")
     (folder / "notes.txt").unlink()
-    with pytest.raises(ValueError, match=r"bunny/a\.webp: another image there has the same name but for its ending"):
+    with pytest.raises(ValueError, match=r"bunny/a\.webp: another image has the same name with a different ext"):
         read_pictures(folder, 32)

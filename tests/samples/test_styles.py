@@ -53,7 +53,7 @@ def test_a_model_without_style_takes_no_references(tiny, folder):
 
 def test_psi_needs_a_mapping_network(tiny):
     nets = Networks(tiny.model.model_copy(update={"condition": "latent"}), 2)
-    with pytest.raises(ValueError, match="--psi draws style codes together"):
+    with pytest.raises(ValueError, match="--psi truncates style codes"):
         styles.latent_styles(nets, DOMAINS, 2, 0.5)
 
 
@@ -72,5 +72,5 @@ def test_a_published_file_has_the_model_of_its_shapes_and_the_names_given(nets, 
     assert styles.model_and_domains(path, None, None, ["dog", "cat"], by_reference=True)[1] == ("dog", "cat")
     with pytest.raises(ValueError, match="--references needs the names of the domains"):
         styles.model_and_domains(path, None, None, None, by_reference=True)
-    with pytest.raises(ValueError, match="--variant goes with --experiment"):
+    with pytest.raises(ValueError, match="--variant needs --experiment"):
         styles.model_and_domains(path, None, "full", None, by_reference=False)

@@ -60,11 +60,11 @@ def test_a_damaged_line_is_left_out_with_a_warning(log, damaged, place):
     lines = [header, first, second]
     lines.insert(place + 1, damaged)
     content = b"".join(line if isinstance(line, bytes) else line.encode() for line in lines)
-    with pytest.warns(UserWarning, match=r"train\.csv: damaged lines were left out; the curves have gaps"):
+    with pytest.warns(UserWarning, match=r"train\.csv: damaged lines were removed; the curves have gaps"):
         assert truncated(log, content, 9) == header + first + second
 
 
 def test_lines_without_their_header_are_left_out_with_a_warning(log):
     for header in ("stop,a\n", "tep,a\n", "\n"):
-        with pytest.warns(UserWarning, match="damaged lines were left out"):
+        with pytest.warns(UserWarning, match="damaged lines were removed"):
             assert truncated(log, header + "1,0.5\n", 9) is None

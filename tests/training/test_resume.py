@@ -75,7 +75,7 @@ def test_without_checkpoints_nothing_is_loaded(tiny, tmp_path):
 def test_a_damaged_checkpoint_gives_way_to_the_earlier_one(tiny, folder, damage):
     damage(folder / "checkpoint.pt")
     state = state_of(tiny, 0)
-    with pytest.warns(UserWarning, match=r"checkpoint\.pt is damaged \(.+\) and left out; training starts at step 2"):
+    with pytest.warns(UserWarning, match=r"checkpoint\.pt is damaged \(.+\) and ignored; training starts at step 2"):
         assert resume.resume(state, folder, 9, "hash") == 2
     assert same(state.nets, state_of(tiny, 2).nets)
 
@@ -133,7 +133,7 @@ def test_a_checkpoint_beyond_the_last_step_is_not_taken(tiny, folder):
 
 
 def test_a_checkpoint_of_another_training_is_refused(tiny, folder):
-    with pytest.raises(ValueError, match=r"checkpoint\.pt: is of another configuration or other images"):
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: has another configuration or other images"):
         resume.resume(state_of(tiny, 0), folder, 9, "other")
 
 

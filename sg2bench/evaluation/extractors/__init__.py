@@ -1,4 +1,4 @@
-"""Pretrained networks that turn images into features, by the name that rows carry."""
+"""Feature extractors: pretrained networks that turn images into features, by their names in rows."""
 
 from sg2bench.evaluation.extractors.alexnet import AlexNet, AlexNetEdges, AlexNetLayers
 from sg2bench.evaluation.extractors.base import Extractor, Features

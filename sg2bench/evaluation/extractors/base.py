@@ -1,4 +1,4 @@
-"""What all networks that turn images into features have in common."""
+"""Base class of feature extractors, and their preprocessing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Features(NamedTuple):
-    """Of N images, float32: `pooled` (N, dim) for distances; `layers` (N, C, H, W) each for LPIPS, or none."""
+    """Features of N images, float32: `pooled` (N, dim) for distances, `layers` (N, C, H, W) each for LPIPS, or none."""
 
     pooled: Tensor
     layers: tuple[Tensor, ...] = ()
@@ -22,18 +22,18 @@ class Features(NamedTuple):
 class Extractor(nn.Module, ABC):
     """A pretrained network: images uint8 (N, 3, H, W) -> `Features`.
 
-    `resize` is the side in pixels to which images are resized before the network; None for their own size, and for
-    networks with a size of their own (`resizes` False).
+    `resize` is the side in pixels to which images are resized before the network; None to keep their size, and for
+    networks with a fixed input size (`resizes` False).
     """
 
     weights_sha256: ClassVar[str]
-    """Of what it is made from: of its file, or of the recipe of its training; empty if it has nothing to learn."""
+    """SHA-256 of its file, or of the recipe of its training; empty if it has no weights."""
     pass_of: ClassVar[str | None] = None
-    """The extractor whose pass it shares: `view` takes its features out of those."""
+    """Extractor whose forward pass it shares: `view` derives its features from the other's."""
     dim: ClassVar[int]
     resizes: ClassVar[bool] = True
     least_side: ClassVar[int] = 1
-    """The smallest images that the network can see, in pixels."""
+    """Smallest side in pixels of images that the network accepts."""
 
     def __init__(self, resize: int | None) -> None:
         super().__init__()
@@ -49,8 +49,8 @@ class Extractor(nn.Module, ABC):
 
 
 def resized(images: Tensor, side: int | None) -> Tensor:
-    """uint8 or float on the scale of 0 to 255 (N, 3, H, W) -> float32 (N, 3, side, side) in [0, 255], bicubic with
-    antialiasing; as they are for None.
+    """Resize uint8 or float images (N, 3, H, W) on the scale of 0 to 255 to float32 (N, 3, side, side) in [0, 255],
+    bicubic with antialiasing. A side of None keeps their size.
     """
     x = images.float()
     height, width = x.shape[-2:]
@@ -58,7 +58,7 @@ def resized(images: Tensor, side: int | None) -> Tensor:
         return x
     if side < max(height, width):
         return _interpolate(x, side, side).clamp_(0, 255)
-    # Small images are enlarged by two products, in a third of the time of torch's kernel on a CPU.
+    # Two matrix products enlarge small images in a third of the time of torch's kernel on a CPU.
     rows, columns = (
         _interpolate(torch.eye(old, device=x.device)[None, None], side, old)[0, 0] for old in (height, width)
     )
@@ -70,5 +70,5 @@ def _interpolate(images: Tensor, height: int, width: int) -> Tensor:
 
 
 def channel_constant(values: tuple[float, float, float]) -> Tensor:
-    """One number per channel, (3, 1, 1)."""
+    """Return a tensor with one number per channel, (3, 1, 1)."""
     return torch.tensor(values).view(3, 1, 1)

@@ -1,4 +1,4 @@
-"""A probe that reads from an image of a critter what it was drawn with; trained once from drawn critters."""
+"""A probe that reads the factors of a critter from its image; trained once on drawn critters."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from sg2bench.files import cache_folder
 
 _SIDE, _BATCH, _STEPS, _RATE, _NOISE = 32, 64, 1800, 3e-3, 8.0
 _WIDER, _STRIPES = 4, 2.0
-"""One image in so many has factors of a wider range; the weight of stripes, the hardest to read."""
+"""One image in `_WIDER` has factors from a wider range. `_STRIPES` is the weight of stripes, the hardest factor."""
 _TRAIN, _HELD_OUT = "probe", "probe, held out"
-"""Splits of no image set, so no image of a study is among those of the probe."""
+"""Splits that no image set has, so the probe sees no image of a study."""
 _DRAWN = {_TRAIN: 3000, _HELD_OUT: 300}
-"""Images of each domain."""
+"""Images per domain, by split."""
 _WIDTHS, _HIDDEN = (32, 64, 96), 128
 _RECIPE = {
     "version": 2,
@@ -41,10 +41,10 @@ _RECIPE = {
 
 
 class CrittersProbe(Extractor):
-    """Reads the factors of critters, float32 (N, 14), in their own units: see `data.critters.FACTORS`.
+    """Read the factors of critters, float32 (N, 14), in their units: see `data.critters.FACTORS`.
 
-    Larger images are averaged down to 32 pixels, at which the probe was trained, with noise of up to 8 levels and
-    slight blur, as generators make them. Its first use trains it, in about 45 s of one core, and keeps it in the cache.
+    Larger images are averaged down to 32 pixels. The probe is trained at that size, with noise of up to 8 levels and
+    slight blur, as in generated images. Its first use trains it, in about 45 s on one core, and caches it.
     """
 
     weights_sha256 = hashlib.sha256(json.dumps(_RECIPE, sort_keys=True).encode()).hexdigest()
@@ -54,7 +54,7 @@ class CrittersProbe(Extractor):
 
     def __init__(self, resize: int | None = None) -> None:
         super().__init__(resize)
-        with torch.device("meta"):  # takes nothing from the global random stream
+        with torch.device("meta"):  # does not use the global random stream
             self.network = _network()
         self.register_buffer("mean", torch.zeros(self.dim))
         self.register_buffer("deviation", torch.ones(self.dim))
@@ -64,7 +64,7 @@ class CrittersProbe(Extractor):
         self.requires_grad_(False)
 
     def held_out_errors(self) -> dict[str, float]:
-        """Mean absolute error of each factor on critters that the probe was not trained on, in its unit."""
+        """Return the mean absolute error of each factor, in its unit, on critters not used in training."""
         return dict(zip(critters.FACTORS, self.get_buffer("held_out").tolist(), strict=True))
 
     def forward(self, images: Tensor) -> Features:
@@ -90,14 +90,14 @@ def _averaged(images: Tensor) -> Tensor:
 
 
 def _coordinates_added(images: Tensor) -> Tensor:
-    """Images (N, 3, 32, 32) in 0..255 -> (N, 5, 32, 32), with each pixel's place, all in -1..1."""
+    """Add each pixel's coordinates: images (N, 3, 32, 32) in 0..255 -> (N, 5, 32, 32), all in -1..1."""
     places = torch.linspace(-1, 1, _SIDE, device=images.device)
     rows_and_columns = torch.stack(torch.meshgrid(places, places, indexing="ij"))
     return torch.cat([images / 127.5 - 1, rows_and_columns.expand(len(images), -1, -1, -1)], 1)
 
 
 def _kept_or_trained(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """The probe's state from the cache; trained and kept there first, if need be."""
+    """Return the probe's state from the cache, after training it if needed."""
     path = cache_folder() / "probes" / f"critters-{CrittersProbe.weights_sha256[:16]}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
@@ -110,7 +110,7 @@ def _kept_or_trained(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]
 @torch.inference_mode(False)
 @torch.enable_grad()
 def _train() -> dict[str, Tensor]:
-    """Regress the standardised factors of drawn critters; the same on one machine, whatever its number of threads."""
+    """Regress the standardised factors of drawn critters; reproducible on one machine, for any number of threads."""
     (images, factors), (unseen, truth) = _drawn(_TRAIN, _widened), _drawn(_HELD_OUT, lambda factors, _: factors)
     mean, deviation = factors.mean(0), factors.std(0)
     weights = torch.tensor([_STRIPES if name == "stripes" else 1.0 for name in critters.FACTORS])
@@ -136,7 +136,7 @@ def _train() -> dict[str, Tensor]:
 
 
 def _widened(factors: Factors, index: int) -> Factors:
-    """Every few images: pose from twice the range, half of them of any colours, as untrained models give them."""
+    """Change every fourth image: a pose from twice the range, and in half of them any colours, as in early training."""
     if index % _WIDER:
         return factors
     rng = np.random.RandomState(index)
@@ -151,7 +151,7 @@ def _widened(factors: Factors, index: int) -> Factors:
 
 
 def _drawn(split: str, change: Callable[[Factors, int], Factors]) -> tuple[Tensor, Tensor]:
-    """Images uint8 (n, 3, 32, 32) of all domains, and their factors float32 (n, 14)."""
+    """Draw images uint8 (n, 3, 32, 32) of all domains; return them and their factors, float32 (n, 14)."""
     made_of = [
         (domain, change(critters.factors(domain, split, index, seed=0), index))
         for domain in critters.DOMAINS
@@ -163,7 +163,7 @@ def _drawn(split: str, change: Callable[[Factors, int], Factors]) -> tuple[Tenso
 
 
 def _disturbed(images: Tensor) -> Tensor:
-    """Images with noise, half of them blurred, each to another degree."""
+    """Add noise to images and blur half of them, each with its own strength."""
     noisy = images + torch.randn_like(images) * torch.rand(len(images), 1, 1, 1) * _NOISE
     binomial = torch.tensor([1.0, 2.0, 1.0]) / 4
     kernel = torch.outer(binomial, binomial).expand(3, 1, 3, 3)

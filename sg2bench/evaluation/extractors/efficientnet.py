@@ -15,7 +15,7 @@ class EfficientNetLite0(Extractor):
     dim = 1280
 
     def __init__(self, resize: int | None) -> None:
-        from efficientnet_lite_pytorch import EfficientNet  # noqa: PLC0415 (on request only: an import of a second)
+        from efficientnet_lite_pytorch import EfficientNet  # noqa: PLC0415 (takes a second to import)
 
         super().__init__(resize)
         self.network = EfficientNet.from_name("efficientnet-lite0")

@@ -1,4 +1,4 @@
-"""The two Inceptions (Szegedy et al. 2016) that published FIDs are measured on."""
+"""The two Inception networks (Szegedy et al. 2016) on which published FIDs are measured."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _SIDE = 299
 
 
 class InceptionTorchvision(Extractor):
-    """Torchvision's ImageNet Inception v3, pooled: what the published FID of StarGAN v2 is measured on.
+    """Torchvision's ImageNet Inception v3, pooled, on which the published FID of StarGAN v2 is measured.
 
-    Images are resized by PIL (bilinear) to 299, and so rounded to 8 bits, as they would be on disk.
+    Images are resized by PIL (bilinear) to 299 px, which rounds them to 8 bits, as if they were stored on disk.
     """
 
     weights_sha256 = weights.INCEPTION_TORCHVISION.sha256
@@ -26,7 +26,7 @@ class InceptionTorchvision(Extractor):
     std: Tensor
 
     def __init__(self, resize: None = None) -> None:
-        from torchvision.models import inception_v3  # noqa: PLC0415 (on request only: an import of seconds)
+        from torchvision.models import inception_v3  # noqa: PLC0415 (takes seconds to import)
 
         super().__init__(resize)
         self.network = inception_v3(weights=None, init_weights=False)
@@ -37,7 +37,7 @@ class InceptionTorchvision(Extractor):
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # 1.5 times as fast on a CPU
 
     def prepare(self, images: Tensor) -> Tensor:
-        """uint8 (N, 3, H, W) -> normalised float32 (N, 3, 299, 299)."""
+        """Resize and normalise: uint8 (N, 3, H, W) -> float32 (N, 3, 299, 299)."""
         arrays = [
             np.asarray(Image.fromarray(image).resize((_SIDE, _SIDE), Image.Resampling.BILINEAR))
             for image in images.permute(0, 2, 3, 1).cpu().numpy()
@@ -50,7 +50,7 @@ class InceptionTorchvision(Extractor):
 
 
 class InceptionCompat(Extractor):
-    """The Inception of 2015 that FID is defined on, as torch-fidelity has it (`inception-v3-compat`)."""
+    """The Inception of 2015, on which FID is defined, as in torch-fidelity (`inception-v3-compat`)."""
 
     weights_sha256 = weights.INCEPTION_2015.sha256
     dim = 2048
@@ -61,7 +61,7 @@ class InceptionCompat(Extractor):
 
         super().__init__(resize)
         path = weights.fetch(weights.INCEPTION_2015)
-        weights.state_dict(weights.INCEPTION_2015)  # checked, as the library would run code that the file holds
+        weights.state_dict(weights.INCEPTION_2015)  # check first: the library would run code in the file
         self.network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=path)
 
     def forward(self, images: Tensor) -> Features:

@@ -1,4 +1,4 @@
-"""The pixels themselves, for metrics that need no network."""
+"""Pixels as features, for metrics that need no network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sg2bench.evaluation.extractors.base import Extractor, Features
 
 
 class Pixels(Extractor):
-    """Images as they are, float32 (N, 3 * H * W); how many numbers that is (`dim`), no metric on pixels asks."""
+    """The pixels of images, float32 (N, 3 * H * W). No metric on pixels needs their number, so `dim` is 0."""
 
     weights_sha256 = ""
     resizes = False

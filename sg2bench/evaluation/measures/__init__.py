@@ -1,1 +1,1 @@
-"""What is measured on outputs: a file a measure, each with its formula and its influences."""
+"""Measures of outputs: one file per measure, with its formula and its influence functions."""

@@ -1,4 +1,4 @@
-"""What all measures have in common: batches of a pair's outputs go in, estimates come out."""
+"""Base classes of measures, which take batches of a pair's outputs and return estimates."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from sg2bench.evaluation.outputs import to_uint8
 from sg2bench.evaluation.uncertainty import Array, Estimate
 
 REAL, FAKE, REFERENCE, HELD_OUT = "real", "fake", "reference", "held out"
-"""Samples that an estimate has influences of: training images of the target, sources, references, validation images
-of the target.
+"""Samples whose influences an estimate holds: training images of the target, sources, references, validation images of
+the target.
 """
 Pooled = NDArray[np.float32]
 Number = TypeVar("Number", np.float32, np.float64)
@@ -30,18 +30,18 @@ Number = TypeVar("Number", np.float32, np.float64)
 
 @dataclass(frozen=True, eq=False)
 class Real:
-    """Features (n, d) of a domain's training images, by one network."""
+    """Features (n, d) of a domain's training images from one network."""
 
     features: Pooled
     domain: str = ""
     everyone: RealSet | None = None
-    """The images of all domains, for measures that need those, or validation images."""
+    """Images of all domains, for measures that need them, or validation images."""
 
 
 @dataclass(frozen=True, eq=False)
 class Fake:
-    """Features (sources * outputs, d) of outputs, those of a source in a row; with `references` (sources, outputs), the
-    images that styles came from.
+    """Features of outputs (sources * outputs, d), those of a source in a row, and the indices of the images that gave
+    their styles, `references` (sources, outputs), if any.
     """
 
     features: Pooled
@@ -50,7 +50,7 @@ class Fake:
 
 
 class RealSet:
-    """Features of all domains' real images, by one network, computed when they are first asked for."""
+    """Features of all domains' real images from one network, computed on first access."""
 
     def __init__(self, domains: Collection[str], train: Callable[[str], Pooled], val: Callable[[str], Pooled]) -> None:
         self.domains = tuple(domains)
@@ -64,7 +64,7 @@ class RealSet:
         return self._known[domain]
 
     def held_out(self, domain: str) -> Pooled:
-        """Of a domain's validation images."""
+        """Return the features of a domain's validation images."""
         if domain not in self._held_out:
             self._held_out[domain] = self._val(domain)
         return self._held_out[domain]
@@ -72,27 +72,27 @@ class RealSet:
 
 @dataclass(frozen=True)
 class Task:
-    """What a measure needs to know of the pair besides its outputs."""
+    """What a measure needs to know about a pair besides its outputs."""
 
     evaluate: Evaluate
     extractor: str
-    """Name of the network whose features it looks at."""
+    """Name of the network that computes the features."""
     raw: bool
-    """Whether the network sees what the generator gave, or images of 8 bits."""
+    """Whether the network sees raw generator outputs instead of 8-bit images."""
     network: Extractor
     outputs: int
-    """Of each source."""
+    """Outputs per source."""
     real: Real | None
-    """Of the target; None for measures that do not look at real images."""
+    """Real images of the target; None for measures that do not use them."""
     originals: Originals | None = None
-    """None where nothing is known of the sources."""
+    """Sources, references and right images; None if they are not known."""
 
 
 class Batch:
-    """Outputs of some sources of a pair, all of a source's in a row; features are computed once for all measures.
+    """Outputs of some sources of a pair, those of a source in a row; features are computed once for all measures.
 
-    `raw` (n * outputs, 3, S, S), uint8, or float32 with black -1 and white 1; `sources` (n,) and `references`
-    (n, outputs) are indices of validation images of source and target; without references, a latent gave the style.
+    `raw` (n * outputs, 3, S, S) is uint8, or float32 with black -1 and white 1. `sources` (n,) and `references`
+    (n, outputs) are indices of validation images of source and target; None for styles from latents.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Batch:
         self._of_originals: dict[tuple[str, str], Features] = {}
 
     def features(self, task: Task) -> Features:
-        """Of every output, by the task's network."""
+        """Return the features of every output from the task's network."""
         key = task.extractor, task.raw and self.raw.dtype != torch.uint8
         if key not in self._features:
             images = (self.raw + 1) * 127.5 if key[1] else self.images
@@ -128,7 +128,7 @@ class Batch:
         return network.view(self._features[other, raw])
 
     def pooled(self, task: Task) -> Pooled:
-        """Pooled features of every output, (n * outputs, d), in memory of the CPU."""
+        """Return the pooled features of every output, (n * outputs, d), on the CPU."""
         key = task.extractor, task.raw
         if key not in self._pooled:
             self._pooled[key] = self.features(task).pooled.cpu().numpy()
@@ -136,23 +136,23 @@ class Batch:
 
     @cached_property
     def source_images(self) -> Tensor:
-        """The sources, uint8 (n, 3, S, S)."""
+        """Images of the sources, uint8 (n, 3, S, S)."""
         assert self.originals is not None
         return self.originals.sources(self.sources)
 
     @cached_property
     def truths(self) -> tuple[Tensor, NDArray[np.bool_]]:
-        """The right images of the outputs that have one, uint8 (known, 3, S, S), and which do, (n * outputs,)."""
+        """The right images that exist, uint8 (known, 3, S, S), and which outputs have one, (n * outputs,)."""
         assert self.originals is not None
         assert self.references is not None
         return self.originals.truths(self.sources, self.references)
 
     def features_of_sources(self, task: Task) -> Features:
-        """Of every source, by the task's network."""
+        """Return the features of every source from the task's network."""
         return self._of("sources", task, lambda: self.source_images)
 
     def features_of_truths(self, task: Task) -> Features:
-        """Of every right image, by the task's network."""
+        """Return the features of every right image from the task's network."""
         return self._of("truths", task, lambda: self.truths[0])
 
     def _of(self, what: str, task: Task, images: Callable[[], Tensor]) -> Features:
@@ -163,11 +163,11 @@ class Batch:
 
 
 class Measure(ABC):
-    """Given a pair's batches, one after the other, ends in an estimate of each of its quantities."""
+    """Takes a pair's batches one by one, then estimates its quantities."""
 
     needs_originals: ClassVar[bool] = False
-    """Whether it compares outputs with their sources, references or right images, and so has reference lines that are
-    such images in the place of outputs.
+    """Whether it compares outputs with their sources, references or right images. If so, its reference lines put such
+    images in place of outputs.
     """
 
     def __init__(self, task: Task) -> None:
@@ -176,7 +176,7 @@ class Measure(ABC):
         self._references: list[NDArray[np.int64]] = []
 
     def add(self, batch: Batch) -> None:
-        """Take a batch in."""
+        """Add a batch."""
         self._sources.append(batch.sources)
         if batch.references is not None:
             self._references.append(batch.references)
@@ -188,27 +188,27 @@ class Measure(ABC):
 
     @cached_property
     def order(self) -> NDArray[np.int64]:
-        """Places (sources,) of all sources among those that came, by their indices."""
+        """Permutation (sources,) that sorts all sources by their indices."""
         return np.argsort(np.concatenate(self._sources))
 
     @property
     def references(self) -> NDArray[np.int64] | None:
-        """Of all outputs, (sources, outputs), by the indices of the sources."""
+        """References of all outputs, (sources, outputs), sorted by source; None for styles from latents."""
         return np.concatenate(self._references)[self.order] if self._references else None
 
     def by_source(self, batches: Sequence[NDArray[Number]]) -> NDArray[Number]:
-        """What was kept of each batch, (sources * k, …) -> of all, (sources, k, …), by the indices of the sources."""
+        """Concatenate arrays of batches, (sources * k, …) each, into (sources, k, …), sorted by source."""
         whole = np.concatenate(batches)
         return whole.reshape(len(self.order), -1, *whole.shape[1:])[self.order]
 
     @abstractmethod
     def estimates(self, quantities: Collection[str]) -> dict[str, Estimate]:
-        """Values of the quantities with their influences. Raises ValueError if there are too few images."""
+        """Return values of the quantities with their influences. Raises ValueError if there are too few images."""
 
     @staticmethod
     def shortage(quantity: str, real: int, sources: int, outputs: int, dim: int) -> str | None:
-        """What a quantity needs and lacks with so many real images and sources of so many outputs each, on features of
-        `dim` dimensions; None if it is enough.
+        """Return what a quantity needs, if these are too few real images, sources or outputs per source for features of
+        `dim` dimensions; else None.
         """
         return None
 
@@ -232,18 +232,18 @@ class FeatureMeasure(Measure):
     @classmethod
     @abstractmethod
     def compare(cls, quantities: Collection[str], real: Real, fake: Fake) -> dict[str, Estimate]:
-        """Estimates with influences by real image, by source and, where there are references, by reference."""
+        """Return estimates with influences of real images, of sources and, if there are any, of references."""
 
 
 def measure(name: str) -> type[Measure]:
-    """The measure that a module of this package defines."""
+    """Return the measure defined by a module of this package."""
     return cast(type[Measure], importlib.import_module(f"sg2bench.evaluation.measures.{name}").Measure)
 
 
 def shortage(
     measured: type[Measure], quantities: Collection[str], real: int, sources: int, outputs: int, dim: int
 ) -> str | None:
-    """What some quantities of a measure need and lack; None if it is enough."""
+    """Return what some quantities of a measure need, if there are too few images; else None."""
     if min(real, sources) < 2:
         return f"2 real images and 2 sources of every domain, got {real} and {sources}"
     lacks = (measured.shortage(quantity, real, sources, outputs, dim) for quantity in quantities)
@@ -251,13 +251,13 @@ def shortage(
 
 
 def of_units(value: float, each_real: Array, each_fake: Array, fake: Fake) -> Estimate:
-    """An estimate with influences by real image (n,) and by output (sources * outputs,)."""
+    """Return an estimate from the influences of real images (n,) and outputs (sources * outputs,)."""
     of_fake = influence_of_outputs(each_fake.reshape(-1, fake.outputs), fake.references)
     return Estimate(value, {REAL: each_real} | of_fake)
 
 
 def influence_of_outputs(each: Array, references: NDArray[np.int64] | None) -> dict[str, Array]:
-    """Influences of outputs (sources, outputs), together by source and, with references of that shape, by reference."""
+    """Sum influences of outputs (sources, outputs) by source and, given references of that shape, by reference."""
     influence = {FAKE: each.sum(1)}
     if references is not None and len(used := np.unique(references)) > 1:
         influence[REFERENCE] = np.bincount(np.searchsorted(used, references.ravel()), weights=each.ravel())
@@ -265,7 +265,7 @@ def influence_of_outputs(each: Array, references: NDArray[np.int64] | None) -> d
 
 
 class OutputMeasure(Measure):
-    """A measure whose quantities are means of one number per output."""
+    """A measure whose quantities are means over outputs."""
 
     needs_originals = True
 
@@ -275,7 +275,7 @@ class OutputMeasure(Measure):
 
     @abstractmethod
     def each(self, batch: Batch) -> dict[str, Array]:
-        """By quantity, a number for every output of a batch, (n * outputs,); NaN for an output that has none."""
+        """Return, by quantity, a number for every output of a batch, (n * outputs,); NaN where it is undefined."""
 
     def look_at(self, batch: Batch) -> None:
         self._each.append(self.each(batch))
@@ -288,23 +288,25 @@ class OutputMeasure(Measure):
         }
 
     def estimate(self, each: Array) -> Estimate:
-        """The mean of numbers (sources, outputs)."""
+        """Estimate the mean of numbers (sources, outputs)."""
         return replace(mean_of_outputs(each, self.references), bounds=(0.0, np.inf))
 
 
 def share_of_outputs(each: Array, references: NDArray[np.int64] | None = None) -> Estimate:
-    """The share of outputs, of numbers 0 or 1 (sources, outputs), with influences as `mean_of_outputs` has them."""
+    """Estimate a share of outputs from numbers 0 or 1 (sources, outputs), with influences as in `mean_of_outputs`."""
     least = 3 / len(each)  # the rule of three
     return replace(mean_of_outputs(each, references), least=least, bounds=(0.0, 1.0))
 
 
 def mean_of_outputs(each: Array, references: NDArray[np.int64] | None = None) -> Estimate:
-    """The mean over outputs of numbers (sources, outputs), NaN where there is none, with influences by source and, with
-    `references` (sources, outputs), by reference. Raises ValueError if fewer than 2 sources have a number.
+    """Estimate the mean over outputs of numbers (sources, outputs), NaN where undefined.
+
+    Influences are by source and, given `references` (sources, outputs), by reference. Raises ValueError if fewer than 2
+    sources have a number.
     """
     known = ~np.isnan(each)
     if (sources := int(known.any(1).sum())) < 2:
-        raise ValueError(f"right images are needed for 2 sources or more, and there are some for {sources}")
+        raise ValueError(f"right images are needed for 2 or more sources, but only {sources} have some")
     count = int(known.sum())
     value = float(each[known].sum() / count)
     influence = influence_of_outputs(np.where(known, each - value, 0) / count, references)

@@ -1,4 +1,4 @@
-"""Whether outputs are copied from training images: a test of three samples (Meehan, Chaudhuri and Dasgupta 2020)."""
+"""Copies of training images among outputs: a three-sample test (Meehan, Chaudhuri and Dasgupta 2020)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sg2bench.evaluation.uncertainty import Array, Estimate
 
 
 def gap(to_training: Array, held_out_to_training: Array) -> tuple[float, Array, Array]:
-    """Compare distances to the nearest training image, of fakes (n,) and of held-out real images (m,).
+    """Compare the distances of fakes (n,) and of held-out real images (m,) to the nearest training image.
 
-    Returns P(fake > held-out) - 1/2 by Mann and Whitney's statistic, ties counting half: 0 if fakes lie as far away as
-    held-out images do, -1/2 if all lie nearer. Also returns each fake's (n,) and each held-out image's (m,) share in
-    it; the mean of either is the value.
+    Returns P(fake > held-out) - 1/2 by the Mann-Whitney statistic, where ties count half: 0 if fakes are as far away as
+    held-out images, -1/2 if all are nearer. Also returns the contributions of each fake (n,) and of each held-out image
+    (m,); the mean of either is the value.
     """
     of_fake = _share_below(to_training, held_out_to_training) - 0.5
     of_held_out = 0.5 - _share_below(held_out_to_training, to_training)
@@ -25,7 +25,7 @@ def gap(to_training: Array, held_out_to_training: Array) -> tuple[float, Array, 
 
 
 def _share_below(values: Array, others: Array) -> Array:
-    """Of each value (n,), the share of the others that are smaller; equal ones count half."""
+    """Return, for each value (n,), the share of `others` that are smaller; ties count half."""
     ordered = np.sort(others)
     smaller, not_larger = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
     share: Array = (smaller + not_larger) / (2 * len(ordered))
@@ -33,18 +33,18 @@ def _share_below(values: Array, others: Array) -> Array:
 
 
 def unit(features: Pooled) -> Pooled:
-    """Features (n, d) of length 1."""
+    """Scale features (n, d) to length 1."""
     scaled: Pooled = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     return scaled
 
 
 def _distances(features: Pooled, training: Pooled) -> Array:
-    """To the nearest training image, by the angle between features."""
+    """Return the distances to the nearest training image, between features of length 1."""
     return nearest(unit(features), unit(training))
 
 
 class Measure(FeatureMeasure):
-    """`gap`, at most 0: outputs that lie farther from training images than real ones do are not copied."""
+    """`gap`, clipped at 0: outputs farther from training images than real images are not copies."""
 
     @classmethod
     def compare(cls, quantities: Collection[str], real: Real, fake: Fake) -> dict[str, Estimate]:
@@ -54,6 +54,6 @@ class Measure(FeatureMeasure):
         estimate = mean_of_outputs(of_fake.reshape(-1, fake.outputs), fake.references)
         influence = {**estimate.influence, HELD_OUT: (of_held_out - value) / len(of_held_out)}
         sources = len(fake.features) // fake.outputs
-        least = 1.5 / min(len(held_out), sources)  # half the rule of three, as for a share of copies
-        shown = min(round(value, 12), 0.0) + 0.0  # no rounding, and no sign of -0.0
+        least = 1.5 / min(len(held_out), sources)  # half of the rule of three for shares
+        shown = min(round(value, 12), 0.0) + 0.0  # removes rounding errors and the sign of -0.0
         return {"gap": replace(estimate, value=shown, influence=influence, least=least, bounds=(-0.5, 0.0))}

@@ -1,4 +1,4 @@
-"""The domain that an output is taken for, by a classifier on frozen features of real training images."""
+"""The domain of outputs according to a classifier on frozen features of real training images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _known: WeakKeyDictionary[RealSet, Pipeline] = WeakKeyDictionary()
 
 
 def classifier(everyone: RealSet) -> Pipeline:
-    """Logistic regression on standardised features of all domains' training images, each domain of equal weight."""
+    """Fit a logistic regression on standardised features of all domains' training images, weighting domains equally."""
     if everyone not in _known:
         features = [everyone[domain].features for domain in everyone.domains]
         labels = np.repeat(everyone.domains, [len(of_domain) for of_domain in features])
@@ -27,9 +27,9 @@ def classifier(everyone: RealSet) -> Pipeline:
 
 
 class Measure(FeatureMeasure):
-    """`accuracy`: the share of outputs that are taken for the target domain.
+    """`accuracy`: the share of outputs classified as the target domain.
 
-    The interval leaves out the chance in the classifier's training images.
+    The interval ignores the sampling error of the classifier's training images.
     """
 
     @classmethod

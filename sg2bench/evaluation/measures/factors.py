@@ -1,4 +1,4 @@
-"""Pose and colours of outputs, read by a probe, against those that source and reference were drawn with."""
+"""Pose and colours of outputs, read by a probe, compared with the factors of source and reference."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ STYLE = {
     part: [index for index, factor in enumerate(FACTORS) if factor.startswith(part)]
     for part in ("fur", "eyes", "background", "stripes")
 }
-"""Columns of what makes the style, each part of equal weight."""
+"""Columns of the factors of style, by part; all parts have equal weight."""
 
 
 def content_errors(read: Array, sources: Array, image_size: int) -> dict[str, Array]:
-    """Errors (n,) of factors read (n, 14) against the sources': in pixels, degrees and per cent."""
+    """Return errors (n,) of factors read (n, 14) against the sources': in pixels, degrees and per cent."""
     shift = (read - sources)[:, _POSITION] * image_size
     return {
         "position": np.hypot(shift[:, 0], shift[:, 1]),
@@ -30,17 +30,18 @@ def content_errors(read: Array, sources: Array, image_size: int) -> dict[str, Ar
 
 
 def style_errors(read: Array, references: Array) -> dict[str, Array]:
-    """Errors (n,) of factors read (n, 14) against the references': in 8-bit levels and number of stripes."""
+    """Return errors (n,) of factors read (n, 14) against the references': in 8-bit levels and number of stripes."""
     off = {part: np.abs(read - references)[:, columns].mean(1) for part, columns in STYLE.items()}
     colours = [off[part] for part in ("fur", "eyes", "background")]
     return off | {"colour": np.mean(colours, 0)}
 
 
 def spread(read: Array, real: Array) -> tuple[float, Array, Array]:
-    """Spread of style among the outputs of a source over that among real images, with influences.
+    """Return the spread of style among a source's outputs over that among real images, with influences.
 
-    The root of the mean over parts of the style of two variances' ratio: within the outputs of a source, of factors
-    read (sources, outputs, 14), and among real images (m, 14). Returns influences of sources and of real images.
+    For each part of the style, take the ratio of two variances: that within the outputs of a source, from factors read
+    (sources, outputs, 14), over that among real images (m, 14). The value is the root of the mean ratio. Influences are
+    those of sources and of real images.
     """
     of_source, of_real = np.zeros(len(read)), np.zeros(len(real))
     for columns in STYLE.values():
@@ -54,10 +55,10 @@ def spread(read: Array, real: Array) -> tuple[float, Array, Array]:
 
 
 def leak(read: Array, sources: Array) -> tuple[float, Array]:
-    """Share of the sources' style (n, 14) in the outputs' (n, 14), with the influence of each source.
+    """Return how much of the sources' style (n, 14) leaks into the outputs' (n, 14), with the influence of each source.
 
-    The mean over parts of the style, those in which sources differ, of the slope of a regression of outputs on sources:
-    1 if the style stays as it was, 0 if it does not depend on the source's.
+    The value is the slope of a regression of outputs on sources, averaged over the parts of the style in which sources
+    differ: 1 if the style stays the same, 0 if it does not depend on the source.
     """
     slopes, influences = [], []
     for columns in STYLE.values():
@@ -73,7 +74,7 @@ def leak(read: Array, sources: Array) -> tuple[float, Array]:
 
 
 class Measure(OutputMeasure):
-    """Errors of what is to be kept and of what is to be followed, `spread` and `leak`."""
+    """Errors of content (against sources) and style (against references), `spread` and `leak`."""
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)

@@ -1,9 +1,9 @@
-"""The Fréchet distance between two sets of features, in float64, without any matrix square root.
+"""The Fréchet distance between two sets of features, in float64, without a matrix square root.
 
-`|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))` (Dowson and Landau 1982; Heusel et al. 2017, section 4). With factors
-`C1 = F1' F1` and `C2 = F2' F2`, which a QR decomposition of the centred features gives, the last trace is the sum of
-the singular values of `F1 F2'`: real and not negative, however singular the covariances are. With fewer images than
-features a matrix square root carries noise; this value is exact.
+`|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))` (Dowson and Landau 1982; Heusel et al. 2017, section 4). A QR
+decomposition of the centred features gives factors `C1 = F1' F1` and `C2 = F2' F2`. Then the trace of the square root
+is the sum of the singular values of `F1 F2'`, which is real and not negative even if the covariances are singular. With
+fewer images than features, a matrix square root is noisy; this value is exact.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from sg2bench.evaluation.uncertainty import Estimate, Indices, extrapolate
 Array = NDArray[np.float64]
 
 _NOISE = 1e-10
-"""Singular values below this share of the largest are rounding."""
+"""Singular values below this share of the largest are rounding errors."""
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of `count` features: their mean (d,) and a factor (min(count, d), d) of their covariance, `factor' factor`.
+    """Statistics of `count` features: mean (d,), and a factor (min(count, d), d) of the covariance `factor' factor`.
 
-    The covariance is divided by count - 1.
+    The covariance is the unbiased one, divided by count - 1.
     """
 
     mean: Array
@@ -37,17 +37,17 @@ class Statistics:
 
     @property
     def trace(self) -> float:
-        """Of the covariance: the sum of the variances."""
+        """Trace of the covariance: the sum of the variances."""
         return float(np.square(self.factor).sum())
 
 
 def statistics(features: NDArray[np.floating]) -> Statistics:
-    """Statistics of features (n, d). Raises ValueError if there are fewer than 2 or one is not finite."""
+    """Compute statistics of features (n, d). Raises ValueError if there are fewer than 2 or one is not finite."""
     features = np.asarray(features, np.float64)
     if len(features) < 2:
         raise ValueError(f"a Fréchet distance needs at least 2 images on each side, got {len(features)}")
     if not np.isfinite(features).all():
-        raise ValueError("features are not finite: an image or the network gave NaN or infinity")
+        raise ValueError("features hold NaN or infinity: an image or the network produced them")
     mean = features.mean(0)
     centred = (features - mean) / np.sqrt(len(features) - 1)
     factor: Array = centred if len(centred) <= len(mean) else np.asarray(np.linalg.qr(centred, mode="r"))
@@ -55,18 +55,18 @@ def statistics(features: NDArray[np.floating]) -> Statistics:
 
 
 def distance(real: Statistics, fake: Statistics) -> float:
-    """Fréchet distance (squared, >= 0). Raises ValueError if the two have features of different dimensions."""
+    """Return the (squared) Fréchet distance, >= 0. Raises ValueError if the features' dimensions differ."""
     return _distance(real, fake, np.linalg.svd(_product(real, fake), compute_uv=False))
 
 
 def influences(
     real_features: NDArray[np.floating], real: Statistics, fake_features: NDArray[np.floating], fake: Statistics
 ) -> tuple[float, Array, Array]:
-    """The distance, and by how much each real image (n,) and each fake (m,) moves it: see uncertainty.py.
+    """Return the distance, and the influence of each real image (n,) and of each fake (m,) on it: see uncertainty.py.
 
-    The influence of an image `x` is `|x - m|^2 - (x - m)' T (x - m) + 2 (x - m)·(m - m')` without its mean, over the
-    number of images: T is the linear map of optimal transport to the other side, m' the other side's mean (Rippl, Munk
-    and Sturm 2016, theorem 2.1). Raises ValueError as `distance`.
+    The influence of an image `x` is `|x - m|^2 - (x - m)' T (x - m) + 2 (x - m)·(m - m')`, centred and divided by the
+    number of images. T is the linear map of optimal transport to the other side and m' the other side's mean (Rippl,
+    Munk and Sturm 2016, theorem 2.1). Raises ValueError like `distance`.
     """
     left, overlap, right = np.linalg.svd(_product(real, fake), full_matrices=False)
     kept = overlap > _NOISE * overlap[0] if len(overlap) else overlap > 0
@@ -79,7 +79,7 @@ def influences(
 
 def _product(real: Statistics, fake: Statistics) -> Array:
     if len(fake.mean) != len(real.mean):
-        raise ValueError(f"features have {len(fake.mean)} dimensions, the real statistics {len(real.mean)}")
+        raise ValueError(f"features of fakes have {len(fake.mean)} dimensions, those of real images {len(real.mean)}")
     return real.factor @ fake.factor.T
 
 
@@ -89,7 +89,7 @@ def _distance(real: Statistics, fake: Statistics, overlap: NDArray[np.floating])
 
 
 def _influence(features: NDArray[np.floating], mean: Array, shift: Array, transport: Array) -> Array:
-    """`transport` (r, d) is a factor of the transport map, `transport' transport`."""
+    """Return one side's influences; `transport` (r, d) is a factor of the transport map, `transport' transport`."""
     centred = features - mean
     each = np.square(centred).sum(1) - np.square(centred @ transport.T).sum(1) + 2 * centred @ shift
     influence: Array = (each - each.mean()) / len(each)
@@ -97,7 +97,7 @@ def _influence(features: NDArray[np.floating], mean: Array, shift: Array, transp
 
 
 class Measure(FeatureMeasure):
-    """`distance`, and `extrapolated` to infinitely many images."""
+    """`distance`, and the distance `extrapolated` to infinitely many images."""
 
     @classmethod
     def compare(cls, quantities: Collection[str], real: Real, fake: Fake) -> dict[str, Estimate]:
@@ -113,7 +113,7 @@ class Measure(FeatureMeasure):
         if quantity != "extrapolated" or (min(real, sources) >= 8 and min(real, sources * outputs) >= dim):
             return None
         return (
-            f"for extrapolation {dim} real images, {dim} outputs and 8 sources of every domain, got {real}, "
+            f"{dim} real images, {dim} outputs and 8 sources of every domain for extrapolation, got {real}, "
             f"{sources * outputs} and {sources}"
         )
 
@@ -122,7 +122,7 @@ _known: WeakKeyDictionary[Real, Statistics] = WeakKeyDictionary()
 
 
 def _of_real(real: Real) -> Statistics:
-    """Of a domain's training images, computed once for all pairs."""
+    """Return the statistics of a domain's training images, computed once for all pairs."""
     if real not in _known:
         _known[real] = statistics(real.features)
     return _known[real]

@@ -16,18 +16,19 @@ _ROWS = 1000
 
 
 def distance(real: NDArray[np.floating], fake: NDArray[np.floating]) -> float:
-    """Unbiased squared maximum mean discrepancy of features (n, d) and (m, d), float64, kernel `(x·y / d + 1)^3`.
+    """Return the unbiased squared maximum mean discrepancy of features (n, d) and (m, d), float64.
 
-    Over all images at once, where KID as published averages random subsets: the same expectation, less noise, the same
-    value every time. Around 0 it may be negative. Raises ValueError if a side has fewer than 2 images.
+    The kernel is `(x·y / d + 1)^3`. All images are used at once, whereas KID as published averages over random subsets:
+    the expectation is the same, with less noise, and the value is deterministic. It may be negative near 0. Raises
+    ValueError if a side has fewer than 2 images.
     """
     return influences(real, fake)[0]
 
 
 def influences(real: NDArray[np.floating], fake: NDArray[np.floating]) -> tuple[float, Array, Array]:
-    """The distance, and by how much each real image (n,) and each fake (m,) moves it: see uncertainty.py.
+    """Return the distance, and the influence of each real image (n,) and of each fake (m,) on it: see uncertainty.py.
 
-    The first term of Hoeffding's decomposition (1948). Raises ValueError as `distance`.
+    Influences are the first term of Hoeffding's decomposition (1948). Raises ValueError like `distance`.
     """
     if (fewest := min(len(real), len(fake))) < 2:
         raise ValueError(f"a kernel distance needs at least 2 images on each side, got {fewest}")
@@ -39,9 +40,9 @@ def influences(real: NDArray[np.floating], fake: NDArray[np.floating]) -> tuple[
 
 
 def _sums(x: Array, y: Array, with_self: bool = True) -> tuple[Array, Array]:
-    """The kernel's sums over y for each row of x, and over x for each row of y; in blocks, as the whole is n × m.
+    """Sum the kernel over y for each row of x, and over x for each row of y; in blocks, as the matrix is n × m.
 
-    Of a set with itself, a row's kernel with itself can be left out.
+    If y is x, `with_self=False` leaves out the kernel of a row with itself.
     """
     to_y, to_x = np.empty(len(x)), np.zeros(len(y))
     for start in range(0, len(x), _ROWS):
@@ -64,7 +65,7 @@ def _influence(each: Array) -> Array:
 
 
 class Measure(FeatureMeasure):
-    """`distance`."""
+    """`distance`: the kernel distance."""
 
     @classmethod
     def compare(cls, quantities: Collection[str], real: Real, fake: Fake) -> dict[str, Estimate]:

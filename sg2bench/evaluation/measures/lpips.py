@@ -1,7 +1,7 @@
 """LPIPS (Zhang et al. 2018, equation 1) of all pairs of a source's outputs, in one pass.
 
-For unit-normalised features f_1 … f_n and head weights w, the mean over the pairs of `w · (f_i - f_j)^2` is
-`2 w · (unbiased variance of the f)`: no pair is ever formed.
+For unit-normalised features f_1 … f_n and head weights w, the mean of `w · (f_i - f_j)^2` over all pairs is
+`2 w · (unbiased variance of the f)`. So no pair needs to be formed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sg2bench.evaluation.uncertainty import Array, Estimate, average
 
 
 def diversity(activations: Sequence[Tensor], heads: Sequence[Tensor], outputs: int) -> Tensor:
-    """Mean pairwise LPIPS of each source's outputs, float64 (N,).
+    """Return the mean pairwise LPIPS of each source's outputs, float64 (N,).
 
     `activations` per layer (N * outputs, C, H, W), the outputs of a source in a row; `heads` per layer (C,).
     """
@@ -30,15 +30,16 @@ def diversity(activations: Sequence[Tensor], heads: Sequence[Tensor], outputs: i
     for layer, head in zip(activations, heads, strict=True):
         unit = _unit(layer)
         unit = unit.view(-1, outputs, *unit.shape[1:])
-        unit = unit - unit[:, :1]  # the same variance, and exactly 0 for equal outputs
-        squares = unit.sub_(unit.mean(1, keepdim=True)).square_().sum((1, 2))  # torch's var takes longer
+        unit = unit - unit[:, :1]  # same variance, but exactly 0 for equal outputs
+        squares = unit.sub_(unit.mean(1, keepdim=True)).square_().sum((1, 2))  # faster than torch's var
         total += (squares.double() @ head.double()) * (2 / (outputs - 1) / unit.shape[2])
     return total
 
 
 def distance(a: Sequence[Tensor], b: Sequence[Tensor], heads: Sequence[Tensor]) -> Tensor:
-    """LPIPS between images, float64 (N * k,), by their activations per layer: of `a` (N * k, C, H, W), of `b`
-    (N, C, H, W), each to be compared with k of `a` in a row.
+    """Return LPIPS between images, float64 (N * k,), from activations per layer.
+
+    `a` has (N * k, C, H, W) and `b` (N, C, H, W), each compared with k of `a` in a row.
     """
     total = torch.zeros(len(a[0]), dtype=torch.float64, device=a[0].device)
     for one, other, head in zip(a, b, heads, strict=True):
@@ -49,14 +50,14 @@ def distance(a: Sequence[Tensor], b: Sequence[Tensor], heads: Sequence[Tensor]) 
 
 
 def _unit(layer: Tensor) -> Tensor:
-    """Features of length 1, (N, C, H, W) -> (N, H * W, C)."""
+    """Scale features to length 1 at each pixel, (N, C, H, W) -> (N, H * W, C)."""
     pixels = layer.permute(0, 2, 3, 1).flatten(1, 2).contiguous()
     length: Tensor = torch.linalg.vector_norm(pixels, dim=2, keepdim=True)
     return pixels / (length + 1e-10)
 
 
 class Measure(base.Measure):
-    """`diversity`."""
+    """`diversity`: mean pairwise LPIPS of a source's outputs."""
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)
@@ -73,7 +74,7 @@ class Measure(base.Measure):
         return {"diversity": replace(estimate, bounds=(0.0, np.inf))}
 
     def _weights(self, sources: int) -> Array:
-        """What each source counts: the same; as published, each batch the same, a short last one as much as others."""
+        """Return the weight of each source: equal, or as published equal per batch, even for a short last batch."""
         step = self.task.evaluate.batch_size if self.task.evaluate.as_published else sources
         sizes = [min(step, sources - start) for start in range(0, sources, step)]
         return np.concatenate([np.full(size, 1 / (size * len(sizes))) for size in sizes])

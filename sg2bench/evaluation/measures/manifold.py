@@ -1,6 +1,6 @@
-"""Fidelity and coverage apart: which fakes lie among the real images, and which real images the fakes reach.
+"""Fidelity and variety measured separately: which fakes lie among real images, and which real images fakes reach.
 
-Around each image of a set lies a ball that reaches to its k-th nearest neighbour in the set. Precision and recall
+Each image of a set has a ball that reaches to its k-th nearest neighbour in the set. Precision and recall
 (Kynkäänniemi et al. 2019, equations 1-2, k = 3), density and coverage (Naeem et al. 2020, equations 4-5, k = 5).
 """
 
@@ -24,17 +24,17 @@ _GROUPS = 10
 
 class Manifold(NamedTuple):
     precision: float
-    """Share of fakes inside some real image's ball."""
+    """Share of fakes inside at least one real image's ball."""
     recall: float
-    """Share of real images inside some fake's ball."""
+    """Share of real images inside at least one fake's ball."""
     density: float
-    """Mean number of real images' balls that a fake lies in, over k; may exceed 1. Outliers count little."""
+    """Mean number of real images' balls that contain a fake, over k; may exceed 1. Robust to outliers."""
     coverage: float
-    """Share of real images whose ball holds a fake."""
+    """Share of real images whose ball contains a fake."""
 
 
 def manifold(real: NDArray[np.floating], fake: NDArray[np.floating], k: int = 3, k_density: int = 5) -> Manifold:
-    """The four shares of features (n, d) and (m, d). Raises ValueError if a side has no k-th neighbour."""
+    """Compute the four shares from features (n, d) and (m, d). Raises ValueError if a side has no k-th neighbour."""
     of_real, of_fake = [np.ones(len(real), bool)], [np.ones(len(fake), bool)]
     return Manifold(*_shares(real, fake, of_real, of_fake, [(0, 0)], k, k_density)[0])
 
@@ -42,11 +42,11 @@ def manifold(real: NDArray[np.floating], fake: NDArray[np.floating], k: int = 3,
 def influences(
     real: NDArray[np.floating], fake: NDArray[np.floating], outputs: int = 1
 ) -> tuple[Manifold, list[Array], list[Array]]:
-    """The shares, and by how much each tenth of the real images and each tenth of the sources moves each of the four.
+    """Return the shares, and the influence of each tenth of the real images and each tenth of the sources on them.
 
-    By the jackknife that leaves out a group at a time: radii change with their neighbours, so single images have no
-    simple influence. `fake` has the outputs of a source in a row. Raises ValueError if, without a group, a side has no
-    k-th neighbour.
+    Influences come from the jackknife that leaves out one group at a time: radii depend on neighbours, so single images
+    have no simple influence. `fake` has the outputs of a source in a row. Raises ValueError if a side has no k-th
+    neighbour once a group is left out.
     """
     real_group, fake_group = _groups(len(real), 1), _groups(len(fake), outputs)
     all_real, all_fake = np.ones(len(real), bool), np.ones(len(fake), bool)
@@ -59,7 +59,7 @@ def influences(
 
 
 def enough(real: int, sources: int, outputs: int) -> bool:
-    """Whether there are enough images for `influences`."""
+    """Return whether there are enough images for `influences`."""
     sides = (real, 1), (sources, outputs)
     return all((units - -(-units // min(units, _GROUPS))) * images >= 6 for units, images in sides)
 
@@ -71,7 +71,7 @@ def _groups(count: int, outputs: int) -> NDArray[np.int64]:
 
 
 def _jackknife(without: Array) -> Array:
-    """Values without each group (groups, 4) -> influence of each group on each value (4, groups)."""
+    """Turn values without each group (groups, 4) into the influence of each group on each value (4, groups)."""
     influence: Array = (without.mean(0) - without).T * (1 - 1 / len(without))
     return influence
 
@@ -85,7 +85,7 @@ def _shares(
     k: int,
     k_density: int,
 ) -> Array:
-    """The four shares (len(kept), 4) of pairs of subsets, each given by its places in `of_real` and `of_fake`."""
+    """Compute the four shares (len(kept), 4) of pairs of subsets, given by indices into `of_real` and `of_fake`."""
     needed = max(k, k_density) + 1
     if (fewest := min(int(side.sum()) for side in [*of_real, *of_fake])) < needed:
         raise ValueError(f"precision, recall, density and coverage need {needed} images on each side, got {fewest}")
@@ -110,7 +110,7 @@ def _shares(
 
 
 def _radii(features: Array, kept: Sequence[Kept], ks: Sequence[int]) -> Array:
-    """Squared distance of each feature to its k-th nearest other in each subset, (len(kept), len(ks), n)."""
+    """Return squared distances of each feature to its k-th neighbour in each subset, (len(kept), len(ks), n)."""
     radii = np.empty((len(kept), len(ks), len(features)))
     for start in range(0, len(features), _ROWS):
         rows = slice(start, start + _ROWS)
@@ -127,7 +127,7 @@ def _squared_distances(a: Array, b: Array) -> Array:
 
 
 def nearest(features: NDArray[np.floating], others: NDArray[np.floating]) -> Array:
-    """Distance (n,) of each feature (n, d) to the nearest of the others (m, d)."""
+    """Return the distance (n,) of each feature (n, d) to the nearest of the others (m, d)."""
     x, y = np.asarray(features, np.float64), np.asarray(others, np.float64)
     parts = [_squared_distances(x[start : start + _ROWS], y).min(1) for start in range(0, len(x), _ROWS)]
     distances: Array = np.sqrt(np.concatenate(parts))
@@ -156,4 +156,4 @@ class Measure(FeatureMeasure):
         if enough(real, sources, outputs):
             return None
         least = next(number for number in range(2, 8) if enough(7, number, outputs))
-        return f"for shares 7 real images and {least} sources of every domain, got {real} and {sources}"
+        return f"7 real images and {least} sources of every domain for shares, got {real} and {sources}"

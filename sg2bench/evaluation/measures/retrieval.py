@@ -1,4 +1,4 @@
-"""Whether an output can be told to come from its source, among all sources."""
+"""Retrieval: whether an output's source can be found among all sources."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from sg2bench.evaluation.measures.base import Batch, OutputMeasure, Task, share_of_outputs
 from sg2bench.evaluation.uncertainty import Array, Estimate
 
-_AT_ONCE = 32
+_BATCH = 32
 
 
 class Measure(OutputMeasure):
-    """`share` of outputs whose nearest source, of all that are translated, is their own, or one of the same content;
-    by the scalar product of pooled features.
+    """`share` of outputs whose nearest source, among all that are translated, is their own or has the same content.
+    Nearness is the scalar product of pooled features.
     """
 
     def __init__(self, task: Task) -> None:
@@ -22,7 +22,7 @@ class Measure(OutputMeasure):
         assert task.originals is not None
         self._content = task.originals.content()
         translated = task.originals.translated
-        parts = (translated[start : start + _AT_ONCE] for start in range(0, len(translated), _AT_ONCE))
+        parts = (translated[start : start + _BATCH] for start in range(0, len(translated), _BATCH))
         self._sources_seen = torch.cat([task.network(task.originals.sources(part)).pooled for part in parts])
 
     def each(self, batch: Batch) -> dict[str, Array]:

@@ -1,4 +1,4 @@
-"""The distance between an output and the one right image, where there is one."""
+"""The distance between an output and its right image, where there is one."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sg2bench.evaluation.uncertainty import Array
 
 
 class Measure(OutputMeasure):
-    """`perceptual`: LPIPS, by a network that has layers. `l1`: the mean absolute difference of pooled features, which
-    for pixels is in 8-bit levels.
+    """`perceptual`: LPIPS, for networks with layers. `l1`: the mean absolute difference of pooled features, in 8-bit
+    levels for pixels.
     """
 
     def each(self, batch: Batch) -> dict[str, Array]:

@@ -75,7 +75,7 @@ def test_zero_for_itself_symmetric_and_never_negative(n, m, d, seed, scale):
 def test_bad_features_are_refused():
     with pytest.raises(ValueError, match="at least 2 images on each side, got 1"):
         frechet.statistics(features(1, 4))
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="hold NaN or infinity"):
         frechet.statistics(np.full((3, 4), np.nan))
-    with pytest.raises(ValueError, match="5 dimensions, the real statistics 4"):
+    with pytest.raises(ValueError, match="5 dimensions, those of real images 4"):
         distance(features(9, 4), features(9, 5))

@@ -87,7 +87,7 @@ def test_fewer_than_two_sources_with_a_right_image_are_refused(pixels, with_one)
     references = np.zeros((COUNT, OUTPUTS), np.int64)
     references[: 1 if with_one else 0, 0] = 2
     outputs = torch.zeros((COUNT, OUTPUTS, 3, 4, 4), dtype=torch.uint8)
-    with pytest.raises(ValueError, match=f"right images are needed for 2 sources or more, .* for {with_one}"):
+    with pytest.raises(ValueError, match=f"right images are needed for 2 or more sources, .* {with_one} have"):
         measured("truth", ["l1"], outputs, originals, references=references, network=pixels)
 
 
