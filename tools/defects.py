@@ -52,8 +52,8 @@ class Defect:
 
 DEFECTS = (
     Defect(
-        "no moving average (EMA off)", "runs/perform.py", "_load(job, images, job.folder / ema,",
-        '_load(job, images, job.folder / ema.replace("_ema", ""),',
+        "no moving average (EMA off)", "runs/perform.py", "_load, job, images, job.folder / ema,",
+        '_load, job, images, job.folder / ema.replace("_ema", ""),',
     ),
     Defect("sign of ds flipped", "training/step.py", '{"ds": (-ds_weight,', '{"ds": (ds_weight,', trained=True),
     Defect("R1 dropped", "training/step.py", "    if loss.r1:\n", "    if False:\n", trained=True),

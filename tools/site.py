@@ -17,7 +17,7 @@ import sg2bench
 
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build"
-SHOWN = ("*.md", "LICENSE", "CITATION.cff", "docs", "experiments", "reports")
+SHOWN = ("*.md", "LICENSE", "CITATION.cff", "action.yml", "docs", "experiments", "reports")
 LINK_TO_FOLDER = re.compile(r"(?<=\]\()(?!\w+:)([^)#]*/)(?=\))")
 LOADED = re.compile(r"""<(?:script|img|iframe|source|link)\b[^>]*?\b(?:src|href)=["']?((?:https?:)?//[^"' >]+)""")
 

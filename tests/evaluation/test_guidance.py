@@ -72,7 +72,7 @@ def test_published_order_is_shuffled_again_in_every_pass_and_the_same_for_a_seed
 
 
 def test_too_few_references_for_a_batch_are_refused(image_set):
-    with pytest.raises(ValueError, match="full batches of 32, val/bunny has 5 images"):
+    with pytest.raises(ValueError, match="full batches of 32, but val/bunny has only 5 images"):
         guide(image_set, paper(batch_size=32), "reference", 3)
 
 

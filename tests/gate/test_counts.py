@@ -51,12 +51,11 @@ def test_counts_do_not_depend_on_the_names_of_domains(tiny, file, order):
 def test_pages_show_the_range(tiny, file, tmp_path):
     path = file(several(tiny))
     page = write.write(path, tmp_path / "out", "made")
-    caption = "each pair: 6 to 24 outputs (2 a source) against 18 to 90 training images of the target"
+    caption = "each pair: 6 to 24 outputs (2 per source) against 18 to 90 training images of the target"
     assert caption in (tmp_path / "out/leaderboard.md").read_text()
     assert caption in page.read_text()
-    assert (
-        page.read_text().count("each pair 6 to 24 outputs") == 3 * 2 + 3 + 1
-    )  # plots; effects: a map, two questions; provenance
+    in_captions = 3 * 2 + 3 + 2  # plots; effects: a map, two questions; leaderboard, provenance
+    assert page.read_text().count("each pair: 6 to 24 outputs") == in_captions
     board, *_ = leaderboard.add([path], tmp_path / "board", "made")
     text = board.with_suffix(".md").read_text()
     assert "each pair: 6 to 24 outputs against 18 to 90 training images" in text

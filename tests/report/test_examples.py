@@ -71,8 +71,8 @@ def test_the_page_begins_with_the_examples_of_the_variants_that_have_any(folder)
     draw(folder / "in/grids/full-examples.png", 9)
     text = write.write(folder / "in/results.csv", folder / "out", "x").read_text()
     assert text.index('<section id="examples">') < text.index('<section id="leaderboard">')
-    assert "Without a picture: no_ds." in text
-    assert "an output should be the right image" in text
+    assert "No picture: no_ds." in text
+    assert "an output should equal the right image" in text
     assert (folder / "out/examples.png").is_file()
     assert (folder / "out/grids/full-examples.png").is_file()
     (folder / "in/grids/full-examples.png").unlink()
