@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sg2bench.keys import Claim
 
 MOST_DRAWN = 24
-"""Variants in a plot, and rows of a table before it scrolls."""
+"""Variants in a plot."""
 
 
 def fold(table: pd.DataFrame, ranked: Sequence[str], claims: Sequence[Claim]) -> tuple[list[str], str]:
