@@ -75,7 +75,7 @@ def _with_numbers(table: pd.DataFrame) -> pd.DataFrame:
     """Convert the cells of validated rows to numbers, and to integers where they are whole."""
     numbers = {column: pd.to_numeric(table[column]) for column in NUMBERS}
     whole = {column: numbers[column].astype(int) for column in WHOLE}
-    return pd.DataFrame(dict(table.items()) | numbers | whole)
+    return pd.DataFrame(dict(table.items()) | numbers | whole, copy=False)
 
 
 def _refuse_bad_values(path: Path, table: pd.DataFrame) -> None:

@@ -28,9 +28,11 @@ def collect(
     if not finished:
         raise ValueError("no run finished, there is nothing to report")
     _read_rows(finished)
-    table = pd.concat([status.rows for status in finished if status.rows is not None])
+    parts = [status.rows for status in finished if status.rows is not None]
+    table = pd.concat([*parts, reference], ignore_index=True).astype({"outputs_per_source": "Int64"})
     asked = table["metric"].isin(experiment.evaluate.metrics) & table["mode"].isin(experiment.evaluate.modes)
-    table = pd.concat([table[asked], reference], ignore_index=True).astype({"outputs_per_source": "Int64"})
+    kept = asked | rows.is_line(table)
+    table = table if kept.all() else table[kept].reset_index(drop=True)
     rows.write(table, out / RESULTS)
     with atomic_file(out / EXPERIMENT) as temporary:
         temporary.write_text(f"{MADE_BY}{command}\n{experiments.dump(experiment)}", encoding="utf-8")
