@@ -31,17 +31,18 @@ REFERENCE_LINES = {
 }
 """Reference lines with their titles: the value that these images would get if they were the outputs."""
 
-PROTOCOLS = ("offline", "standard", "paper")
+PROTOCOLS = ("offline", "standard", "paper", "modern")
 
 _ALEXNET = dict.fromkeys(PROTOCOLS, "alexnet")
-_NOT_PUBLISHED = ("offline", "standard")
+_NOT_PUBLISHED = ("offline", "standard", "modern")
 _ALEXNET_OF_OURS = dict.fromkeys(_NOT_PUBLISHED, "alexnet")
 _LAYERS = dict.fromkeys(_NOT_PUBLISHED, "alexnet-layers")
 _EDGES = dict.fromkeys(_NOT_PUBLISHED, "alexnet-edges")
 _LEVELS = "mean absolute difference in 8-bit levels"
 _PROBE = dict.fromkeys(_NOT_PUBLISHED, "critters-probe")
 _INCEPTION = {"standard": "inception-v3-compat", "paper": "inception-v3-torchvision"}
-_ANY_NETWORK = {"offline": "alexnet"} | _INCEPTION
+_DINOV2 = {"modern": "dinov2-vitl14"}
+_ANY_NETWORK = {"offline": "alexnet"} | _INCEPTION | _DINOV2
 
 _LIKE_REAL = "lower means closer to the distribution of real target images, in appearance and variety"
 
@@ -130,6 +131,17 @@ def _style(name: str, quantity: str, unit: str, symbol: str, what: str, default:
 _ALL = (
     _frechet("fd_alexnet", {"offline": "alexnet"}, "the Fréchet distance", default=True),
     _frechet("fid", _INCEPTION, "the FID", default=True),
+    _frechet("fd_dinov2", _DINOV2, "the FD-DINOv2", default=True),
+    Metric(
+        "cmmd",
+        measure="kernel",
+        quantity="gaussian",
+        extractor={"modern": "clip-vitl14-336"},
+        unit="1000 times the squared maximum mean discrepancy of CLIP embeddings, no unit",
+        reading=_LIKE_REAL,
+        noun="the CMMD",
+        default=True,
+    ),
     Metric(
         "domain_accuracy",
         measure="domains",

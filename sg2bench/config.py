@@ -1,4 +1,4 @@
-"""An experiment as typed data, validated: its keys and its variants."""
+"""An experiment as validated, typed data: its keys and its variants."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Model(Part):
     latent_dim: int = Field(16, ge=1, le=8192)
     mapping_width: int = Field(512, ge=1, le=8192)
     condition: Literal["style", "latent", "label", "label_map"] = Field(
-        "style", description="what the generator is given: see models/networks.py; all but style are the paper's ladder"
+        "style", description="input of the generator, see models/networks.py; all but style are for the paper's ladder"
     )
     discriminator: Literal["multi_task", "auxiliary"] = Field(
         "multi_task", description="a logit per domain, or one logit and a classifier of domains"
@@ -93,7 +93,7 @@ class Model(Part):
 
     @property
     def given(self) -> Condition:
-        """What `condition` means."""
+        """Return the meaning of `condition`."""
         return CONDITIONS[self.condition]
 
     @model_validator(mode="after")
@@ -128,16 +128,16 @@ class Loss(Part):
 class Evaluate(Part):
     """What is measured, on how many images; part of the protocol and its hash."""
 
-    protocol: Literal["offline", "standard", "paper"] = "offline"
-    metrics: tuple[str, ...] = Field((), description="empty: the usual ones of the protocol that the images allow")
+    protocol: Literal["offline", "standard", "paper", "modern"] = "offline"
+    metrics: tuple[str, ...] = Field((), description="empty: the protocol's default metrics that the images allow")
     modes: tuple[Literal["latent", "reference"], ...] = ("latent", "reference")
     resize: int = Field(224, ge=32, le=512, description="offline: side in pixels of the images that the network sees")
     sources: int | None = Field(
         None, ge=2, le=1_000_000, description="validation images translated per domain; all if null"
     )
     outputs_per_source: int = Field(10, ge=1, le=10_000)
-    batch_size: int = Field(32, ge=1, le=65_536, description="images at once on a GPU; sources in a batch of `paper`")
-    seed: int = Field(0, ge=0, lt=2**31, description="draws latents and references")
+    batch_size: int = Field(32, ge=1, le=65_536, description="images per batch on a GPU; sources per batch in `paper`")
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of latents and references")
 
     @model_validator(mode="after")
     def _metrics_of_the_protocol(self) -> Evaluate:
@@ -149,7 +149,7 @@ class Evaluate(Part):
         if unmeasured := [metric for metric in self.metrics if not self.measures(metric)]:
             modes = " and ".join(METRICS[unmeasured[0]].modes)
             raise ValueError(
-                f"metrics: {unmeasured[0]} is measured in mode {modes}, and evaluate.modes leaves that out"
+                f"metrics: {unmeasured[0]} is measured only in mode {modes}, which evaluate.modes leaves out"
             )
         asked = self.metrics or default_metrics(self.protocol)
         several = [metric for metric in asked if "outputs" in METRICS[metric].needs and self.measures(metric)]
@@ -159,30 +159,30 @@ class Evaluate(Part):
 
     @property
     def as_published(self) -> bool:
-        """Whether outputs are made and averaged as in the published evaluation, with its habits."""
+        """Return whether to make and average outputs exactly as the published evaluation does."""
         return self.protocol == "paper"
 
     @property
     def measured(self) -> list[tuple[str, str]]:
-        """Every metric with every mode that it is measured in."""
+        """Return every metric with every mode in which it is measured."""
         return [(metric, mode) for metric in self.metrics for mode in self.modes if mode in METRICS[metric].modes]
 
     def measures(self, metric: str) -> bool:
-        """Whether a metric is measured in one of the modes at least."""
+        """Return whether a metric is measured in at least one of the modes."""
         return bool(set(METRICS[metric].modes) & set(self.modes))
 
     @field_validator("metrics")
     @classmethod
     def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(value)) != len(value):
-            raise ValueError("needs each entry once")
+            raise ValueError("must have each entry once")
         return value
 
     @field_validator("modes")
     @classmethod
     def _some_and_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value or len(set(value)) != len(value):
-            raise ValueError("needs at least one entry, each once")
+            raise ValueError("must have at least one entry, each once")
         return value
 
 
@@ -200,9 +200,9 @@ class Experiment(Part):
     variants: dict[Name, dict[str, Any]] = Field({"full": {}}, min_length=1)
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31, strict=True)], ...] = Field((0,), min_length=1)
     margins: dict[str, Annotated[float, Field(gt=0, strict=True)]] = Field(
-        {}, description="gate: by metric, the worsening to tolerate, in the unit of docs/metrics.md"
+        {}, description="gate: tolerated worsening by metric, in the unit of docs/metrics.md"
     )
-    claims: tuple[Claim, ...] = Field((), description="what terms are for, and by which metric that shows")
+    claims: tuple[Claim, ...] = Field((), description="purpose of terms, with the metric that decides each")
 
     @field_validator("margins")
     @classmethod
@@ -214,10 +214,10 @@ class Experiment(Part):
     @model_validator(mode="after")
     def _variants_resolve(self) -> Experiment:
         if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("seeds: each seed once")
+            raise ValueError("seeds: list each seed once")
         for variant in self.variants:
             if variant in REFERENCE_LINES:
-                raise ValueError(f"variants: the name `{variant}` is kept for a reference line")
+                raise ValueError(f"variants: the name `{variant}` is reserved for a reference line")
             if self.variants[variant]:
                 self.resolve(variant)
         return self
@@ -237,11 +237,11 @@ class Experiment(Part):
                 raise ValueError(f"model.condition {condition} takes no reference: set evaluate.modes to [latent]")
         if self.train.encoder_learns == "both" and condition != "style":
             raise ValueError(
-                f"train.encoder_learns both needs reference guidance, which model.condition {condition} trains without"
+                f"train.encoder_learns both needs reference guidance, which model.condition {condition} does not have"
             )
         if self.train.batch_size % self.resources.processes:
             raise ValueError(
-                f"train.batch_size: {self.train.batch_size} images are no equal shares for {self.resources.gpus:g} "
+                f"train.batch_size: {self.train.batch_size} images cannot be shared equally by {self.resources.gpus:g} "
                 "GPUs (resources.gpus)"
             )
         if bool(self.loss.cls) != (self.model.discriminator == "auxiliary"):
@@ -249,7 +249,7 @@ class Experiment(Part):
         return self
 
     def resolve(self, variant: str) -> Experiment:
-        """The experiment with this variant's overrides applied, no other variant left, and so no claim."""
+        """Return the experiment with this variant's overrides applied, without the other variants and without claims."""
         if variant not in self.variants:
             raise ValueError(f"no variant `{variant}`{suggestion(variant, self.variants)}")
         overrides = self.variants[variant]
@@ -270,7 +270,7 @@ class Experiment(Part):
 
 
 def describe(error: ValidationError) -> str:
-    """A validation error in one line: the keys, what is wrong, and the nearest known key."""
+    """Describe a validation error in one line: the keys, what is wrong, and the nearest known key."""
     return "; ".join(_describe_one(item) for item in error.errors())
 
 
@@ -286,7 +286,7 @@ def _describe_one(item: Mapping[str, Any]) -> str:
 
 
 def with_overrides(plain: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """`plain` with each `a.b` replaced; a mapping given for a group of keys changes just the keys it names."""
+    """Return `plain` with each `a.b` replaced; a mapping for a group of keys changes only the keys that it names."""
     result = copy.deepcopy(plain)
     for dotted, value in overrides.items():
         if isinstance(value, Mapping) and dotted in ("data", "model", "loss", "train", "evaluate"):

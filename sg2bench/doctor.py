@@ -15,12 +15,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from sg2bench import packages
 from sg2bench.files import cache_folder, make_writable, offline
 from sg2bench.version import __version__
+
+if TYPE_CHECKING:
+    from sg2bench.weights import Weights
 
 State = Literal["ok", "note", "fails"]
 SECONDS = 7.0
@@ -108,7 +111,7 @@ def _weights(answers: Answers) -> Iterator[Finding]:
         except (ValueError, OSError) as error:
             yield Finding("fails", subject, str(error), "remove the file, then `sg2bench weights fetch`")
             continue
-        needed = "protocol offline, the default, needs it" if by_index else "protocols standard and paper need one"
+        needed = f"needed by protocol {', '.join(_users(file))}"
         source = "Python index" if by_index else f"publisher of {name}"
         if path is not None:
             yield Finding("ok", subject, f"{path}")
@@ -119,6 +122,19 @@ def _weights(answers: Answers) -> Iterator[Finding]:
             yield Finding(
                 state, subject, f"{file.file} is not here and cannot be fetched; {needed}", weights.remedy(file)
             )
+
+
+def _users(file: Weights) -> list[str]:
+    """Return the protocols that have a metric on a network with these weights."""
+    from sg2bench.catalog import PROTOCOLS, metric, metrics_of  # noqa: PLC0415
+    from sg2bench.evaluation.extractors import EXTRACTORS  # noqa: PLC0415 (torch, seconds)
+
+    networks = {name for name, network in EXTRACTORS.items() if network.weights_sha256 == file.sha256}
+    return [
+        protocol
+        for protocol in PROTOCOLS
+        if any(metric(name).extractor[protocol] in networks for name in metrics_of(protocol))
+    ]
 
 
 def _reachable(answers: Answers) -> Iterator[Finding]:

@@ -89,10 +89,24 @@ INCEPTION_TORCHVISION = Weights("inception_v3_google-0cc3c7bd.pth", "0cc3c7bd", 
 INCEPTION_2015 = Weights(
     "weights-inception-2015-12-05-6726825d.pth", "6726825d", "Apache-2.0", url=_torch_fidelity_s_url
 )
+DINOV2_VITL14 = Weights(
+    "dinov2_vitl14_pretrain.pth",
+    "d5383ea8f4877b2472eb973e0fd72d557c7da5d3611bd527ceeb1d7162cbf428",
+    "Apache-2.0",
+    url=lambda: "https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth",
+)
+CLIP_VITL14_336 = Weights(
+    "clip-vit-large-patch14-336.bin",
+    "c6032c2e0caae3dc2d4fba35535fa6307dbb49df59c7e182b1bc4b3329b81801",
+    "MIT",
+    url=lambda: "https://huggingface.co/openai/clip-vit-large-patch14-336/resolve/main/pytorch_model.bin",
+)
 
 
 ALL = {
     "alexnet-lpips": ALEXNET_LPIPS,
+    "clip-vitl14-336": CLIP_VITL14_336,
+    "dinov2-vitl14": DINOV2_VITL14,
     "efficientnet-lite0": EFFICIENTNET_LITE0,
     "inception-2015": INCEPTION_2015,
     "inception-torchvision": INCEPTION_TORCHVISION,
@@ -190,7 +204,8 @@ def remedy(weights: Weights) -> str:
     """Say what to do if a file cannot be downloaded."""
     if weights.package is None:
         assert weights.url is not None
-        what = f"{weights.url()} (its sha256 begins with {weights.sha256})"
+        digest = "sha256" if weights.digest_is_whole else "its sha256 begins with"
+        what = f"{weights.url()} ({digest} {weights.sha256}) as {weights.file}"
     else:
         what = f"{weights.package.member} of the Python package {weights.package.requirement}"
         what += f" (sha256 {weights.sha256}) as {weights.file}"
@@ -219,6 +234,21 @@ def efficientnet_lite0() -> dict[str, Tensor]:
 def inception_torchvision() -> dict[str, Tensor]:
     """Load the state dict of torchvision's ImageNet Inception v3."""
     return state_dict(INCEPTION_TORCHVISION)
+
+
+def dinov2() -> dict[str, Tensor]:
+    """Load the state dict of DINOv2 ViT-L/14, by its publisher's keys."""
+    return state_dict(DINOV2_VITL14)
+
+
+def clip_vision() -> dict[str, Tensor]:
+    """Load the image encoder of CLIP ViT-L/14 at 336 px, by the keys of its publisher's file."""
+    image, positions = ("vision_model.", "visual_projection."), "position_ids"
+    return {
+        key: value
+        for key, value in state_dict(CLIP_VITL14_336).items()
+        if key.startswith(image) and not key.endswith(positions)
+    }
 
 
 def state_dict(weights: Weights) -> dict[str, Tensor]:

@@ -51,7 +51,7 @@ def test_defaults_are_the_paper_s():
         ("resources: {gpus: 1.5}", "resources.gpus: must be a share up to 1 or a whole number, got 1.5"),
         (
             "resources: {gpus: 3}",
-            "train.batch_size: 8 images are no equal shares for 3 GPUs (resources.gpus)",
+            "train.batch_size: 8 images cannot be shared equally by 3 GPUs (resources.gpus)",
         ),
         ("los: {}", "unknown key `los`, did you mean `loss`?"),
         ("train: {steps: many}", "train.steps: expected a number, got 'many'"),
@@ -59,16 +59,19 @@ def test_defaults_are_the_paper_s():
         ("model: {image_size: 192}", "model.image_size: must be one of 32, 64, 128, 256, 512, got 192"),
         ("variants: {a: {loss.dss: 0}}", "variants.a: unknown key `loss.dss`, did you mean `ds`?"),
         ("variants: {a: {evaluate.resize: 64}}", "`evaluate.resize` cannot be changed by a variant"),
-        ("variants: {real: {}}", "the name `real` is kept for a reference line"),
+        ("variants: {real: {}}", "the name `real` is reserved for a reference line"),
         ("variants: {}", "variants: Dictionary should have at least 1 item"),
         ("variants: {../up: {}}", "variants.../up.[key]: String should match pattern"),
-        ("seeds: [1, 1]", "each seed once"),
+        ("seeds: [1, 1]", "list each seed once"),
         ("data: {source: folder}", "needs `root`"),
         (
             "evaluate: {metrics: [fid]}",
             "metrics: protocol offline has no fid (it has fd_alexnet, domain_accuracy,",
         ),
-        ("evaluate: {protocol: papers}", "evaluate.protocol: Input should be 'offline', 'standard' or 'paper'"),
+        (
+            "evaluate: {protocol: papers}",
+            "evaluate.protocol: Input should be 'offline', 'standard', 'paper' or 'modern'",
+        ),
         ("model: {condition: label}", "model.condition label has no style: set loss.sty and loss.ds to 0"),
         ("{model: {condition: label}, loss: {sty: 0, ds: 0}}", "takes no reference: set evaluate.modes to [latent]"),
         ("model: {condition: label_map, w_hpf: 1}", "StarGAN's generator, which has no high-pass skip"),
@@ -79,7 +82,7 @@ def test_defaults_are_the_paper_s():
         (
             "{model: {condition: label}, loss: {sty: 0, ds: 0}, evaluate: {modes: [latent]}, "
             "train: {encoder_learns: both}}",
-            "train.encoder_learns both needs reference guidance, which model.condition label trains without",
+            "train.encoder_learns both needs reference guidance, which model.condition label does not have",
         ),
         ("train: {steps: 9, evaluate_at: [3, 10]}", "train: evaluate_at: step 10 is beyond the last step"),
         (

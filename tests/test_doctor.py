@@ -56,7 +56,7 @@ def test_without_network_and_weights_it_says_what_fails_and_how_to_mend_it(bare,
     assert process.returncode == 2
     found = {each["subject"]: each for each in json.loads(process.stdout)}
     assert found["weights alexnet-lpips"]["state"] == "fails"
-    assert "protocol offline, the default, needs it" in found["weights alexnet-lpips"]["said"]
+    assert "needed by protocol offline" in found["weights alexnet-lpips"]["said"]
     assert "set SG2BENCH_WEIGHTS to it" in found["weights alexnet-lpips"]["remedy"]
     assert found["weights inception-2015"]["state"] == "note"
     assert found["Python index"]["state"] == "note"

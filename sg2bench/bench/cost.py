@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 FEATURES_GFLOP = {"alexnet": 1.31, "efficientnet-lite0": 0.77, "inception-v3-compat": 11.4}
-FEATURES_GFLOP |= {"inception-v3-torchvision": 11.4, "pixels": 0.0}
-"""Of an extractor's pass over an image of 224 px, of an Inception over its own 299 px."""
-_SIDE = 224
+FEATURES_GFLOP |= {"inception-v3-torchvision": 11.4, "pixels": 0.0, "dinov2-vitl14": 162.0, "clip-vitl14-336": 382.0}
+"""Of an extractor's pass over an image of 224 px, or of the network's own size if it has one."""
+_SIDE, _OWN_SIZE = 224, ("inception", "dinov2", "clip")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def features_gflop(extractors: Iterable[str], resize: int) -> float:
     """GFLOP of all passes over one output; a network without a figure counts as AlexNet."""
     found = 0.0
     for name in extractors:
-        scale = 1.0 if name.startswith("inception") else (resize / _SIDE) ** 2
+        scale = 1.0 if name.startswith(_OWN_SIZE) else (resize / _SIDE) ** 2
         found += FEATURES_GFLOP.get(name, FEATURES_GFLOP["alexnet"]) * scale
     return found
 

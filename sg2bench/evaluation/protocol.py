@@ -23,8 +23,9 @@ class Protocol:
     `paper`: the metrics of StarGAN v2's published tables, to the digit, with that code's choices. LPIPS on raw outputs,
     averaged over batches of unequal size; FID on torchvision's Inception; references in full batches, in one order
     shared by all sources of a target.
+    `modern`: distances on networks trained without ImageNet's labels, FD-DINOv2 and CMMD. Needs the extra `modern`.
 
-    `offline` and `standard` look at 8-bit images, give every source the same weight and use every reference.
+    All but `paper` look at 8-bit images, give every source the same weight and use every reference.
     """
 
     evaluate: Evaluate

@@ -5,8 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -57,15 +59,22 @@ def resized(images: Tensor, side: int | None) -> Tensor:
     if side is None or (height, width) == (side, side):
         return x
     if side < max(height, width):
-        return _interpolate(x, side, side).clamp_(0, 255)
+        return bicubic(x, side, side).clamp_(0, 255)
     # Two matrix products enlarge small images in a third of the time of torch's kernel on a CPU.
-    rows, columns = (
-        _interpolate(torch.eye(old, device=x.device)[None, None], side, old)[0, 0] for old in (height, width)
-    )
+    rows, columns = (bicubic(torch.eye(old, device=x.device)[None, None], side, old)[0, 0] for old in (height, width))
     return (rows @ x @ columns.T).clamp_(0, 255)
 
 
-def _interpolate(images: Tensor, height: int, width: int) -> Tensor:
+def pil_resized(images: Tensor, side: int, resample: Image.Resampling) -> Tensor:
+    """Resize uint8 images (N, 3, H, W) by PIL, which rounds to 8 bits, to float32 (N, 3, side, side) in [0, 1]."""
+    arrays = [
+        np.asarray(Image.fromarray(image).resize((side, side), resample))
+        for image in images.permute(0, 2, 3, 1).cpu().numpy()
+    ]
+    return torch.from_numpy(np.stack(arrays)).to(images.device).permute(0, 3, 1, 2).float() / 255
+
+
+def bicubic(images: Tensor, height: int, width: int) -> Tensor:
     return F.interpolate(images, (height, width), mode="bicubic", antialias=True, align_corners=False)
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from sg2bench import weights
-from sg2bench.evaluation.extractors.base import IMAGENET_MEAN, IMAGENET_STD, Extractor, Features, channel_constant
+from sg2bench.evaluation.extractors.base import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Extractor,
+    Features,
+    channel_constant,
+    pil_resized,
+)
 
 _SIDE = 299
 
@@ -38,12 +44,7 @@ class InceptionTorchvision(Extractor):
 
     def prepare(self, images: Tensor) -> Tensor:
         """Resize and normalise: uint8 (N, 3, H, W) -> float32 (N, 3, 299, 299)."""
-        arrays = [
-            np.asarray(Image.fromarray(image).resize((_SIDE, _SIDE), Image.Resampling.BILINEAR))
-            for image in images.permute(0, 2, 3, 1).cpu().numpy()
-        ]
-        x = torch.from_numpy(np.stack(arrays)).to(images.device).permute(0, 3, 1, 2).float() / 255
-        return (x - self.mean) / self.std
+        return (pil_resized(images, _SIDE, Image.Resampling.BILINEAR) - self.mean) / self.std
 
     def forward(self, images: Tensor) -> Features:
         return Features(self.network(self.prepare(images)))

@@ -63,3 +63,48 @@ def test_blocks_change_nothing(monkeypatch):
     monkeypatch.setattr(kernel, "_ROWS", 5)
     for ours, expected in zip(kernel.influences(x, y), whole, strict=True):
         np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-14)
+
+
+def unit(n, d, seed=0, shift=0.0):
+    x = features(n, d, seed, shift)
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def test_cmmd_of_two_points_in_closed_form():
+    """All real at a, all fake at b: 1000 (1 + 1 - 2 k(a, b)), whatever their numbers."""
+    a, b = np.array([[1.0, 0.0]]), np.array([[0.6, 0.8]])
+    expected = 1000 * (2 - 2 * np.exp(-0.8 / 200))
+    assert kernel.cmmd(np.tile(a, (4, 1)), np.tile(b, (3, 1))) == pytest.approx(expected, rel=1e-9)
+
+
+def test_cmmd_is_a_loop_over_pairs():
+    x, y = unit(7, 5), unit(4, 5, seed=1, shift=0.5)
+    kernels = [
+        np.mean([np.exp(-np.sum((p - q) ** 2) / 200) for p in one for q in other])
+        for one, other in ((x, x), (y, y), (x, y))
+    ]
+    assert kernel.cmmd(x, y) == pytest.approx(1000 * (kernels[0] + kernels[1] - 2 * kernels[2]), rel=1e-9)
+
+
+def test_cmmd_of_equal_sets_is_0_and_rises_with_the_shift():
+    values = [kernel.cmmd(unit(50, 8), unit(50, 8, shift=shift)) for shift in (0, 0.2, 0.5, 1)]
+    assert values[0] == pytest.approx(0, abs=1e-9)
+    assert np.all(np.diff(values) > 0)
+
+
+def test_influences_on_cmmd_are_derivatives():
+    """Giving an image a little more weight changes the value by its influence."""
+    x, y = unit(6, 4), unit(5, 4, seed=1, shift=0.3)
+    _, each_x, each_y = kernel.cmmd_influences(x, y)
+    copies = 400
+
+    def changed(side, index):
+        repeated = np.repeat(side, copies, axis=0)
+        return np.concatenate([repeated, side[index : index + 1]])
+
+    value = kernel.cmmd(x, y)
+    for index in range(3):
+        step = len(x) * copies + 1
+        assert (kernel.cmmd(changed(x, index), y) - value) * step == pytest.approx(each_x[index] * len(x), rel=0.02)
+        step = len(y) * copies + 1
+        assert (kernel.cmmd(x, changed(y, index)) - value) * step == pytest.approx(each_y[index] * len(y), rel=0.02)
