@@ -1,7 +1,8 @@
-"""What each part of StarGAN v2 contributes: training, ablations, metrics per domain, reports, a gate, throughput.
+"""Measure what each part of StarGAN v2 contributes: training, ablations, metrics per domain, reports, a gate,
+throughput.
 
-Each job is a function: `ablate`, `evaluate`, `score`, `translate`, `write_report`, `check`; `plan` says what a
-study will cost; `claims` and `effects` read what rows say. See docs/python.md.
+Each job is a function: `ablate`, `evaluate`, `score`, `translate`, `write_report`, `check`; `plan` estimates what a
+study will cost; `claims` and `effects` interpret result rows. See docs/python.md.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """A function, imported when it is asked for."""
+    """Import a function on first use."""
     if name not in _MODULES:
         raise AttributeError(f"module `sg2bench` has no `{name}`")
     return getattr(importlib.import_module(_MODULES[name]), name)

@@ -1,4 +1,4 @@
-"""`python -m sg2bench` is `sg2bench`."""
+"""Run the command line as `python -m sg2bench`."""
 
 from sg2bench.cli import main
 

@@ -1,4 +1,4 @@
-"""An experiment from its runs to its report: what `api.ablate` does once its arguments are read."""
+"""Perform an experiment's runs and write its report, for `api.ablate`."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from sg2bench.runs.local import LocalExecutor
 from sg2bench.runs.status import Status
 
 _COLLECTING = 10
-"""Rows of finished runs are collected again after so many times what it took: a tenth of the time at most."""
+"""After collecting rows, wait this many times as long as that took: collecting takes at most a tenth of the time."""
 Performer = tuple[Executor, torch.device]
-"""What performs the runs, and the device for the reference lines, which are measured by the command itself."""
+"""The executor of the runs, and the device on which the command itself measures the reference lines."""
 
 
 def local_performer(experiment: Experiment, device: str, workers: int | None) -> Performer:
-    """Processes of this machine. Raises ValueError for a device that is not there."""
+    """Return an executor that starts local processes. Raises ValueError for an unavailable device."""
     most = len(experiment.variants) * len(experiment.seeds)
     resources = experiment.resources
     slots = devices.slots(device, workers and min(workers, most), resources.gpus, resources.cpus)
@@ -38,20 +38,20 @@ def local_performer(experiment: Experiment, device: str, workers: int | None) ->
 
 
 def ray_performer(runs: Path, url: str | None, address: str | None, device: str, workers: int | None) -> Performer:
-    """Tasks of a Ray cluster, for runs in a folder, or at the URL of which it is a copy."""
+    """Return an executor that submits tasks to a Ray cluster. If there is a `url`, the folder `runs` is a copy of it."""
     from sg2bench.runs.ray import RayExecutor  # noqa: PLC0415 (an optional extra)
 
     return RayExecutor(runs, device, workers, address, url), devices.device("cpu" if device == "cpu" else "auto")
 
 
 def refuse_other_place(executor: str, address: str | None, runs: str) -> None:
-    """Raise ValueError if options do not fit each other: `address` and a URL are for Ray."""
+    """Raise ValueError if options do not fit together: `address` and a URL need the executor ray."""
     if executor not in ("local", "ray"):
         raise ValueError(f"--executor {executor}: expected local or ray")
     if executor == "local" and address is not None:
-        raise ValueError(f"--address {address}: is for --executor ray")
+        raise ValueError(f"--address {address}: needs --executor ray")
     if executor == "local" and storage.is_url(runs):
-        raise ValueError(f"--runs {runs}: a URL is for --executor ray; give a folder")
+        raise ValueError(f"--runs {runs}: a URL needs --executor ray; give a folder")
 
 
 def perform_runs(
@@ -63,9 +63,9 @@ def perform_runs(
     command: str,
     progress: Callable[[Sequence[Status]], None],
 ) -> tuple[pd.DataFrame, list[Status]]:
-    """Train and measure what is to do below the folder `runs`, and write the report to `out`.
+    """Perform the unfinished runs in the folder `runs`, and write the report to `out`.
 
-    Returns its rows and how the runs fared; without a finished run, no rows and no report.
+    Returns the rows, and the status of each run. If no run has finished, there are no rows and no report.
     """
     executor, device = performer
     collected = runs / experiment.name
@@ -89,7 +89,7 @@ def perform_runs(
                     table = collect.collect(experiment, statuses, reference, collected, command)
                     collected_runs, due = finished, start + _COLLECTING * (time.monotonic() - start)
         for status in statuses:
-            status.rows = None  # the report reads them again, and thousands take memory
+            status.rows = None  # the report reads them again; thousands of tables would fill memory
         if collected_runs:
             write.write(collected / RESULTS, out, command)
     return table, statuses

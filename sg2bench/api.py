@@ -1,7 +1,7 @@
-"""Each job as a function, with the arguments of its command; all return pandas tables.
+"""Each job as a function, with the arguments of its command. All return pandas tables.
 
-Paths may be strings. An `experiment` is a YAML file or the name of one that ships with the package; `settings` go over
-it, by dotted keys (`{"train.steps": 200}`). Wrong input raises ValueError with what to do.
+Paths may be strings. An `experiment` is a YAML file, or the name of one that ships with the package; `settings`
+override its dotted keys (`{"train.steps": 200}`). Bad input raises a ValueError that says what to do.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Guided = Literal["latent", "reference"]
 
 
 class FailedRunsError(RuntimeError):
-    """Some runs of an experiment failed; the report is of the others, if there are any."""
+    """Some runs of an experiment failed; the report covers the others, if any."""
 
     def __init__(self, failed: Sequence[Status]) -> None:
         super().__init__(", ".join(status.failure for status in failed))
@@ -49,14 +49,14 @@ def ablate(
     command: str = "sg2bench.ablate",
     progress: Callable[[Sequence[Status]], None] = lambda _: None,
 ) -> pd.DataFrame:
-    """Train and evaluate every variant with every seed, and write the report; returns its rows.
+    """Train and evaluate every variant with every seed, write the report, and return its rows.
 
-    Finished runs are skipped, interrupted ones resumed; `workers` run at the same time, by default one per core or GPU.
-    The `executor` ray performs them on the nodes of a Ray cluster, at `address`; `runs` is then a folder that all nodes
-    see, or a URL that fsspec knows.
-    Runs whose rows are in a table `known`, of the same configuration, images and protocol, are taken from there; a
-    warning names the others. Rows and report go to `out` (`reports/<experiment>`), meanwhile to `<runs>/<experiment>`.
-    `progress` is called about twice a second. Raises FailedRunsError, after the report, if a run failed.
+    Finished runs are skipped, interrupted ones resumed. `workers` is the number of parallel runs, by default one per
+    core or GPU. The `executor` ray performs runs on the Ray cluster at `address`; `runs` is then a folder that all
+    nodes share, or a URL that fsspec knows. Runs of the same configuration, images and protocol are taken from the
+    tables `known`; a warning names the other runs of these tables. Rows and report go to `out`
+    (`reports/<experiment>`); until then, rows are collected in `<runs>/<experiment>`. `progress` is called about twice
+    a second. Raises FailedRunsError, after the report, if a run failed.
     """
     from sg2bench import ablation, distributed, experiments
     from sg2bench.report.whole import refuse_to_overwrite
@@ -106,8 +106,8 @@ def evaluate(
 ) -> pd.DataFrame:
     """Measure a trained model and return its rows: every metric per pair of domains, per target, and overall.
 
-    A checkpoint in its run's folder is of the variant and seed that `config.yaml` there says. Of another one, `variant`
-    of the experiment (default: the first) says which networks it holds, and `seed` (default: 0) stands in the rows.
+    For a checkpoint in its run's folder, variant and seed come from `config.yaml` there. For any other, `variant`
+    (default: the experiment's first) determines the networks, and `seed` (default: 0) is written into the rows.
     """
     from sg2bench import devices
     from sg2bench.data import sets
@@ -153,12 +153,12 @@ def score(
     device: str = "auto",
     progress: Callable[[str], None] = lambda _: None,
 ) -> pd.DataFrame:
-    """Measure any model and return its rows: its images in the folder `fake`, or a function that makes them.
+    """Measure any model and return its rows, from its images in the folder `fake` or a function that makes them.
 
-    `real` holds {train,val}/<domain>/ or <domain>/, `fake` <source>2<target>/<stem>_<k>.png, made in `mode` (default:
-    latent; reference if `fake` has a references.csv, which names the reference of each file). `translator` is a
-    callable (`evaluation.translators.Translator`) or `module:callable`. `variant` names the model in the rows, `seed`
-    its training. `progress` is told the numbers of images, and each pair that begins.
+    `real` holds {train,val}/<domain>/ or <domain>/, `fake` <source>2<target>/<stem>_<k>.png. `mode` is the guidance of
+    the fakes: latent by default, or reference if `fake` has a references.csv, which names the reference of each file.
+    `translator` is a callable (`evaluation.translators.Translator`) or `module:callable`. `variant` names the model in
+    the rows, `seed` its training. `progress` receives the numbers of images, and each pair as it begins.
     """
     from sg2bench import devices
     from sg2bench.data import folder
@@ -183,7 +183,7 @@ def score(
         pairs = fakes.read(with_home(fake), images)
         references = fake_references.read(with_home(fake), pairs, images)
         if references and mode == "latent":
-            raise ValueError(f"--mode latent: {fakes.REFERENCES} in {fake} says that references gave the styles")
+            raise ValueError(f"--mode latent: {fakes.REFERENCES} in {fake} says that styles are from references")
         guided = mode or ("reference" if references else "latent")
         loaded = fakes.fit(loaded, pairs, guided, images, references is not None)
         size = fakes.side_of(pairs)
@@ -192,11 +192,11 @@ def score(
     else:
         assert translator is not None
         if not any(images.names["val"].values()):
-            raise ValueError(f"--real {real}: a translator is given validation images; expected {real}/{{train,val}}/")
+            raise ValueError(f"--real {real}: a translator needs validation images; expected {real}/{{train,val}}/")
         function, size = translators.load(translator), loaded.model.image_size
         evaluator = Evaluator(loaded.evaluate, images, size, where)
         values = translators.score(evaluator, function, loaded.model.latent_dim, progress)
-    named = stable_hash(["scored", variant])  # nobody knows how it was trained: its name stands for that
+    named = stable_hash(["scored", variant])  # its training is unknown, so its name is hashed instead
     return tabulate(values, loaded, variant, seed, 0, images.fingerprint, where, named, size)
 
 
@@ -214,12 +214,12 @@ def translate(
     out: PathLike = "translated",
     device: str = "auto",
 ) -> pd.DataFrame:
-    """Write your images in styles of latents or references into the folder `out`, which must not exist.
+    """Translate your images into styles of latents or references, and write them to `out`, which must not exist.
 
-    Returns a row per image: source, domain, number of the style in its domain, style, file. Model and domains are
-    those of the run that the checkpoint lies in, of the `experiment`, or, by shapes and `domains`, of a published file.
-    `psi` draws styles of latents toward the mean style of their domain; `frames` are those of the animation from style
-    to style (0: none).
+    Returns a row per image: source, domain, number of the style in its domain, style, file. Model and domains come from
+    the run of the checkpoint, from the `experiment`, or, for a published file, from its shapes and `domains`. `psi`
+    below 1 pulls latent styles towards the mean style of their domain. `frames` is the number of animation frames from
+    one style to the next (0: no animation).
     """
     from sg2bench import devices
     from sg2bench.models import checkpoints
@@ -228,7 +228,7 @@ def translate(
     if (references is None) == (latent_seeds is None):
         raise ValueError("give either --references DIR or --latent-seeds N")
     if references is not None and psi != 1:
-        raise ValueError("--psi is for latents; a reference's style is taken as it is")
+        raise ValueError("--psi is for latents; styles of references are not truncated")
     known_by = None if experiment is None else with_home(experiment)
     model, names = styles.model_and_domains(with_home(checkpoint), known_by, variant, domains, references is not None)
     inputs = pictures.read_pictures(with_home(sources), model.image_size)
@@ -244,10 +244,10 @@ def translate(
 def write_report(
     results: PathLike, *, out: PathLike | None = None, command: str = "sg2bench.write_report"
 ) -> pd.DataFrame:
-    """Write leaderboard, plots and HTML page of result rows; returns their summary over seeds.
+    """Write leaderboard, plots and HTML page of result rows; return their summary over seeds.
 
-    They go to the folder `out`, by default that of the rows. `command` stands in the report as what made the rows,
-    where no `experiment.yaml` in their folder says so.
+    They go to the folder `out`, by default that of the rows. The report names `command` as the origin of the rows,
+    unless an `experiment.yaml` in their folder names another.
     """
     from sg2bench.layout import RESULTS
     from sg2bench.report.write import write
@@ -268,23 +268,23 @@ def check(
     bench: float | None = None,
     last_steps: int = 1,
 ) -> pd.DataFrame:
-    """Compare results with a baseline; returns a row per variant, mode, metric and target with its verdict.
+    """Compare results with a baseline; return a row with a verdict per variant, mode, metric and target.
 
-    `margins` by metric go over those that the `experiment` declares. With `exact`, values may differ by so much, as a
-    share; with `bench`, the files are bench.csv and throughput may fall by so much. More than one of `last_steps`
-    averages each run over its last so many evaluated steps, on the even sources. `gate.verdict(table)` is the worst
-    verdict of all rows.
+    `margins` by metric take precedence over those of the `experiment`. With `exact`, values may differ by at most this
+    share. With `bench`, the files are bench.csv, and throughput may fall by at most this share. If `last_steps` is
+    above 1, each run is averaged over this many last evaluated steps, on the even sources. `gate.verdict(table)` is the
+    worst verdict of all rows.
     """
     from sg2bench import gate
 
     if exact is not None and (margins or experiment or bench is not None):
-        raise ValueError("--exact stands alone, without --margin, --experiment or --bench")
+        raise ValueError("--exact cannot be combined with --margin, --experiment or --bench")
     if bench is not None and (margins or experiment):
-        raise ValueError("--bench has its own share, without --margin or --experiment")
+        raise ValueError("--bench has its own share and cannot be combined with --margin or --experiment")
     if last_steps < 1:
         raise ValueError(f"--last-steps {last_steps}: expected 1 or more")
     if last_steps > 1 and (exact is not None or bench is not None):
-        raise ValueError("--last-steps averages for a comparison over seeds, without --exact or --bench")
+        raise ValueError("--last-steps is for comparisons over seeds and cannot be combined with --exact or --bench")
     if bench is not None:
         return gate.compare_throughput(with_home(results), with_home(baseline), bench)
     if exact is not None:

@@ -1,4 +1,4 @@
-"""Two runs compared by a reader who does not know which is which."""
+"""Blind comparison: a reader compares two runs without knowing which is which."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ def compare_blind(
 ) -> pd.DataFrame:
     """Write a page on which a reader chooses between outputs of two runs for the same sources and references.
 
-    `first` and `second` are run folders, or checkpoints in them. The `seed` draws the pairs and who is on which side.
-    The page, one file, shows its result at the end and saves the choices, for `read_choices`. Returns a row per pair:
-    source, reference, and the runs on the left and on the right. Raises ValueError for runs of other images or sizes.
+    `first` and `second` are run folders, or checkpoints in them. The `seed` draws the pairs and the sides. The page is
+    a single file that shows its result at the end and saves the choices for `read_choices`. Returns a row per pair:
+    source, reference, and the runs on the left and on the right. Raises ValueError for runs of different images or
+    sizes.
     """
     from sg2bench import devices  # noqa: PLC0415 (torch, seconds)
     from sg2bench.models import checkpoints  # noqa: PLC0415
@@ -40,10 +41,10 @@ def compare_blind(
 
     (one, file), (other, other_file) = (_run(with_home(place)) for place in (first, second))
     if one.name == other.name:
-        raise ValueError(f"{other_file}: is of {one.name}, as {file} is; compare two variants, or two seeds")
+        raise ValueError(f"{other_file}: belongs to {one.name}, like {file}; compare two variants, or two seeds")
     size = one.experiment.model.image_size
     if (one.data_fingerprint, size) != (other.data_fingerprint, other.experiment.model.image_size):
-        raise ValueError(f"{file} and {other_file}: were trained on other images, or for another size")
+        raise ValueError(f"{file} and {other_file}: were trained on different images or at different sizes")
     if pairs < 1 or seed < 0:
         raise ValueError(f"--pairs {pairs}, --seed {seed}: expected 1 or more, and 0 or more")
     images, where = job.load_images(one), devices.device(device)
@@ -63,9 +64,9 @@ def compare_blind(
 
 
 def read_choices(files: PathLike | Sequence[PathLike]) -> pd.DataFrame:
-    """Return which of two runs readers preferred, with a 95 % interval, from what the page of `compare_blind` saved.
+    """Count choices that the page of `compare_blind` saved: which run readers preferred, with a 95 % interval.
 
-    Columns and errors as `report.blind.preference`.
+    Columns and errors are those of `report.blind.preference`.
     """
     from sg2bench.report import blind  # noqa: PLC0415
 
@@ -74,7 +75,7 @@ def read_choices(files: PathLike | Sequence[PathLike]) -> pd.DataFrame:
 
 
 def _run(place: Path) -> tuple[Job, Path]:
-    """The run of a folder or checkpoint, and its checkpoint. Raises ValueError if there is none."""
+    """Return the run of a folder or checkpoint, and its checkpoint. Raises ValueError if there is none."""
     from sg2bench.runs import job  # noqa: PLC0415
 
     if place.is_dir():
@@ -87,5 +88,5 @@ def _run(place: Path) -> tuple[Job, Path]:
         raise ValueError(f"{place}: no such run folder or checkpoint")
     of_run = job.of_checkpoint(place)
     if of_run is None:
-        raise ValueError(f"{place}: lies in no run's folder, which says what it is and which images it is for")
+        raise ValueError(f"{place}: is not in a run's folder, whose config.yaml names the model and its images")
     return of_run, place

@@ -14,7 +14,9 @@ from sg2bench import provenance
 
 
 def device(name: str) -> torch.device:
-    """`cpu`, `cuda`, `cuda:N`, or `auto`: a GPU where there is one. Raises ValueError for one that is not there."""
+    """Return the device `cpu`, `cuda`, `cuda:N`, or `auto`: a GPU if there is one. Raises ValueError if it is
+    unavailable.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
@@ -23,14 +25,16 @@ def device(name: str) -> torch.device:
     if found.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (found.index or 0) >= count:
-            raise ValueError(f"--device {name}: torch sees {count or 'no'} CUDA device; use --device cpu")
+            raise ValueError(
+                f"--device {name}: torch sees {count or 'no'} CUDA device{'s' * (count != 1)}; use --device cpu"
+            )
     return found
 
 
 def of_this_process(names: str) -> torch.device:
-    """The device of this process, among those that torchrun started on this machine: each takes one.
+    """Return the device of this process; of the processes that torchrun started on this machine, each gets one.
 
-    `names` are those of `device`: several, with commas between, or `cuda` for all GPUs. Raises ValueError if there are
+    `names` are those of `device`: several separated by commas, or `cuda` for all GPUs. Raises ValueError if there are
     fewer devices than processes.
     """
     place, processes = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -42,19 +46,19 @@ def of_this_process(names: str) -> torch.device:
         several = [f"cuda:{index}" for index in range(count)] if device(names).type == "cuda" else ["cpu"] * processes
     if len(several) < processes:
         raise ValueError(
-            f"--device {names}: torchrun started {processes} processes on this machine, and there are {len(several)} "
+            f"--device {names}: torchrun started {processes} processes on this machine, which has {len(several)} "
             f"devices; use --nproc-per-node {len(several)}"
         )
     return device(several[place])
 
 
 def slots(name: str, workers: int | None, gpus: float = 1, cpus: float = 1) -> list[str]:
-    """A device for each run that goes at the same time: each GPU, else each `cpus` cores; `workers` of them if given.
+    """Return a device for each parallel run: one per GPU, or one per `cpus` cores; `workers` of them if given.
 
-    Where a run takes only a share of a GPU, `gpus`, each GPU gets as many runs as fit. Where it takes several, their
-    names stand together, with commas between.
+    If a run takes only a share of a GPU, `gpus`, each GPU gets as many runs as fit. If it takes several, their names
+    are joined by commas.
 
-    Raises ValueError as `device`, and if there are fewer GPUs than a run takes.
+    Raises ValueError like `device`, and if there are fewer GPUs than a run takes.
     """
     if workers is not None and workers < 1:
         raise ValueError(f"--workers {workers}: expected 1 or more")
@@ -66,19 +70,19 @@ def slots(name: str, workers: int | None, gpus: float = 1, cpus: float = 1) -> l
     groups = [",".join(found[start : start + each]) for start in range(0, len(found) - each + 1, each)]
     if not groups:
         raise ValueError(
-            f"resources.gpus: a run takes {each} GPUs, --device {name} has {len(found)}; set it to {len(found)} or less"
+            f"resources.gpus: a run takes {each} GPUs, but --device {name} has {len(found)}; set it to {len(found)} or less"
         )
     fitting = len(groups) * max(1, int(1 / gpus))
     return [groups[index % len(groups)] for index in range(workers or fitting)]
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def full_name(chosen: torch.device) -> str:
-    """The device as rows name it: the GPU's name, or `cpu` with the processor's."""
+    """Return the name of the device in rows: the GPU's name, or `cpu` with the processor's."""
     if chosen.type == "cuda":
         return torch.cuda.get_device_name(chosen)
     return f"cpu ({provenance.processor()})"
@@ -86,9 +90,7 @@ def full_name(chosen: torch.device) -> str:
 
 @contextmanager
 def true_float32() -> Iterator[None]:
-    """Products and convolutions of float32 in float32, not in a shorter format that the process allows, such as the
-    TF32 of NVIDIA's GPUs: rows say float32.
-    """
+    """Compute float32 products and convolutions in float32, as rows say, and not in a shorter format such as TF32."""
     backends: Any = torch.backends
     precisions = [
         *(backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn),
@@ -112,9 +114,9 @@ def true_float32() -> Iterator[None]:
 
 
 def _older_settings() -> tuple[str | None, bool | None]:
-    """What torch's older settings say of products and of cuDNN, None where the newer ones contradict them.
+    """Return torch's older settings for products and for cuDNN, None where the newer ones contradict them.
 
-    Code that still reads the older ones, as torch.compile does, fails where they contradict each other.
+    Code that still reads the older settings, such as torch.compile, fails if they contradict each other.
     """
     matmul = cudnn = None
     with suppress(RuntimeError):

@@ -1,7 +1,7 @@
-"""One run over several processes, as torchrun starts them. In a single process all of this costs nothing.
+"""One run in several processes, as torchrun starts them. In a single process, nothing here costs time.
 
-Gradients of GPUs are averaged by NCCL, all else goes over Gloo: a process that is lost closes its connections, and the
-others notice within seconds.
+Gradients on GPUs are averaged by NCCL. All else goes over Gloo: a lost process closes its connections, and the others
+notice within seconds.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 _PATIENCE = timedelta(hours=2)
-"""For a process whose share of an evaluation takes longer, or that draws pictures."""
+"""Wait this long for a process that still evaluates its share, or draws pictures."""
 P = ParamSpec("P")
 S = TypeVar("S")
 T = TypeVar("T")
 _joined = False
-"""Not whether torch has a process group: that may be of a program which calls sg2bench in one of its processes."""
+"""Whether `joined` is active. A process group alone may belong to a program that calls sg2bench in one of its
+processes.
+"""
 
 
 class _EndedError(SystemExit):
-    """Another process says why the run ends."""
+    """This process ends silently, because another one reports why the run ends."""
 
 
 @contextmanager
@@ -48,7 +50,7 @@ def joined() -> Iterator[None]:
         yield
     except BaseException as error:
         if isinstance(error, _EndedError):
-            with suppress(RuntimeError):  # until that process is gone: at the first to go, torchrun ends all others
+            with suppress(RuntimeError):  # wait until that process has ended: once one ends, torchrun ends all others
                 dist.all_reduce(torch.zeros(1))
         atexit.register(_leave, error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1)
         raise
@@ -58,34 +60,34 @@ def joined() -> Iterator[None]:
 
 
 def _leave(code: int) -> None:
-    """End this process at once: taking down a process group may hang where another process is gone."""
+    """End this process immediately: destroying a process group may hang if another process is lost."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
 def refuse(command: str) -> None:
-    """Raise ValueError if torchrun started several processes, which would all do the same."""
+    """Raise ValueError if torchrun started several processes, which would all do the same work."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError(
-            f"{command} is one process; torchrun is for `sg2bench run`. To train several runs at the same time: "
+            f"{command} uses one process; torchrun is for `sg2bench run`. To train several runs in parallel: "
             "`sg2bench ablate --workers N`; each on several GPUs: --set resources.gpus=N"
         )
 
 
 def size() -> int:
-    """Number of processes of this run."""
+    """Return the number of processes of this run."""
     return dist.get_world_size() if _joined else 1
 
 
 def rank() -> int:
-    """Number of this process among them."""
+    """Return the number of this process, from 0."""
     return dist.get_rank() if _joined else 0
 
 
 def together(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call `function` in every process. Where it raises ValueError or OSError in any, all end: the first of these with
-    its error, the others silently.
+    """Call `function` in every process. If it raises ValueError or OSError in any of them, all end: the first of these
+    with its error, the others silently.
     """
     if size() == 1:
         return function(*args, **kwargs)
@@ -103,7 +105,7 @@ def together(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 
 def from_first(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call `function` in the first process; all wait for what it returns, and end if it fails (see `together`)."""
+    """Call `function` in the first process; all wait for its result, and end if it fails (see `together`)."""
     if size() == 1:
         return function(*args, **kwargs)
     result: Any = together(function, *args, **kwargs) if rank() == 0 else together(lambda: None)
@@ -114,7 +116,7 @@ def from_first(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
 
 
 def map_items(function: Callable[[S], T], items: Sequence[S]) -> list[T]:
-    """Return what `function` gives for each item, in order; each process does a share of them, and gets all results."""
+    """Return the results of `function` for all items, in order; each process computes a share of them."""
     place, number = rank(), size()
     shares = gather(together(lambda: [function(item) for item in items[place::number]]))
     return [shares[index % number][index // number] for index in range(len(items))]
@@ -131,7 +133,7 @@ def gather(value: T) -> list[T]:
 
 
 def average(values: Tensor) -> Tensor:
-    """Replace values by their means over the processes, the same in all of them to the bit; returns them."""
+    """Replace values by their means over the processes, identical in all of them; return them."""
     if size() == 1:
         return values
     with _peers_needed():
@@ -142,7 +144,7 @@ def average(values: Tensor) -> Tensor:
 def average_gradients(weights: Sequence[nn.Parameter]) -> None:
     """Replace gradients by their means over the processes, all in one buffer.
 
-    Where some process has none, it counts as zero; where none has, there is none.
+    A gradient that some processes lack counts as zero there; one that all lack stays missing.
     """
     if size() == 1:
         return
@@ -160,7 +162,7 @@ def average_gradients(weights: Sequence[nn.Parameter]) -> None:
 
 @contextmanager
 def _peers_needed() -> Iterator[None]:
-    """Raise ConnectionError in the first process, and end the others, if a process is lost meanwhile."""
+    """If a process is lost in the block, raise ConnectionError in the first process, and end the others."""
     try:
         yield
     except RuntimeError as error:

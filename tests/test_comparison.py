@@ -158,7 +158,7 @@ def test_what_cannot_be_compared(runs, tmp_path, quick_cli):
         with pytest.raises(ValueError, match=message):
             sg2bench.compare_blind(*arguments)
     shutil.copy(full / "000004_nets_ema.ckpt", tmp_path / "000004_nets_ema.ckpt")
-    with pytest.raises(ValueError, match="lies in no run's folder"):
+    with pytest.raises(ValueError, match="is not in a run's folder"):
         sg2bench.compare_blind(full, tmp_path / "000004_nets_ema.ckpt")
     (no_ds / "000004_nets_ema.ckpt").unlink()
     with pytest.raises(ValueError, match="is missing; the run is not finished"):

@@ -40,8 +40,8 @@ def test_auto_is_a_gpu_where_there_is_one(gpus):
     [
         ("gpu", 0, "--device gpu: expected cpu, cuda, cuda:N or auto"),
         ("cuda:x", 1, "--device cuda:x: expected cpu, cuda, cuda:N or auto"),
-        ("cuda", 0, "--device cuda: torch sees no CUDA device; use --device cpu"),
-        ("cuda:2", 2, "--device cuda:2: torch sees 2 CUDA device"),
+        ("cuda", 0, "--device cuda: torch sees no CUDA devices; use --device cpu"),
+        ("cuda:2", 2, "--device cuda:2: torch sees 2 CUDA devices"),
     ],
 )
 def test_a_device_that_is_not_there_is_refused(gpus, name, number, message):
@@ -103,7 +103,7 @@ def test_more_processes_than_devices_are_refused(gpus, monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "0")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     for names, there in (("auto", 2), ("cuda:1", 1)):
-        message = f"--device {names}: torchrun started 4 processes on this machine, and there are {there} devices; use"
+        message = f"--device {names}: torchrun started 4 processes on this machine, which has {there} devices; use"
         with pytest.raises(ValueError, match=message):
             devices.of_this_process(names)
 

@@ -145,7 +145,7 @@ def test_bad_input_to_the_program_as_installed(cli):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there(quick_cli):
-    assert_refused(quick_cli("ablate", SMOKE, "--device", "cuda"), "torch sees no CUDA device; use --device cpu")
+    assert_refused(quick_cli("ablate", SMOKE, "--device", "cuda"), "torch sees no CUDA devices; use --device cpu")
 
 
 def test_interrupted_and_repeated(cli, tmp_path):

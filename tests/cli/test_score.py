@@ -118,7 +118,7 @@ def test_the_worked_example_of_the_docs(cli, tmp_path):
         (("--fake", "nowhere"), "--fake nowhere: no such folder"),
         (("--translator", "math:sqrt", "--mode", "latent"), "--mode is for --fake"),
         (("--fake", "fakes", "--out", "real/cat/a.png/rows.csv"), "--out real/cat/a.png/rows.csv: "),
-        (("--translator", "math:sqrt"), "a translator is given validation images"),
+        (("--translator", "math:sqrt"), "a translator needs validation images"),
         (("--fake", "fakes", "--set", "evaluate.metrics=[fdi]"), "has no fdi"),
         (("--fake", "fakes", "--protocol", "odd"), "expected offline, standard, paper"),
         (("--fake", "fakes"), "cat → dog: the requested metrics need 2 real images and 2 sources of every domain"),

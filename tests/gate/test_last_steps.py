@@ -57,7 +57,7 @@ def test_too_few_steps_and_other_steps_are_refused(write):
 @pytest.mark.parametrize("options", [{"exact": 0.1}, {"bench": 0.1}])
 def test_means_over_steps_are_for_a_comparison_over_seeds(write, options):
     file = write("old", lambda seed, step: seed)
-    with pytest.raises(ValueError, match="--last-steps averages for a comparison over seeds"):
+    with pytest.raises(ValueError, match="--last-steps is for comparisons over seeds"):
         api.check(file, file, last_steps=2, **options)
     with pytest.raises(ValueError, match="--last-steps 0: expected 1 or more"):
         api.check(file, file, last_steps=0)

@@ -115,5 +115,5 @@ def test_other_commands_are_refused_under_torchrun(quick_cli, monkeypatch, comma
     monkeypatch.setenv("WORLD_SIZE", "2")
     finished = quick_cli(command, "smoke", *["smoke"] * (command == "evaluate"))
     assert finished.returncode == 2
-    assert f"sg2bench {command} is one process; torchrun is for `sg2bench run`" in finished.stderr
+    assert f"sg2bench {command} uses one process; torchrun is for `sg2bench run`" in finished.stderr
     assert "--workers" in finished.stderr
