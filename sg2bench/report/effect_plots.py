@@ -27,6 +27,8 @@ _OUTLINED = (("white", 3.0), ("#111", 1.3))
 """Ink and width of a mark's two strokes, to be seen on any colour."""
 _ACROSS = 4
 """Panels, at most."""
+_WIDE = 2
+"""An interval that reaches so many times as far as the median one does not widen an axis."""
 
 
 def overview(effects: pd.DataFrame) -> Figure:
@@ -140,10 +142,14 @@ def _span(row: Any) -> tuple[float, float, float]:
 
 
 def _ends(lines: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
-    """The ends of an axis for effects with their intervals, as far as the second farthest where one is far beyond."""
+    """The ends of an axis for effects with their intervals.
+
+    They leave out an effect far beyond the others, and the far ends of intervals much wider than most.
+    """
     reaches = [max(map(abs, line)) for line in lines] or [0.0]
-    most = plots.largest_shown(sorted(reaches)[-2:])
-    shown = [value for line, reach in zip(lines, reaches, strict=False) if reach <= most for value in line]
-    low, high = min([0.0, *shown]), max([0.0, *shown])
+    effects = plots.largest_shown(abs(center) for _, center, _ in lines) if lines else 0.0
+    most = min(plots.largest_shown(sorted(reaches)[-2:]), max(1.2 * effects, _WIDE * float(np.median(reaches))))
+    shown = np.clip(lines, -most, most) if lines else np.zeros(1)
+    low, high = min(0.0, shown.min()), max(0.0, shown.max())
     room = 0.08 * (high - low) or 1.0
     return low - room, high + room

@@ -102,3 +102,14 @@ def test_many_variants_fit():
     figure = effect_plots.overview(measure_effects(over_seeds(values)))
     assert figure.get_figwidth() < 14
     assert pd.Series([label.get_rotation() for label in figure.axes[0].get_xticklabels()]).eq(90).all()
+
+
+def test_wide_intervals_do_not_hide_the_others(effects):
+    """With few seeds, some intervals may be ten times as wide as the others: their ends leave the axis."""
+    rows = effects[effects["metric"] == "fd_alexnet"]
+    rows = pd.concat([rows[rows["variant"] == name] for name in "bcbcb"]).reset_index(drop=True)
+    rows["variant"] = list("bcdef")
+    rows.loc[[1, 4], ["ci_low", "ci_high"]] = [0.1, 30.0]
+    (axis,) = effect_plots.forest(rows).axes
+    assert axis.get_xlim()[1] < 300  # per cent; two intervals end at 2,900
+    assert [y for _, y in markers(axis, ">")] == [1, 4]
