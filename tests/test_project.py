@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sg2bench.version import __version__
+
 ROOT = Path(__file__).parent.parent
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 TEXTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / ".github/pull_request_template.md", *WORKFLOWS]
@@ -43,3 +45,8 @@ def test_linters_have_one_version():
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
     group = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["lint"]
     assert {pin for hook in hooks for pin in hook["additional_dependencies"]} <= set(group)
+
+
+def test_the_citation_and_the_changelog_have_the_version():
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == __version__
+    assert f"\n## {__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
