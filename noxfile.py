@@ -33,7 +33,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def environment(session: nox.Session, name: str, *requirements: str) -> Path:
-    """Make an environment that sessions share, or renew it when its requirements change; its programs' folder."""
+    """Create the environment that sessions share, or renew it if requirements change; return its programs' folder."""
     folder = ROOT / ".nox" / name
     programs = folder / ("Scripts" if sys.platform == "win32" else "bin")
     wanted = hashlib.sha256(repr((requirements, PROJECT["project"])).encode()).hexdigest()
@@ -48,7 +48,7 @@ def environment(session: nox.Session, name: str, *requirements: str) -> Path:
 
 
 def run(session: nox.Session, program: str, *arguments: str, **options: object) -> None:
-    """Run a program of the shared environment, which has the project and all that its sessions need."""
+    """Run a program of the shared environment, which has the project and all that the sessions need."""
     groups = nox.project.dependency_groups(PROJECT, "tests", "typecheck")
     programs = environment(session, "sg2bench", "--editable", ".", *groups)
     session.run(str(programs / program), *arguments, external=True, **options)
@@ -87,7 +87,7 @@ def check(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Time the generator over batch sizes (default: critters'); `--ratios`: everything fast against the naive way."""
+    """Time the generator over batch sizes (default: critters); `--ratios`: compare with the naive implementation."""
     if session.posargs == ["--ratios"]:
         run(session, "python", "-m", "tools.ratios", env=ONE_THREAD)
         return
@@ -114,13 +114,13 @@ def tests_slow(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Run the test suite and fail if it runs a smaller share of lines than the floor in pyproject.toml."""
+    """Run the test suite and fail if line coverage is below the minimum in pyproject.toml."""
     run(session, "pytest", *USUAL_TESTS, "--cov", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
 def tests_lowest(session: nox.Session) -> None:
-    """Run the tests on the oldest dependencies that pyproject.toml allows, as uv resolves them."""
+    """Run the tests with the oldest dependencies that pyproject.toml allows, as uv resolves them."""
     uv = environment(session, "uv", "uv") / "uv"
     resolve = [str(uv), "pip", "compile", "--quiet", "--resolution", "lowest-direct", "--no-header", "--no-annotate"]
     oldest = session.run(*resolve, "pyproject.toml", external=True, silent=True).split()
@@ -146,7 +146,7 @@ def coordination(session: nox.Session) -> None:
 
 @nox.session
 def conformance(session: nox.Session) -> None:
-    """Write the tables of docs/metrics.md: our values and trusted libraries', and how often intervals hold."""
+    """Write tables of docs/metrics.md and docs/gate.md: agreement with libraries, coverage of intervals, power."""
     run(session, "python", "-m", "tools.conformance", env=ONE_THREAD)
 
 

@@ -38,7 +38,7 @@ def local_performer(experiment: Experiment, device: str, workers: int | None) ->
 
 
 def ray_performer(runs: Path, url: str | None, address: str | None, device: str, workers: int | None) -> Performer:
-    """Return an executor that submits tasks to a Ray cluster. If there is a `url`, the folder `runs` is a copy of it."""
+    """Return an executor that submits tasks to a Ray cluster. With a `url`, the folder `runs` is a copy of it."""
     from sg2bench.runs.ray import RayExecutor  # noqa: PLC0415 (an optional extra)
 
     return RayExecutor(runs, device, workers, address, url), devices.device("cpu" if device == "cpu" else "auto")

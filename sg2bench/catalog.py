@@ -273,22 +273,22 @@ METRICS = {metric.name: metric for metric in _ALL}
 
 
 def metric(name: str) -> Metric:
-    """The entry of a metric. Raises ValueError for an unknown name."""
+    """Return the entry of a metric. Raises ValueError for an unknown name."""
     if name not in METRICS:
         raise ValueError(f"no metric `{name}` (known: {', '.join(METRICS)})")
     return METRICS[name]
 
 
 def metrics_of(protocol: str) -> tuple[str, ...]:
-    """Names of the metrics that a protocol has, in the order of tables."""
+    """Return the names of the metrics that a protocol has, in the order of tables."""
     return tuple(name for name, entry in METRICS.items() if protocol in entry.extractor)
 
 
 def default_metrics(protocol: str) -> tuple[str, ...]:
-    """Names of the metrics that are measured, on images that have what they need, unless others are asked for."""
+    """Return the names of the metrics that are measured by default, on images that have what they need."""
     return tuple(name for name in metrics_of(protocol) if METRICS[name].default)
 
 
 def heading(question: Question) -> str:
-    """A question as a heading, with its meaning."""
+    """Return a question as a heading, with its meaning."""
     return f"{question.capitalize()}: {QUESTIONS[question]}"

@@ -148,9 +148,7 @@ class Evaluate(Part):
             )
         if unmeasured := [metric for metric in self.metrics if not self.measures(metric)]:
             modes = " and ".join(METRICS[unmeasured[0]].modes)
-            raise ValueError(
-                f"metrics: {unmeasured[0]} is measured only in mode {modes}, which evaluate.modes leaves out"
-            )
+            raise ValueError(f"metrics: {unmeasured[0]} is measured in mode {modes}, which evaluate.modes leaves out")
         asked = self.metrics or default_metrics(self.protocol)
         several = [metric for metric in asked if "outputs" in METRICS[metric].needs and self.measures(metric)]
         if several and self.outputs_per_source < 2:
@@ -175,7 +173,7 @@ class Evaluate(Part):
     @classmethod
     def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(value)) != len(value):
-            raise ValueError("must have each entry once")
+            raise ValueError("lists an entry twice")
         return value
 
     @field_validator("modes")
@@ -249,7 +247,7 @@ class Experiment(Part):
         return self
 
     def resolve(self, variant: str) -> Experiment:
-        """Return the experiment with this variant's overrides applied, without the other variants and without claims."""
+        """Return the experiment with this variant's overrides applied, without other variants and without claims."""
         if variant not in self.variants:
             raise ValueError(f"no variant `{variant}`{suggestion(variant, self.variants)}")
         overrides = self.variants[variant]

@@ -70,7 +70,8 @@ def slots(name: str, workers: int | None, gpus: float = 1, cpus: float = 1) -> l
     groups = [",".join(found[start : start + each]) for start in range(0, len(found) - each + 1, each)]
     if not groups:
         raise ValueError(
-            f"resources.gpus: a run takes {each} GPUs, but --device {name} has {len(found)}; set it to {len(found)} or less"
+            f"resources.gpus: a run takes {each} GPUs, but --device {name} has {len(found)}; "
+            f"set it to {len(found)} or less"
         )
     fitting = len(groups) * max(1, int(1 / gpus))
     return [groups[index % len(groups)] for index in range(workers or fitting)]

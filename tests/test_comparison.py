@@ -136,7 +136,7 @@ def test_choices_of_several_readers_are_counted_together(tmp_path):
 def test_choices_that_the_page_did_not_save_are_refused(tmp_path):
     for change, message in (
         (lambda text: text.replace("left\n", "best\n", 1), "line 2: choice is 'best', expected left, right or tie"),
-        (lambda text: text.replace("1,cat/1", "0,cat/1"), "line 3: this pair is in the file already"),
+        (lambda text: text.replace("1,cat/1", "0,cat/1"), "line 3: an earlier line has the same pair"),
         (lambda text: text.replace("no_ds/seed-0", "full/seed-0"), "line 2: both sides are the same run"),
         (lambda text: text.replace("0,cat/1,dog/0,full", "0,cat/1,dog/0,other"), "between two runs, found full"),
         (lambda text: text.partition("\n")[0] + "\n", "holds no choices"),

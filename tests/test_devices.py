@@ -72,10 +72,10 @@ def test_a_run_of_several_gpus_is_given_whole_ones(gpus):
     assert devices.slots("auto", None, gpus=2) == ["cuda:0,cuda:1", "cuda:2,cuda:3"]
     assert devices.slots("cuda", 1, gpus=4) == ["cuda:0,cuda:1,cuda:2,cuda:3"]
     with pytest.raises(
-        ValueError, match="resources.gpus: a run takes 6 GPUs, --device auto has 5; set it to 5 or less"
+        ValueError, match="resources.gpus: a run takes 6 GPUs, but --device auto has 5; set it to 5 or less"
     ):
         devices.slots("auto", None, gpus=6)
-    with pytest.raises(ValueError, match="a run takes 2 GPUs, --device cuda:1 has 1"):
+    with pytest.raises(ValueError, match="a run takes 2 GPUs, but --device cuda:1 has 1"):
         devices.slots("cuda:1", None, gpus=2)
 
 

@@ -43,7 +43,7 @@ def test_a_machine_that_has_all_it_needs(quick_cli, monkeypatch):
         "torch",
         "cores",
         "cache",
-        "can be written to",
+        "writable",
         "alexnet-lpips",
         "SG2BENCH_OFFLINE is set",
     ):
@@ -71,8 +71,8 @@ def test_a_cache_that_cannot_be_written_to(quick_cli, tmp_path, monkeypatch):
     monkeypatch.setenv("SG2BENCH_CACHE", str(tmp_path / "file/cache"))
     process = quick_cli("doctor")
     assert process.returncode == 2
-    assert f"fails cache: {tmp_path}/file/cache: cannot be written to (Not a directory)" in process.stdout
-    assert "→ set SG2BENCH_CACHE to a folder that you may write to" in process.stdout
+    assert f"fails cache: {tmp_path}/file/cache: not writable (Not a directory)" in process.stdout
+    assert "→ set SG2BENCH_CACHE to a writable folder" in process.stdout
 
 
 def test_damaged_weights(tmp_path, monkeypatch):

@@ -147,7 +147,7 @@ def test_a_file_of_the_digits_that_holds_something_else_is_refused(published, tm
 def test_few_digits_are_said_in_list_and_verify(quick_cli, published, tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "ALL", {"net": published})
     few = "the publisher gives 8 of 64 digits; "
-    assert few + "the first such file's will be noted" in quick_cli("weights", "list").stdout
+    assert few + "that of the first such file will be noted" in quick_cli("weights", "list").stdout
     for command in ("verify", "fetch", "list"):
         process = quick_cli("weights", command)
         assert few + f"the first such file's SHA-256 is in {tmp_path}/cache/weights/net.pth.sha256" in process.stdout

@@ -1,8 +1,8 @@
-"""What executors cost, for docs/performance.md: `nox -s coordination`; in under ten minutes on two free cores.
+"""Measure the cost of executors for docs/performance.md: `nox -s coordination`, in under ten minutes on two free cores.
 
-Jobs that do nothing show the cost of a job; short runs of critters, two at the same time, how much of all CPU time is
-spent in runs. CPU seconds are those of this process and all that it started, Ray's own processes included. The rate of
-two runs at the same time is measured only on a machine that has nothing else to do.
+Jobs that do nothing show the cost per job. Two parallel short runs of critters show how much of all CPU time is spent
+in runs. CPU seconds are those of this process and all that it started, including Ray's own processes. The rate of two
+parallel runs is measured only on an idle machine.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ from tools.tables import markdown, write_table
 
 REPEATS, JOBS = 3, 20
 SHORT = {"train.steps": 20, "evaluate.sources": 4, "variants": {"full": {}}, "claims": []}
-"""Of critters: runs of half a minute."""
+"""Settings for critters: runs of half a minute."""
 Executors = dict[str, Callable[[Path, int, Command], Executor]]
-"""By name: given the folder of all runs, how many at the same time, and what performs a job."""
+"""Executors by name, made from the folder of all runs, the number of parallel jobs, and the command that performs a
+job.
+"""
 EXECUTORS: Executors = {
     "local": lambda _, workers, command: LocalExecutor(["cpu"] * workers, command),
     "ray": lambda runs, workers, command: RayExecutor(runs, "cpu", workers, command=command),
@@ -38,12 +40,12 @@ EXECUTORS: Executors = {
 
 
 def nothing(folder: Path, device: str) -> list[str]:
-    """A job that does nothing."""
+    """Return the command of a job that does nothing."""
     return [sys.executable, "-I", "-S", "-c", ""]
 
 
 class Meter:
-    """Seconds and CPU seconds since it was made."""
+    """Measures seconds and CPU seconds since its creation."""
 
     def __init__(self) -> None:
         self._began, self._cpu = time.perf_counter(), _cpu_seconds()
@@ -53,13 +55,13 @@ class Meter:
 
 
 def _cpu_seconds() -> float:
-    """Of this process and its descendants, those that have ended included."""
+    """Return the CPU seconds of this process and its descendants, including those that have ended."""
     ours = psutil.Process()
     return sum(sum(process.cpu_times()[:4]) for process in (ours, *ours.children(recursive=True)))
 
 
 def planned(count: int) -> tuple[Path, list[Status]]:
-    """So many runs in a new folder."""
+    """Plan this many runs in a new folder."""
     runs = Path(tempfile.mkdtemp())
     statuses = plan.plan(experiments.load("critters", SHORT | {"seeds": list(range(count))}), runs)
     plan.write(statuses)
@@ -67,14 +69,14 @@ def planned(count: int) -> tuple[Path, list[Status]]:
 
 
 def bare(statuses: list[Status], command: Command) -> None:
-    """Perform one after the other, without an executor."""
+    """Perform runs one after the other, without an executor."""
     for status in statuses:
         if start(command(status.job.folder, "cpu"), status.job.folder).wait():
             raise RuntimeError((status.job.folder / "run.log").read_text())
 
 
 def perform(name: str, count: int, workers: int, command: Command) -> tuple[float, float]:
-    """Seconds and CPU seconds of so many jobs, each; `name` is an executor, or `bare`."""
+    """Return the seconds and CPU seconds per job; `name` is an executor, or `bare`."""
     runs, statuses = planned(count)
     meter = Meter()
     if name == "bare":
@@ -89,15 +91,15 @@ def perform(name: str, count: int, workers: int, command: Command) -> tuple[floa
 
 
 def of_nothing() -> dict[str, tuple[float, float]]:
-    """By way: seconds and CPU seconds of a job that does nothing, one at a time; medians."""
+    """Return, by way, the median seconds and CPU seconds of a job that does nothing, one at a time."""
     ways = ("bare", *EXECUTORS)
     measured = [{way: perform(way, JOBS, 1, nothing) for way in ways} for _ in range(REPEATS)]
     return {way: _medians([each[way] for each in measured]) for way in ways}
 
 
 def of_runs() -> dict[str, tuple[float, float]]:
-    """By executor, medians: rate of two runs at the same time over twice that of a bare one; CPU seconds of a bare run
-    over those of a run under it.
+    """Return, by executor, two medians: the rate of two parallel runs over twice that of a bare one, and the CPU
+    seconds of a bare run over those of a run under the executor.
     """
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in EXECUTORS}
     perform("bare", 1, 1, worker_command)  # caches the features of real images
@@ -116,7 +118,7 @@ def _medians(pairs: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def memory() -> tuple[float, float]:
-    """Resident MiB of Ray's own processes, and of the process of a task."""
+    """Return the resident MiB of Ray's own processes, and of a task's process."""
     tasks, others = [], []
     for process in psutil.Process().children(recursive=True):
         title = process.cmdline()[0]
@@ -137,15 +139,17 @@ def main() -> None:
     lines = []
     for label, index, form in (("seconds of a job that does nothing", 0, ".2f"), ("… CPU seconds", 1, ".3f")):
         lines.append([label, *(f"{nothings[way][index]:{form}}" for way in ("bare", *EXECUTORS))])
-    lines.append(["CPU seconds of a run alone over those under it", "1", *(f"{runs[way][1]:.2f}" for way in EXECUTORS)])
+    lines.append(
+        ["CPU seconds of a bare run over those under the executor", "1", *(f"{runs[way][1]:.2f}" for way in EXECUTORS)]
+    )
     rates = ["not measured: busy" if busy else f"{runs[way][0]:.2f}" for way in EXECUTORS]
-    lines.append(["rate of two runs at the same time over twice that of one", "–", *rates])
+    lines.append(["rate of two parallel runs over twice that of one", "–", *rates])
     lines.append(["start of the executor, seconds (CPU seconds)", "–", "0", f"{start_seconds:.1f} ({start_cpu:.1f})"])
     lines.append(["memory of the executor, and of each run on top, MiB", "–", "0", f"{ray_mib:.0f} + {task_mib:.0f}"])
     table = markdown(("", "bare processes", *EXECUTORS), lines)
     said = f"{devices.cores()} cores, Ray {ray.__version__}, medians of {REPEATS} repeats"
     if busy:
-        said += "; other work kept the machine busy: seconds are longer than they need be, CPU ratios vary by a tenth"
+        said += "; other work kept the machine busy, so seconds are too long and CPU ratios vary by a tenth"
     write_table("performance.md", "coordination", f"{table}\n\n{said}.", "nox -s coordination")
 
 

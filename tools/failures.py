@@ -56,7 +56,7 @@ def wrong_domain(asked: Asked) -> Tensor:
 
 
 def leaked_style(asked: Asked) -> Tensor:
-    """Draw the target's species, in a style half way between the source's and the reference's."""
+    """Draw the target's species, in a style halfway between the source's and the reference's."""
     return _drawn(asked, asked.originals.target, lambda pose, style: critters.mixed(pose, _blended(pose, style)))
 
 

@@ -1,12 +1,12 @@
 """Measure sg2bench against the naive implementation (tools/naive.py), as ratios: `nox -s bench -- --ratios`.
 
-Both ways run in turn, several times. A ratio is the median; `low` and `high` are the smallest and the largest. Ratios
-of times are naive over ours (above 1: ours is faster), those of memory ours over naive. Other ratios:
+Both ways run alternately, several times. A ratio is the median; `low` and `high` are the smallest and the largest.
+Ratios of times are naive over ours (above 1: ours is faster), those of memory ours over naive. Other ratios:
 
 * `train_step_compiled_…`: our eager step over our compiled one.
 * `train_step_cpu_overhead`: the share of a step's time that does not grow with the batch.
 * `ceiling_…`: a step's operations per second over those of a matrix product.
-* `evaluation_floor_…`: the generator and one pass of features over an evaluation (1: nothing left to save).
+* `evaluation_floor_…`: the generator and one pass of features over an evaluation (1: no further saving is possible).
 * `grid_efficiency`: the rate of one worker per core over that of one worker times the cores (1: nothing lost).
 * `many_domains_…`: a step with 200 domains over one with 2.
 
@@ -121,7 +121,7 @@ def overhead() -> list[float]:
 
 
 def share_of_ceiling(image_size: int, batch_size: int) -> list[float]:
-    """Return the operations per second of a training step over those of a matrix product, measured in turn."""
+    """Return the operations per second of a training step over those of a matrix product, measured alternately."""
     settings, side = experiment(image_size, batch_size), 1024
     flops, (a, b) = training(settings).flops, torch.randn(2, side, side)
     products = max(1, round(flops / (2 * side**3)))
@@ -229,7 +229,7 @@ ON_GPU: dict[str, Callable[[], list[float]]] = {
     "train_step_gpu_float32": lambda: train_step(PAPER, "cuda"),
     "evaluation_gpu": lambda: evaluation(PAPER.model, "cuda"),
 }
-"""Ratios on a GPU, at the paper's size. The naive way runs in float32; `train_memory_gpu` runs ours in bf16."""
+"""The ratios on a GPU, at the paper's size. The naive way runs in float32; `train_memory_gpu` runs ours in bf16."""
 
 
 def rows(measured: dict[str, Callable[[], list[float]]], device: str) -> Iterator[dict[str, object]]:

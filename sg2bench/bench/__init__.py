@@ -1,1 +1,1 @@
-"""How fast the generator is, and how near to what the machine can do."""
+"""Throughput of the generator, compared with the limits of the machine, and the cost of studies."""

@@ -1,5 +1,5 @@
-"""What a training step and the generator compute and hold, counted without computing it: tensors that are shapes alone
-(`meta`).
+"""Operations and memory of a training step and of the generator, counted without computing them, on tensors without
+data (`meta`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sg2bench.training.state import State
 
 
 class Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Operations of convolutions and products, and the bytes of the tensors that are made while it is entered."""
+    """Counts the operations of convolutions and products, and the bytes of tensors created, while it is active."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -55,20 +55,20 @@ def _storages(tree: Any) -> list[torch.UntypedStorage]:
 
 
 class Cost(NamedTuple):
-    """What a training step asks for."""
+    """The cost of a training step."""
 
     flops: int
-    """Of convolutions and products."""
+    """Operations of convolutions and products."""
     trained: int
     """Bytes of the weights that are trained."""
     average: int
     """Bytes of their moving average, which has no discriminator."""
     peak: int
-    """Bytes of all else that a step holds at most, gradients among it; not what kernels need for themselves."""
+    """Peak bytes of everything else in a step, including gradients, but without the workspaces of kernels."""
 
     @property
     def state(self) -> int:
-        """Bytes of the weights, their moving average and Adam's two moments: what a checkpoint holds."""
+        """Return the bytes of the weights, their moving average and Adam's two moments: the content of a checkpoint."""
         return 3 * self.trained + self.average
 
 
@@ -93,7 +93,7 @@ def training(
 
 
 def generator(model: Model, num_domains: int) -> tuple[int, int]:
-    """Count the operations on one image: of encoding it, and of decoding it in one style."""
+    """Count the operations of encoding one image, and of decoding it in one style."""
     with torch.device("meta"):
         nets = Networks(model, num_domains)
         image, style = torch.empty(1, 3, model.image_size, model.image_size), torch.empty(1, model.style_dim)
@@ -107,7 +107,9 @@ def generator(model: Model, num_domains: int) -> tuple[int, int]:
 
 @contextmanager
 def _without_what_meta_lacks() -> Iterator[None]:
-    """On `meta` there is no autocast, no value can be fetched, and all labels are taken for different ones."""
+    """Replace functions that `meta` lacks: there is no autocast, no value can be fetched, and all labels are assumed to
+    differ.
+    """
     with (
         patch("torch.autocast", _autocast),
         patch("torch.Tensor.item", lambda _: 0.0),
@@ -119,7 +121,7 @@ def _without_what_meta_lacks() -> Iterator[None]:
 
 
 class _Casts(TorchFunctionMode):
-    """As autocast to bfloat16 on a GPU, for what is costly in our networks."""
+    """Does what autocast to bfloat16 does on a GPU, for the expensive operations of our networks."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if function in (F.conv2d, F.conv_transpose2d, F.linear):

@@ -1,4 +1,4 @@
-"""What a study will cost on given machines, said before anything is started."""
+"""Forecast of what a study will cost on given machines, before anything starts."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from sg2bench.runs.plan import plan as plan_runs
 from sg2bench.runs.status import Status, last_step
 
 _TFLOPS = 10.0
-"""That a GPU is assumed to sustain in float32 until one has been measured."""
+"""Rate that a GPU is assumed to sustain in float32, until one has been measured."""
 _GIB = 2**30
 
 
 @dataclass(frozen=True)
 class Machines:
-    """What runs are dealt to: so many at the same time, each with a share of a GPU (1 for a CPU thread)."""
+    """The workers for runs: the number of parallel runs, and each one's share of a GPU (1 for a CPU thread)."""
 
     name: str
     unit: str
@@ -41,13 +41,13 @@ class Machines:
     rates: cost.Rates
 
     def has(self, device: str) -> bool:
-        """Whether a device, as rows name it, is of this kind."""
+        """Return whether a device, as named in rows, is of this kind."""
         return device.startswith("cpu") == (self.unit == "CPU")
 
 
 @dataclass(frozen=True)
 class _Run:
-    """What one run of a variant takes, by the model: seconds of a step and of all its evaluations, bytes."""
+    """The cost of one run of a variant by the model: seconds of a step and of all its evaluations, and GiB."""
 
     gflop: float
     step: float
@@ -66,14 +66,17 @@ def plan(
     tflops: float | None = None,
     runs: str | os.PathLike[str] = "runs",
 ) -> pd.DataFrame:
-    """Return what an experiment will cost, a row a variant and, last, one of all (`*`); nothing is started.
+    """Forecast what an experiment will cost, without starting it; return a row per variant and a last row for all
+    (`*`).
 
-    Columns: `runs`, `done` of them, `steps` of a run, `gflop_per_step`, `seconds_per_step`, `evaluation_seconds` and
-    `hours_per_run` of a whole run; `hours` (GPU hours, or hours of a CPU thread) that are left to do; `memory_gib` of
-    a run, `storage_gib` of all runs in the end, `makespan_hours` until the last one is done (of all alone), and what
-    the times rest on (`basis`): the cost model of docs/performance.md, or what finished and running runs in the folder
-    `runs` took on such a device. On `gpus` GPUs that sustain `tflops` TFLOP/s each, or with `workers` runs at the same
-    time on a CPU thread each; by default on this machine. Raises ValueError as `ablate`.
+    Columns: `runs` and how many are `done`; `steps`, `gflop_per_step`, `seconds_per_step`, `evaluation_seconds` and
+    `hours_per_run` of a whole run; `hours` left to do (GPU hours, or hours of a CPU thread); `memory_gib` of a run and
+    `storage_gib` of all runs at the end; in the last row, `makespan_hours` until all runs are done; and `basis`, the
+    origin of the times: the cost model of docs/performance.md, or finished and running runs in the folder `runs` on
+    such a device.
+
+    The forecast is for `gpus` GPUs that sustain `tflops` TFLOP/s each, or for `workers` parallel runs on a CPU thread
+    each; by default, for this machine. Raises ValueError like `ablate`.
     """
     loaded = experiments.load(with_home(experiment), settings, protocol)
     machines = machines_of(gpus, workers, tflops, loaded.resources)
@@ -97,7 +100,9 @@ def plan(
 
 
 def machines_of(gpus: int | None, workers: int | None, tflops: float | None, resources: Resources) -> Machines:
-    """What was asked for, or this machine: its GPUs, else its cores. Raises ValueError for what does not fit."""
+    """Return the requested machines, or this one: its GPUs, else its cores. Raises ValueError if options do not fit
+    together.
+    """
     if gpus is not None and workers is not None:
         raise ValueError("give either --gpus or --workers")
     for option, number in (("--gpus", gpus), ("--workers", workers)):
@@ -108,20 +113,20 @@ def machines_of(gpus: int | None, workers: int | None, tflops: float | None, res
         gpus, workers = (None, len(slots)) if slots[0] == "cpu" else (len(set(",".join(slots).split(","))), None)
     if gpus is None:
         if tflops is not None:
-            raise ValueError("--tflops is for --gpus")
+            raise ValueError("--tflops needs --gpus")
         assert workers is not None
         return Machines(f"{workers} CPU thread{'s' * (workers > 1)}", "CPU", workers, 1.0, cost.CPU)
     if tflops is not None and tflops <= 0:
         raise ValueError(f"--tflops {tflops}: expected more than 0")
     share = resources.gpus
     if (at_once := cost.at_once(gpus, share)) == 0:
-        raise ValueError(f"--gpus {gpus}: a run takes {share:g} (resources.gpus)")
+        raise ValueError(f"--gpus {gpus}: too few, a run takes {share:g} (resources.gpus)")
     rates = cost.gpu(_TFLOPS if tflops is None else tflops)
     return Machines(f"{gpus} GPU{'s' * (gpus > 1)}", "GPU", at_once, share, rates)
 
 
 def _models(by_variant: Mapping[str, Sequence[Status]], machines: Machines) -> dict[str, _Run]:
-    """What a run of each variant takes; variants of the same networks and terms are counted once."""
+    """Return the cost of a run of each variant; variants with the same networks and terms are counted once."""
     counts: dict[str, tuple[counted.Cost, tuple[int, int]]] = {}
     found = {}
     for variant, statuses in by_variant.items():
@@ -136,7 +141,7 @@ def _models(by_variant: Mapping[str, Sequence[Status]], machines: Machines) -> d
 
 
 def _counted_key(experiment: Experiment) -> str:
-    """What the operations of a step depend on: a term's weight only by whether there is one."""
+    """Return a key of everything that the operations of a step depend on; of a term's weight, only whether it is 0."""
     train, terms = experiment.train, {name: bool(value) for name, value in experiment.loss.model_dump().items()}
     size = train.batch_size, train.precision, train.encoder_learns, train.compiles
     return f"{experiment.model.model_dump_json()} {terms} {experiment.loss.objective} {size}"
@@ -166,7 +171,7 @@ def _model(
 
 
 def _measured(folders: Sequence[Path], machines: Machines) -> tuple[float, float]:
-    """Seconds of a step and of an evaluation as runs on such machines took them, their median; 0 without any."""
+    """Return the median seconds of a step and of an evaluation of runs on such machines; 0 without any."""
     known = [each for folder in folders if (each := times.read(folder)) is not None and machines.has(each.device)]
     steps = [each.seconds_per_step for each in known if each.seconds_per_step]
     evaluations = [each.evaluation_seconds for each in known if each.evaluation_seconds]
@@ -176,8 +181,8 @@ def _measured(folders: Sequence[Path], machines: Machines) -> tuple[float, float
 def _seconds(
     variant: str, models: Mapping[str, _Run], found: Mapping[str, tuple[float, float]]
 ) -> tuple[float, float, str]:
-    """Seconds of a variant's step and evaluation, and what the step's rest on: measured, else the model, times what the
-    measured variants took more than it says.
+    """Return the seconds of a variant's step and evaluation, and the origin of the step's: measured, or from the model,
+    scaled by the ratio of measured to modelled times of other variants.
     """
     chosen, scale = [], 1.0
     for place, name in ((1, "evaluation"), (0, "step")):
@@ -210,14 +215,14 @@ def _row(
 
 
 def _left(status: Status, step: float, evaluation: float) -> float:
-    """Seconds that a run still takes."""
+    """Return the seconds that a run still needs."""
     if status.is_finished:
         return 0.0
     return max(status.job.steps - last_step(status.job.folder), 0) * step + evaluation
 
 
 def _whole(table: pd.DataFrame, seconds: Sequence[float], machines: Machines) -> pd.DataFrame:
-    """The row of all variants."""
+    """Return the row for all variants."""
     sums = table[["runs", "done", "hours", "storage_gib"]].sum()
     whole = {"variant": "*", "steps": int((table["runs"] * table["steps"]).sum())} | dict(sums)
     whole |= {"memory_gib": table["memory_gib"].max(), "basis": f"{machines.name}; {machines.rates.basis}"}

@@ -52,7 +52,7 @@ def ceiling(device: str, precision: str) -> Ceiling:
 
 
 def _seconds(device: str, operation: Callable[[], object]) -> float:
-    """Return the median time of calls over half a second, but of at least 5 calls."""
+    """Return the median time of calls over half a second, with at least 5 calls."""
     taken: list[float] = []
     operation()
     while len(taken) < 5 or sum(taken) < 0.5:
@@ -100,7 +100,7 @@ def peak_mib(device: str, computation: Callable[[], object]) -> float:
         computation()
         return (torch.cuda.max_memory_allocated(device) - before) / 2**20
     try:
-        ctypes.CDLL("libc.so.6").malloc_trim(0)  # returns free memory, whose reuse would not be seen
+        ctypes.CDLL("libc.so.6").malloc_trim(0)  # return free memory, as its reuse would not show
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets VmHWM
     except (OSError, AttributeError):
         return float("nan")

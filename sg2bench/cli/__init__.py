@@ -1,4 +1,4 @@
-"""The command line: parses, calls `api`, prints. A module is a command, by its name."""
+"""The command line: parse, call `api`, print. Each module is the command of its name."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ from sg2bench.cli import (
 
 
 class _Commands(typer.core.TyperGroup):
-    """Keeps errors from exit code 1, which says that there is a regression: typer has it for some."""
+    """Keep some errors from exit code 1, which typer gives them, but which here means a regression."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except EOFError as error:
             raise RuntimeError(f"unexpected end of a file: {error}") from error
-        except BrokenPipeError:  # whoever read our output has enough
+        except BrokenPipeError:  # the reader of our output has closed the pipe
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(128 + 13)
 
@@ -85,14 +85,14 @@ def _first(
     if version:
         options.print_plain(f"sg2bench {sg2bench.__version__}")
         raise typer.Exit
-    if "WORLD_SIZE" in os.environ and context.invoked_subcommand != "run":  # else nothing here needs torch
+    if "WORLD_SIZE" in os.environ and context.invoked_subcommand != "run":  # everything else here works without torch
         from sg2bench import distributed
 
         distributed.refuse(f"sg2bench {context.invoked_subcommand}")
 
 
 def main() -> None:
-    """Run the command line. Bad input ends in one clear line and exit code 2, an error of ours in 70."""
+    """Run the command line. Bad input ends in one clear line and exit code 2, a bug in sg2bench in 70."""
     options.never_fail_to_print()
     options.show_each_warning_once()
     gc.set_threshold(100_000)  # importing torch makes a million objects and no garbage: a fifth of a run's start-up
@@ -105,14 +105,14 @@ def main() -> None:
     except (ValueError, OSError) as error:
         options.print_error(f"sg2bench: {error}")
         code = 2
-    except Exception as error:  # the last net: what reaches it is a defect of sg2bench
+    except Exception as error:  # whatever gets here is a bug in sg2bench
         with tempfile.NamedTemporaryFile(
             "w", prefix="sg2bench-", suffix=".txt", delete=False, encoding="utf-8"
         ) as file:
             traceback.print_exc(file=file)
         what = " ".join(str(error).split())[:200]
         options.print_error(
-            f"sg2bench: internal error: {type(error).__name__}: {what}. This is a defect of sg2bench "
+            f"sg2bench: internal error: {type(error).__name__}: {what}. This is a bug in sg2bench "
             f"{sg2bench.__version__}: please report it with the command and {file.name}"
         )
         code = 70

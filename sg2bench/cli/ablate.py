@@ -21,20 +21,20 @@ def ablate(
     experiment: options.ExperimentFile = Path("critters"),
     set_: options.Set = None,
     protocol: options.Protocol = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Runs at once; default: every core, or every GPU.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Runs in parallel; default: one per core or GPU.")] = None,
     device: options.Device = "auto",
     executor: Annotated[str, typer.Option(help="local: processes of this machine; ray: a Ray cluster.")] = "local",
-    address: Annotated[str | None, typer.Option(help="Of the Ray cluster: auto, HOST:PORT or ray://HOST:PORT.")] = None,
-    runs: Annotated[str, typer.Option(help="Folder that holds the run folders; with ray, also s3://… or so.")] = "runs",
+    address: Annotated[str | None, typer.Option(help="Ray's address: auto, HOST:PORT or ray://HOST:PORT.")] = None,
+    runs: Annotated[str, typer.Option(help="Folder of the run folders; with ray, also a URL (s3://…).")] = "runs",
     out: Annotated[Path | None, typer.Option(help="Report folder; default: reports/<experiment>.")] = None,
     known: Annotated[
         list[Path] | None,
-        typer.Option(metavar="RESULTS.csv", help="Rows of finished runs, which are not trained; may be repeated."),
+        typer.Option(metavar="RESULTS.csv", help="Rows of finished runs, to reuse instead of training; repeatable."),
     ] = None,
 ) -> None:
     """Train and evaluate every variant with every seed, then write the report.
 
-    Finished runs are skipped and interrupted ones go on. Exit code 1 if a run failed.
+    Finished runs are skipped, interrupted ones resumed. Exit code 1 if a run failed.
     """
     from sg2bench.runs import progress
 
@@ -67,7 +67,7 @@ def ablate(
             )
             failed: Sequence[Status] = []
         except KeyboardInterrupt:
-            options.print_note(f"interrupted; the same command goes on from here{_rows_so_far(statuses)}")
+            options.print_note(f"interrupted; the same command resumes from here{_rows_so_far(statuses)}")
             raise
         except api.FailedRunsError as error:
             failed = error.failed
@@ -93,7 +93,7 @@ def _rows_so_far(statuses: Sequence[Status]) -> str:
 
 
 def _folder(statuses: Sequence[Status]) -> Path:
-    """Where the experiment's runs are."""
+    """Return the folder of the experiment's runs."""
     return statuses[0].job.folder.parent.parent
 
 
@@ -105,6 +105,6 @@ def _print_failures(failed: Sequence[Status]) -> None:
             options.print_error(status.failure)
             continue
         log = status.job.folder / RUN_LOG
-        options.print_error(f"{status.job.name} failed, its log is {log}; the last lines:")
+        options.print_error(f"{status.job.name} failed; its log is {log}. Its last lines:")
         for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]:
             options.print_note(line)

@@ -16,11 +16,11 @@ def check(
     baseline: Annotated[Path, typer.Option(help="CSV to compare with.")],
     margin: Annotated[
         list[str] | None,
-        typer.Option(metavar="METRIC=MARGIN", help="Largest worsening to tolerate; units, default: docs/metrics.md."),
+        typer.Option(metavar="METRIC=MARGIN", help="Largest worsening to tolerate; see docs/metrics.md for units."),
     ] = None,
     experiment: Annotated[Path | None, typer.Option(help="Experiment whose `margins` are used.")] = None,
     exact: Annotated[
-        float | None, typer.Option(min=0, metavar="SHARE", help="Largest change of any value; one seed is enough.")
+        float | None, typer.Option(min=0, metavar="SHARE", help="Largest change to tolerate; one seed is enough.")
     ] = None,
     bench: Annotated[
         float | None, typer.Option(min=0, max=1, metavar="SHARE", help="Compare throughput: largest fall to tolerate.")
@@ -28,7 +28,7 @@ def check(
     last_steps: Annotated[
         int, typer.Option(min=1, help="Average each run over this many last evaluated steps, to reduce noise.")
     ] = 1,
-    inconclusive_ok: Annotated[bool, typer.Option("--inconclusive-ok", help="Exit 0 if seeds are too few.")] = False,
+    inconclusive_ok: Annotated[bool, typer.Option("--inconclusive-ok", help="Exit 0 with too few seeds.")] = False,
     update_baseline: Annotated[
         bool, typer.Option("--update-baseline", help="Replace the baseline with RESULTS, without comparing.")
     ] = False,
@@ -75,9 +75,9 @@ def _update(results: Path, baseline: Path, reason: str | None, compares: bool) -
     from sg2bench import gate
 
     if reason is None:
-        raise ValueError("--update-baseline and --reason TEXT need each other")
+        raise ValueError("give --update-baseline and --reason TEXT together")
     if compares:
-        raise ValueError("--update-baseline compares nothing: the only other option it takes is --reason")
+        raise ValueError("--update-baseline compares nothing, so the only other option is --reason")
     gate.update_baseline(results, baseline, reason, options.command())
     options.print_plain(f"{results} is the new baseline: {baseline}")
 
@@ -106,7 +106,7 @@ def _refuse_overwriting(inputs: list[Path], outputs: list[Path | None]) -> None:
 
 
 def _print(compared: Any) -> None:
-    """Print the lines that do not pass, or all if all do, and the verdict."""
+    """Print the verdict, and the lines that do not pass, or all lines if all pass."""
     from sg2bench import gate
     from sg2bench.gate import output
 

@@ -16,17 +16,17 @@ def compare(
     ] = None,
     blind: Annotated[bool, typer.Option("--blind", help="Write the page.")] = False,
     pairs: Annotated[int, typer.Option(min=1, help="Pairs of outputs on the page.")] = 30,
-    seed: Annotated[int, typer.Option(min=0, help="Draws the pairs, and which run is on which side.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed that draws the pairs and the sides.")] = 0,
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("blind.html"),
     answers: Annotated[
-        list[Path] | None, typer.Option(metavar="CSV", help="Choices that the page saved, to count; may be repeated.")
+        list[Path] | None, typer.Option(metavar="CSV", help="Choices saved by the page, to be counted; repeatable.")
     ] = None,
     device: options.Device = "auto",
 ) -> None:
     """Let a reader choose between the outputs of two runs without knowing which is which.
 
-    --blind writes a page, one file, that shows the same sources and references by both and saves the choices;
-    --answers says which run was preferred, with a 95 % interval.
+    --blind writes a self-contained page that shows outputs of both runs for the same sources and references and saves
+    the choices. --answers counts which run was preferred, with a 95 % interval.
     """
     from sg2bench import comparison
 

@@ -17,7 +17,7 @@ app = typer.Typer(name="data", help="Image sets: fetch, draw, fingerprint.", no_
 def fetch(
     name: Annotated[str, typer.Argument(help="emoji or glyphs")],
     out: Annotated[Path | None, typer.Option(help="Where to put the images; default: the cache.")] = None,
-    tarballs: Annotated[Path | None, typer.Option(help="Folder with npm tarballs downloaded before.")] = None,
+    tarballs: Annotated[Path | None, typer.Option(help="Folder with tarballs that npm downloaded before.")] = None,
 ) -> None:
     """Fetch a real image set into {train,val}/<domain> folders, with its licences."""
     from sg2bench.data import emoji, glyphs

@@ -12,10 +12,10 @@ _STYLES = {"ok": "", "note": "yellow", "fails": "red"}
 
 
 def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False) -> None:
-    """Look at this machine: device, versions, weights, cache, network; say what would fail and how to mend it.
+    """Check this machine: device, versions, weights, cache, network; say what would fail and how to fix it.
 
-    Takes ten seconds at most and downloads nothing. Exit code 0, or 2 if something would fail. Put what it prints into
-    an issue.
+    Takes at most ten seconds and downloads nothing. Exit code 0, or 2 if something would fail. Include the output in
+    bug reports.
     """
     import dataclasses
     from json import dumps

@@ -12,7 +12,7 @@ from sg2bench.cli import options
 
 def export_model_card(
     results: Annotated[Path, typer.Argument(help="results.csv")],
-    variant: Annotated[str | None, typer.Option(help="The variant that the card is of; default: the first.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Variant of the card; default: the first.")] = None,
     name: Annotated[str | None, typer.Option(help="The model's name; default: EXPERIMENT-VARIANT.")] = None,
     out: Annotated[Path | None, typer.Option(help="A new file for the card; default: print it.")] = None,
 ) -> None:
@@ -25,7 +25,7 @@ def export_model_card(
         options.print_plain(card.removesuffix("\n"))
         return
     if out.exists():
-        raise ValueError(f"{out}: exists already; give another file, or print the card and take over what you need")
+        raise ValueError(f"{out}: already exists; name another file, or print the card and copy what you need")
     with atomic_file(out) as temporary:
         temporary.write_text(card, encoding="utf-8")
     options.print_plain(str(out))

@@ -19,9 +19,9 @@ def mlflow(
 ) -> None:
     """Log runs to MLflow: settings, loss terms, overall values, sample grids. Needs the extra `mlflow`.
 
-    Works while runs are training; run it again for what has come since.
+    Works while runs are training; run it again to log new data.
     """
     from sg2bench.runs import mlflow as writer
 
     count = writer.write(runs, uri)
-    options.print_plain(f"{count} runs. To look: mlflow ui --backend-store-uri {uri}")
+    options.print_plain(f"{count} runs. View them with: mlflow ui --backend-store-uri {uri}")

@@ -36,7 +36,7 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. train.steps=200.")
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, or auto: a GPU if available.")]
-Protocol = Annotated[str | None, typer.Option(help="offline, standard or paper; default: the experiment's.")]
+Protocol = Annotated[str | None, typer.Option(help="offline, standard, paper or modern; default: the experiment's.")]
 Runs = Annotated[Path, typer.Option(help="Folder that holds the run folders.")]
 Variant = Annotated[str | None, typer.Option(help="Variant of the experiment; default: the first.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed to write into the rows.")]

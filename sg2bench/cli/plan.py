@@ -18,7 +18,7 @@ _SHOWN = {
     "seconds_per_step": "s/step",
     "evaluation_seconds": "s/evaluation",
     "hours_per_run": "h/run",
-    "hours": "h to do",
+    "hours": "h left",
     "memory_gib": "GiB memory/run",
     "storage_gib": "GiB on disk",
     "basis": "step time from",
@@ -30,15 +30,15 @@ def plan(
     set_: options.Set = None,
     protocol: options.Protocol = None,
     gpus: Annotated[int | None, typer.Option(min=1, help="GPUs to plan for; default: this machine.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="CPU threads to plan for, a run on each.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="CPU threads to plan for, one run on each.")] = None,
     tflops: Annotated[
-        float | None, typer.Option(help="What a GPU sustains in training, TFLOP/s; default: 10, an assumption.")
+        float | None, typer.Option(help="TFLOP/s that a GPU sustains in training; default: 10, an assumption.")
     ] = None,
     runs: options.Runs = Path("runs"),
 ) -> None:
-    """Say what an experiment will cost, before anything is started: hours, memory, storage, and when it is done.
+    """Estimate what an experiment will cost, without starting it: hours, memory, storage, and when it will be done.
 
-    Times are from the cost model of docs/performance.md, or from runs in --runs, once some have begun.
+    Times come from the cost model of docs/performance.md, or from runs in --runs, once some have begun.
     """
     from sg2bench.bench import forecast
 
@@ -63,21 +63,21 @@ def _summary(variants: Any, whole: Any) -> list[str]:
     return [
         "",
         f"{whole['runs']} runs, {whole['done']} of them done; {whole['steps']:,} steps in all.",
-        f"To do on {device}: {whole['hours']:.3g} {unit}; the last run ends after {_time(whole['makespan_hours'])}.",
-        f"Memory: {whole['memory_gib']:.2g} GiB a run. Disk: {whole['storage_gib']:.3g} GiB in the end.",
+        f"Left on {device}: {whole['hours']:.3g} {unit}; the last run ends after {_time(whole['makespan_hours'])}.",
+        f"Memory: {whole['memory_gib']:.2g} GiB per run. Disk: {whole['storage_gib']:.3g} GiB at the end.",
         "",
-        f"Times: {measured} of {len(variants)} variants measured, by runs in --runs; the others follow from their "
-        f"operations, at the rate of {rates}"
-        + (", times what the measured ones took more." if measured else ".")
+        f"Times: {measured} of {len(variants)} variants measured on runs in --runs, the others estimated from their "
+        f"operations at the rate of {rates}"
+        + (", scaled to the measured ones." if measured else ".")
         + " Idle workers at the end are counted, failures are not.",
         "Memory: networks, Adam and one step, counted, not measured; "
-        + ("0.9 GiB for the process included." if "CPU" in device else "what CUDA needs for itself comes on top."),
-        "Disk: checkpoints and networks; about 1 MiB of pictures and tables a run comes on top.",
+        + ("includes 0.9 GiB for the process." if "CPU" in device else "CUDA's own memory comes on top."),
+        "Disk: checkpoints and networks; about 1 MiB of pictures and tables per run comes on top.",
     ]
 
 
 def _time(hours: float) -> str:
-    """A time in the unit that people use for it."""
+    """Format a time in a readable unit."""
     if hours >= 48:
         return f"{hours / 24:.1f} days"
     return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"

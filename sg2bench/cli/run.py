@@ -21,9 +21,9 @@ def run(
     device: options.Device = "auto",
     runs: options.Runs = Path("runs"),
 ) -> None:
-    """Train and evaluate one variant with one seed; continues where it was interrupted.
+    """Train and evaluate one variant with one seed; resume it if it was interrupted.
 
-    torchrun has several processes, or GPUs, share the work: torchrun --nproc-per-node 2 -m sg2bench run …
+    To share the work between processes or GPUs, use torchrun: torchrun --nproc-per-node 2 -m sg2bench run …
     """
     from sg2bench import devices, distributed
     from sg2bench.runs.perform import Stop, perform
@@ -37,12 +37,12 @@ def run(
 
 
 def _planned(experiment: Path, variant: str, seed: int, set_: list[str] | None, runs: Path) -> Job:
-    """The job, written into its folder."""
+    """Write the job into its folder and return it."""
     from sg2bench import experiments
     from sg2bench.runs import plan
 
     loaded = experiments.load(experiment, options.settings(set_))
-    loaded.resolve(variant)  # names a variant that is not there
+    loaded.resolve(variant)  # refuses an unknown variant
     one = loaded.model_copy(update={"variants": {variant: loaded.variants[variant]}, "seeds": (seed,)})
     (status,) = plan.plan(one, runs)
     plan.write([status])

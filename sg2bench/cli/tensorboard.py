@@ -16,7 +16,7 @@ def tensorboard(
 ) -> None:
     """Write TensorBoard event files of runs: loss terms, overall values, sample grids. Needs the extra `tensorboard`.
 
-    Works while runs are training; call it again for new data.
+    Works while runs are training; run it again for new data.
     """
     from sg2bench.runs import tensorboard as writer
 

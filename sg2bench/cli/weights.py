@@ -53,7 +53,9 @@ def _few_digits(file: Any) -> str:
     from sg2bench import weights
 
     note = weights.first_digest(file)
-    kept = f"the first such file's SHA-256 is in {note}" if note.is_file() else "the first such file's will be noted"
+    kept = (
+        f"the first such file's SHA-256 is in {note}" if note.is_file() else "that of the first such file will be noted"
+    )
     return f"the publisher gives {len(file.sha256)} of 64 digits; {kept}"
 
 

@@ -1,4 +1,4 @@
-"""What a report leads with, from result rows: the verdict on each claim, and the effect of each variant."""
+"""Answers from result rows: the verdict on each claim, and the effect of each variant."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ PathLike = str | os.PathLike[str]
 
 
 def effects(results: PathLike | pd.DataFrame, *, experiment: PathLike | None = None) -> pd.DataFrame:
-    """Compare every variant with the first one, over seeds; returns a row for each variant, metric and mode.
+    """Compare every variant with the first one over seeds; return a row for each variant, metric and mode.
 
     `results` are result rows or their file. Columns: the means of both sides, the `effect` (a `ratio` or a
     `difference`, as `scale` says) with its 95 % interval, `p` and `p_holm` (adjusted for all rows), the `standardised`
-    effect, which is above 0 where the variant is worse, and a sentence. `primary` are those that a claim of the
-    `experiment` rests on, by default of the `experiment.yaml` next to the file. Raises ValueError for rows that cannot
-    stand together.
+    effect, which is positive if the variant is worse, and a sentence. `primary` marks effects on which a claim of the
+    `experiment` rests; by default it is the `experiment.yaml` next to the file. Raises ValueError for rows that cannot
+    be compared.
     """
     table, known = _read(results, experiment)
     return measure_effects(table, known.claims if known else ())
@@ -31,17 +31,17 @@ def effects(results: PathLike | pd.DataFrame, *, experiment: PathLike | None = N
 def claims(results: PathLike | pd.DataFrame, *, experiment: PathLike | None = None) -> pd.DataFrame:
     """Return a verdict on each claim of the `experiment`: `holds here`, `does not hold here` or `not decided`.
 
-    Arguments are those of `effects`, and so are the columns; `p_holm` is adjusted for the claims alone. Raises
-    ValueError if the experiment makes no claims, and as `effects`.
+    Arguments and columns are those of `effects`; `p_holm` is adjusted for the claims alone. Raises ValueError like
+    `effects`, and if the experiment makes no claims.
     """
     table, known = _read(results, experiment)
     if known is None or not known.claims:
-        raise ValueError("no `claims` to judge: name an experiment that has some, as by experiment='critters'")
+        raise ValueError("no `claims` to judge: name an experiment that has some, such as experiment='critters'")
     return judge_claims(table, known)
 
 
 def declared(folder: Path) -> Experiment | None:
-    """The experiment that lies with rows, if it makes claims; else it may be anything, and None is returned."""
+    """Return the experiment next to the rows if it makes claims; else None, whatever the file holds."""
     path = folder / EXPERIMENT
     plain = yaml_files.read(path) if path.is_file() else None
     return experiments.load(path) if isinstance(plain, dict) and plain.get("claims") else None

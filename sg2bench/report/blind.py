@@ -1,4 +1,6 @@
-"""A page on which a reader chooses between two models without knowing which is which, and what the choices say."""
+"""The page on which a reader chooses between two models without knowing which is which, and the count of the
+choices.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +24,17 @@ _RUN = rf"{texts.NAME}/seed-[0-9]+"
 _IMAGE = rf"{texts.DOMAIN}/[0-9]+"
 _FORMS: csv_files.Forms = {
     "pair": (csv_files.WHOLE, "a whole number"),
-    **dict.fromkeys(("source", "reference"), (_IMAGE, "a domain and a number, as cat/12")),
-    **dict.fromkeys(("left", "right"), (_RUN, "a variant and a seed, as full/seed-0")),
+    **dict.fromkeys(("source", "reference"), (_IMAGE, "a domain and a number, such as cat/12")),
+    **dict.fromkeys(("left", "right"), (_RUN, "a variant and a seed, such as full/seed-0")),
     "choice": ("left|right|tie", "left, right or tie"),
 }
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One pair of the page: source and reference by name, and source, reference, left and right output as images."""
+    """One pair of the page: the names of source and reference, and the images of source, reference, left and right
+    output.
+    """
 
     source: str
     reference: str
@@ -39,7 +43,7 @@ class Shown:
 
 
 def write(shown: Sequence[Shown], names: tuple[str, str], seed: int, out: Path) -> None:
-    """Write the page, one file that asks for no other. The names of the two models are in it, but not to be read."""
+    """Write the page, a single self-contained file. It holds the names of the two models in encoded form."""
     secret = {"names": names, "left": [each.left for each in shown]}
     page = html.template("blind.html.jinja").render(
         pairs=[{"source": each.source, "reference": each.reference} for each in shown],
@@ -59,17 +63,17 @@ def _uri(image: Image.Image) -> str:
 
 
 def preference(files: Sequence[Path]) -> pd.DataFrame:
-    """Count choices, of one reader or several: a row for each of the two models.
+    """Count the choices of one or several readers; return a row for each of the two models.
 
-    Columns: `run`, `other`; `preferred` in so many of the `decided` pairs; `ties`, which decide nothing; `share` of the
-    decided ones with its 95 % interval (Wilson 1927) as `ci_low` and `ci_high`. Choices are taken as independent, so
-    several readers of the same pairs make the interval too narrow. Raises ValueError for a file that the page did not
-    save, or for files of other models.
+    Columns: `run`, `other`; `preferred`, in how many of the `decided` pairs; `ties`, which decide nothing; `share` of
+    the decided pairs, with its 95 % interval (Wilson 1927) as `ci_low` and `ci_high`. Choices are treated as
+    independent, so the interval is too narrow if several readers saw the same pairs. Raises ValueError for a file that
+    the page did not save, or for files about other models.
     """
     table = pd.concat([_read(file) for file in files], ignore_index=True)
     names = sorted({*table["left"], *table["right"]})
     if len(names) != 2:
-        raise ValueError(f"{files[0]}: choices are between two runs, found {', '.join(names)}")
+        raise ValueError(f"{files[0]}: expected choices between two runs, found {', '.join(names)}")
     chosen = table["left"].where(table["choice"] == "left", table["right"])[table["choice"] != "tie"]
     rows = []
     for name, other in (names, names[::-1]):
@@ -88,5 +92,5 @@ def _read(path: Path) -> pd.DataFrame:
         raise ValueError(f"{path}: holds no choices")
     csv_files.refuse_cells(path, table, _FORMS)
     csv_files.refuse(path, table, table["left"] == table["right"], "both sides are the same run")
-    csv_files.refuse(path, table, table.duplicated("pair"), "this pair is in the file already, further up")
+    csv_files.refuse(path, table, table.duplicated("pair"), "an earlier line has the same pair")
     return table

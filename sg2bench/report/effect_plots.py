@@ -1,4 +1,4 @@
-"""Effects as figures: all of them as one map of colours, and each with its interval."""
+"""Figures of effects: all of them as one map of colours, and each with its interval."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from sg2bench.rows.effects import SURE
 from sg2bench.rows.sentences import on_scale
 
 FURTHEST_COLOUR = 4
-"""Standard deviations; colours change no more beyond."""
+"""Number of standard deviations at which colours saturate."""
 INKS = {"worse": "#b3261e", "better": "#2b6cb0", "unclear": "#7a7f87"}
 _OUTLINED = (("white", 3.0), ("#111", 1.3))
-"""Ink and width of a mark's two strokes, to be seen on any colour."""
+"""Colour and width of a mark's two strokes, visible on any background."""
 _ACROSS = 4
-"""Panels, at most."""
+"""Largest number of panels side by side."""
 _WIDE = 2
 """An interval that reaches so many times as far as the median one does not widen an axis."""
 
 
 def overview(effects: pd.DataFrame) -> Figure:
-    """A cell for each variant (across) and metric (down, by question), coloured by its standardised effect.
+    """Draw a cell for each variant (columns) and metric (rows, by question), coloured by its standardised effect.
 
-    A dot: the interval excludes no effect; a ring: it is sure after the correction for all cells; a frame: a claim's
+    A dot: the interval excludes zero effect; a ring: significant after the correction for all cells; a frame: a claim's
     primary metric; hatched: not measured, or a single seed.
     """
     variants = list(dict.fromkeys(effects["variant"]))
@@ -62,7 +62,7 @@ def overview(effects: pd.DataFrame) -> Figure:
 
 
 def _cells(axis: Axes, rows: pd.DataFrame, variants: Sequence[str]) -> Any:
-    """The cells of one question, with their marks; returns the image."""
+    """Draw the cells of one question, with their marks; return the image."""
     keys = list(rows[["metric", "mode"]].drop_duplicates().itertuples(index=False, name=None))
     places = {key: place for place, key in enumerate(keys)}
     colours = np.full((len(keys), len(variants)), np.nan)
@@ -115,7 +115,7 @@ def forest(effects: pd.DataFrame) -> Figure:
 
 
 def _panel(axis: Axes, rows: pd.DataFrame) -> None:
-    """The effects of all variants on one metric in one mode."""
+    """Draw the effects of all variants on one metric in one mode."""
     entry = METRICS[rows["metric"].iloc[0]]
     lines: list[Any] = list(rows.itertuples())
     spans = [_span(row) for row in lines]
@@ -136,13 +136,15 @@ def _panel(axis: Axes, rows: pd.DataFrame) -> None:
 
 
 def _span(row: Any) -> tuple[float, float, float]:
-    """Lower end of the interval, effect, upper end; all the effect where there is no interval."""
+    """Return the lower end of the interval, the effect, and the upper end; the effect three times if there is no
+    interval.
+    """
     center, low, high = on_scale(row)
     return (center,) * 3 if np.isnan(low) else (low, center, high)
 
 
 def _ends(lines: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
-    """The ends of an axis for effects with their intervals.
+    """Return the ends of an axis for effects with their intervals.
 
     They leave out an effect far beyond the others, and the far ends of intervals much wider than most.
     """

@@ -1,4 +1,4 @@
-"""The same translations by every variant, one above the other: a run's EXAMPLES stacked into one labelled picture."""
+"""The examples of all variants, stacked into one labelled picture: the same translations by each."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from sg2bench.report import plots
 
 _INPUTS = ("source", "reference", "right image")
 _TILE, _LARGEST_TILE = 192, 1024
-"""Pixels: smaller images are enlarged by a whole factor up to the first; larger ones than the second are refused."""
+"""Sides of tiles in pixels: smaller ones are enlarged by a whole factor up to the first; those above the second are
+refused.
+"""
 _GAP, _BREAK, _MARGIN, _FONT_SIZE = 4, 28, 16, 34
 _INK, _EDGE = "#1d2330", "#d5d9e0"
 _LEVELS = 2
-"""Mean difference at which two images are not the same, decoded by another library."""
+"""Mean difference above which images count as different; another library may decode with smaller ones."""
 
 
 def stack(files: Mapping[str, Path]) -> Image.Image:
-    """Draw sources, references and right images once, then a row for each variant; `files` are by variant, in order.
+    """Draw sources, references and right images once, then a row for each variant, in the order of `files`.
 
     Raises ValueError for a file that is not as a run draws it, or that shows other images than the first one.
     """
@@ -36,7 +38,7 @@ def stack(files: Mapping[str, Path]) -> Image.Image:
         if not same or np.abs(pixels[:-side].astype(int) - inputs).mean() > _LEVELS:
             raise ValueError(
                 f"{files[variant]}: shows other images than {files[first].name}; remove it, or the one in its run's "
-                "folder, and give the command that made it again"
+                "folder, and run the command that made it again"
             )
     rows = list(zip(_INPUTS, np.split(inputs, len(inputs) // side), strict=False))
     outputs = [(variant, pixels[-side:]) for variant, pixels in pictures.items()]
@@ -44,13 +46,13 @@ def stack(files: Mapping[str, Path]) -> Image.Image:
 
 
 def knows_right_images(picture: Path) -> bool:
-    """Whether a run's picture has the row of right images."""
+    """Return whether a run's picture has the row of right images."""
     height, width, _ = read(picture).shape
     return bool(height * EXAMPLES_ACROSS == 4 * width)
 
 
 def read(file: Path) -> NDArray[np.uint8]:
-    """A run's picture as RGB (height, width, 3). Raises ValueError for sides that it cannot have."""
+    """Return a run's picture as RGB (height, width, 3). Raises ValueError for an impossible size."""
     with Image.open(file, formats=("PNG",)) as image:
         side, odd = divmod(image.width, EXAMPLES_ACROSS)
         if odd or not 0 < side <= _LARGEST_TILE or image.height not in (3 * side, 4 * side):
@@ -60,14 +62,14 @@ def read(file: Path) -> NDArray[np.uint8]:
             )
         try:
             return np.asarray(image.convert("RGB"))
-        except (OSError, SyntaxError) as error:  # Pillow's, for a file that is cut off
+        except (OSError, SyntaxError) as error:  # Pillow raises these for a truncated file
             raise ValueError(f"{file}: cannot be read ({error}); remove it") from None
 
 
 def _drawn(
     inputs: list[tuple[str, NDArray[np.uint8]]], outputs: list[tuple[str, NDArray[np.uint8]]], side: int
 ) -> Image.Image:
-    """Rows of tiles by label, inputs above outputs."""
+    """Draw labelled rows of tiles, inputs above outputs."""
     font = ImageFont.truetype(findfont(FontProperties()), _FONT_SIZE)
     labels = plots.short([label for label, _ in (*inputs, *outputs)])
     left = 2 * _MARGIN + int(max(map(font.getlength, labels)))

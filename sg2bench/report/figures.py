@@ -28,7 +28,7 @@ from sg2bench.rows import is_line
 from sg2bench.rows import models as models_of
 
 _WIDE = 700
-"""Pixels; a wider picture gets the page's width."""
+"""Width in pixels above which a picture gets the page's width."""
 FILES = (
     *(CURVES_PLOT, STEPS_PLOT, EXAMPLES_PLOT, EFFECTS_PLOT),
     *(plot_file(name, by) for name in (*QUESTIONS, *METRICS) for by in ("", "target", "effect", "pair")),
@@ -40,7 +40,7 @@ _BEYOND = "A triangle at the edge marks a mean beyond the axis. The axis leaves 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image of the page. `variant` and `mode` are a sample grid's."""
+    """An image of the page. Only sample grids have a `variant` and a `mode`."""
 
     title: str
     caption: str
@@ -167,7 +167,9 @@ def curves(everything: pd.DataFrame | None, drawn: Sequence[str], out: Path) -> 
 
 
 def stacked(ranked: Sequence[str], files: Mapping[Path, Path], out: Path) -> Picture | None:
-    """Draw the variants' examples as one picture; None if `files` hold none. Raises ValueError as `examples.stack`."""
+    """Draw the variants' examples as one picture; return None if there are none in `files`. Raises ValueError like
+    `examples.stack`.
+    """
     found = {variant: file for variant in ranked if (file := files.get(grid_file(variant, EXAMPLES))) is not None}
     if not found:
         return None
@@ -208,7 +210,7 @@ _GRIDS = {
 
 
 def grids(table: pd.DataFrame, files: Mapping[Path, Path]) -> list[Picture]:
-    """The sample grids that are among `files`, by their places in the folder."""
+    """Return the sample grids among `files`, which are by place in the folder."""
     return [
         Picture(f"{variant}, {title}", caption, reading, file, variant, picture)
         for variant in dict.fromkeys(table["variant"])
@@ -218,7 +220,7 @@ def grids(table: pd.DataFrame, files: Mapping[Path, Path]) -> list[Picture]:
 
 
 def counts(table: pd.DataFrame) -> str:
-    """How many seeds and images are behind a value of these rows."""
+    """Say how many seeds and images are behind a value of these rows."""
     models = models_of(table)
     compared, seeds = models[models["metric"].isin(COMPARED)], models["seed"].nunique()
     against = f" against {span(compared['n_real'])} training images of the target" if len(compared) else ""

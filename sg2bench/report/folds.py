@@ -1,4 +1,4 @@
-"""Which variants of a large study are drawn: a plot of a thousand says nothing."""
+"""The choice of variants to draw from a large study: a plot of a thousand is unreadable."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from sg2bench.keys import Claim
 
 MOST_DRAWN = 24
-"""Variants in a plot."""
+"""Largest number of variants in a plot."""
 
 
 def fold(table: pd.DataFrame, ranked: Sequence[str], claims: Sequence[Claim]) -> tuple[list[str], str]:
-    """Choose the variants that pictures show, in order, and say what they leave out, and where that is.
+    """Choose the variants that pictures show, in order, and say which are left out and where those are.
 
-    All are shown, up to MOST_DRAWN. Of more: the first one of the rows, those that claims are about, and the best of
-    the others.
+    Up to MOST_DRAWN variants are all shown. Of more, these are: the first one of the rows, those that claims are about,
+    and the best of the others.
     """
     if len(ranked) <= MOST_DRAWN:
         return list(ranked), ""
@@ -38,5 +38,5 @@ def fold(table: pd.DataFrame, ranked: Sequence[str], claims: Sequence[Claim]) ->
 
 
 def only(table: pd.DataFrame, variants: Collection[str]) -> pd.DataFrame:
-    """Rows of these variants, and the reference lines."""
+    """Return the rows of these variants and of the reference lines."""
     return table[table["variant"].isin(variants) | is_line(table)]

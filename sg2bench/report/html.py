@@ -1,4 +1,4 @@
-"""HTML pages that stand alone: templates with text escaped, files within."""
+"""Self-contained HTML pages: templates that escape text, with embedded files."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ import numpy as np
 from PIL import Image
 
 _LEVELS = [5 * round(level / 5) for level in range(256)] * 3
-"""What a page shows of the 256 levels of red, green and blue: none is off by more than 2, and black and white stay."""
+"""Reduced levels of red, green and blue: none is off by more than 2 of 255, and black and white stay."""
 _LONGEST_SIDE, _MOST_PIXELS = 16_383, 20_000_000
-"""Of what WebP can hold, and of what is worth the seconds."""
+"""The limit of WebP, and a limit for the encoding time."""
 
 
 def template(name: str) -> jinja2.Template:
-    """A template of this folder."""
+    """Return a template of this folder."""
     loader = jinja2.PackageLoader("sg2bench.report", "")
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     return environment.get_template(name)
 
 
 def data_uri(kind: str, content: bytes) -> str:
-    """An address that holds the content itself; `kind` is its MIME type."""
+    """Return a data URI with the content; `kind` is its MIME type."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def picture_uri(file: Path) -> str:
-    """An address that holds a PNG as WebP, in half of the bytes: with colours that the eye takes for the same, and at
-    the half size where it was enlarged to twice that. A picture too large for it, or damaged, stays as it is.
+    """Return a data URI with a PNG as WebP, at half the size in bytes: with slightly fewer colours, and at half the
+    side if it was enlarged by 2. A picture that is too large or damaged stays a PNG.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # only the header is read

@@ -21,7 +21,7 @@ from sg2bench.rows.effects import SURE
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the claim table, as text."""
+    """A row of the claim table, as text."""
 
     term: str
     purpose: str
@@ -61,7 +61,7 @@ def _overview(effects: pd.DataFrame, table: pd.DataFrame, out: Path) -> Picture:
     first = baseline(table)
     plots.save(effect_plots.overview(effects), out / EFFECTS_PLOT)
     frames = (
-        " A frame: the metric that decides a claim; all others are exploratory." if effects["primary"].any() else ""
+        " Frames mark the metrics that decide claims; all others are exploratory." if effects["primary"].any() else ""
     )
     caption = (
         f"Difference of each variant from {first}, in standard deviations over seeds (Cohen's d; on the logarithm for "

@@ -36,11 +36,11 @@ from sg2bench.rows import (
 from sg2bench.statistics import mean_interval
 
 _OF_PAIRS: Forms = dict.fromkeys(("most_real", "most_fake"), COUNT) | {"pairs_hash": HASH}
-"""Columns of a row that it had not among its pairs: their largest counts, and a hash of them with their counts."""
+"""Columns that describe the pairs behind a row: their largest counts, and a hash of them with their counts."""
 _COMMAND: Forms = {
     "command": (
         f"(?=.){texts.PLAIN}",
-        "a command in one line of visible text, which no spreadsheet takes for a formula",
+        "a command in one line of visible text, not a spreadsheet formula",
     )
 }
 _Column: TypeAlias = tuple[str, str, str]
@@ -74,7 +74,7 @@ EXPLAINED = (
 
 @dataclass(frozen=True)
 class Part:
-    """What the metrics of one question say of the entries, as text; the first one has what made them, too."""
+    """A table of one question's metrics, as text. The first table also says what made the entries."""
 
     title: str
     header: list[str]
@@ -91,13 +91,13 @@ class Ranking:
 
 
 def add(files: Sequence[Path], folder: Path, command: str | None) -> tuple[Path, int, int]:
-    """Put the overall rows of result files, at the last step of each run, into `leaderboard.csv` of a folder, and write
-    `leaderboard.md` and `.html` from all of them.
+    """Merge the overall rows of result files, at the last step of each run, into `leaderboard.csv` of a folder, and
+    write `leaderboard.md` and `.html` from all of its rows.
 
-    A row that is there already (`rows.ROW_KEY`) is replaced. `command` is what made those rows beside which no
-    `experiment.yaml` knows. Returns the page's path and how many rows are new and replaced. Raises ValueError, and
-    changes nothing, if a file has a bad row (`rows.read`), no overall value, or no command, or if `leaderboard.md` or
-    `.html` is there and is not of an earlier leaderboard.
+    A row replaces an earlier one with the same `rows.ROW_KEY`. `command` made the rows that have no `experiment.yaml`
+    next to them to say so. Returns the page's path, and how many rows are new and replaced. Raises ValueError without
+    changing anything if a file has a bad row (`rows.read`), no overall value or no command, or if a `leaderboard.md` or
+    `.html` exists that is not from an earlier leaderboard.
     """
     board = folder / f"{LEADERBOARD}.csv"
     given = [_overall_rows(file, command) for file in files]
@@ -116,7 +116,7 @@ def _refuse_to_overwrite(board: Path) -> None:
     pages = [board.with_suffix(f".{kind}") for kind in ("md", "html")]
     if not board.is_file() and (found := [page for page in pages if page.exists()]):
         raise ValueError(
-            f"{found[0]}: would be overwritten, and is not of an earlier leaderboard there; name another --out folder"
+            f"{found[0]}: would be overwritten, but is not from an earlier leaderboard; name another --out folder"
         )
 
 
@@ -135,7 +135,7 @@ def _overall_rows(file: Path, command: str | None) -> pd.DataFrame:
 
 
 def _pairs(table: pd.DataFrame) -> pd.DataFrame:
-    """What `_OF_PAIRS` says, by model, seed, mode and metric."""
+    """Return the columns `_OF_PAIRS`, by model, seed, mode and metric."""
     pairs = table[(table["source"] != "*") & (table["target"] != "*")]
 
     def hashed(rows: pd.DataFrame) -> str:
@@ -162,7 +162,7 @@ def _write(table: pd.DataFrame, board: Path) -> None:
 
 
 def ranked(table: pd.DataFrame) -> Iterator[Ranking]:
-    """A ranking for each set of overall rows that share protocol, images and counts."""
+    """Yield a ranking for each set of overall rows that share protocol, images and counts."""
     models = table[~is_line(table)]
     for (protocol, fingerprint, *_), like in models.groupby(_LIKE, sort=False):
         lines = table[is_line(table) & (table["protocol"] == protocol) & (table["data_fingerprint"] == fingerprint)]
@@ -171,7 +171,9 @@ def ranked(table: pd.DataFrame) -> Iterator[Ranking]:
 
 
 def _comparable(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Sets of models whose ranking metric has one protocol hash; each metric has that hash, too, where it can."""
+    """Yield sets of models whose ranking metric has the same protocol hash; other metrics have that hash, too, if
+    possible.
+    """
     while len(rows):
         ranking = rows[rows["metric"] == next(metric for metric in METRICS if metric in set(rows["metric"]))]
         for hashed, group in ranking.groupby("protocol_hash", sort=False):
@@ -183,7 +185,7 @@ def _comparable(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def markdown(rankings: Sequence[Ranking]) -> str:
-    """The leaderboard as Markdown."""
+    """Return the leaderboard as Markdown."""
     parts = ["# Leaderboard", EXPLAINED]
     for ranking in rankings:
         parts.append(f"## {texts.markdown(ranking.title)}")
@@ -223,7 +225,9 @@ def _ranking(models: pd.DataFrame, lines: pd.DataFrame) -> Ranking:
 
 
 def _parts(entries: list[_Entry], cells: dict[_Column, list[str]], lines: pd.DataFrame) -> Iterator[Part]:
-    """A table for each question that the columns answer: the entries, then the reference lines that have a value."""
+    """Return a table for each question that the columns answer: the entries, then the reference lines that have a
+    value.
+    """
     columns = list(cells)
     twice = {column[:2] for column in columns if sum(other[:2] == column[:2] for other in columns) > 1}
     for question in sorted({METRICS[column[0]].question for column in columns}, key=list(QUESTIONS).index):
@@ -259,19 +263,19 @@ class _Entry:
         self.made = [str(rows["seed"].nunique()), str(first["step"]), rows["created_at"].max()[:10], commits, commands]
 
     def place(self, column: _Column) -> float:
-        """What entries are ordered by; those without a value are last."""
+        """Return the sort key of an entry; those without a value are last."""
         return METRICS[column[0]].sign * self.rows[column]["value"].mean() if column in self.rows else np.inf
 
 
 def _cells(entries: list[_Entry], column: _Column) -> list[str]:
-    """What stands in a column, by entry."""
+    """Return the cells of a column, by entry."""
     of_column = [entry.rows[column] for entry in entries if column in entry.rows]
     found = (_cell(rows, *rank) for rows, rank in zip(of_column, ranks(of_column), strict=True))
     return [next(found) if column in entry.rows else "–" for entry in entries]
 
 
 def _cell(rows: pd.DataFrame, best: int, worst: int) -> str:
-    """Mean, interval and the ranks that are left open."""
+    """Format mean, interval and the possible ranks."""
     mean, half_width = mean_interval(rows["value"].to_numpy())
     rank = f"({best})" if best == worst else f"({best}–{worst})"
     if not np.isnan(half_width):
@@ -286,7 +290,7 @@ def _markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str
 
 
 def _escaped(row: Sequence[str], has_command: bool) -> list[str]:
-    """A line of a ranking for Markdown: names and commits as they are, and the command as code."""
+    """Escape a row of a ranking for Markdown: names and commits as they are, and the command as code."""
     variant, experiment, *cells = row
     names = [texts.markdown(variant), texts.markdown(experiment)]
     if not has_command:
@@ -301,11 +305,13 @@ def _stored(board: Path) -> pd.DataFrame:
 
 
 def _made_by(file: Path, command: str | None) -> str:
-    """The command that made a file's rows: what the experiment next to it says, else the one given."""
+    """Return the command that made a file's rows: from the experiment next to it, else the one given."""
     known = material.command(file.parent)
     made_by = " ".join((known or command or "").split())
     if not made_by:
-        raise ValueError(f"{file}: no {EXPERIMENT} next to it says what made these rows; give it by --command")
+        raise ValueError(
+            f"{file}: no {EXPERIMENT} next to it says what made these rows; give the command with --command"
+        )
     form, meaning = _COMMAND["command"]
     if not re.fullmatch(form, made_by):
         where = str(file.parent / EXPERIMENT) if known else "--command"

@@ -1,4 +1,4 @@
-"""The files that lie with result rows, perhaps another's: taken only if they are what they are called."""
+"""Files next to result rows, which may be somebody else's: each is used only if its content is valid."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_TERMS, _LARGEST = 100, 1e39
 
 @dataclass(frozen=True)
 class Material:
-    """What lies with result rows. `files` are all of it, by their places in the folder."""
+    """The files next to result rows; `files` are all of them, by their places in the folder."""
 
     files: dict[Path, Path]
     experiment: str
@@ -32,7 +32,7 @@ class Material:
 
 
 def read(folder: Path, variants: Iterable[str], modes: Iterable[str]) -> Material:
-    """What lies with rows of these variants and modes. Raises ValueError for a file that is not what it should be."""
+    """Read the files next to rows of these variants and modes. Raises ValueError for a file with invalid content."""
     pictures = pictures_of(modes)
     names = [Path(CURVES), Path(EXPERIMENT), *(grid_file(variant, each) for variant in variants for each in pictures)]
     files = {name: file for name in names if (file := _inside(folder, name)) is not None}
@@ -46,13 +46,13 @@ def read(folder: Path, variants: Iterable[str], modes: Iterable[str]) -> Materia
 
 
 def command(folder: Path) -> str:
-    """The command that the folder's `experiment.yaml` says made the rows; empty if it says none."""
+    """Return the command that made the rows according to the folder's `experiment.yaml`; empty if it names none."""
     first = _experiment(folder).partition("\n")[0]
     return first.removeprefix(MADE_BY).strip() if first.startswith(MADE_BY) else ""
 
 
 def _inside(folder: Path, name: Path) -> Path | None:
-    """A regular file of the folder, None if there is none. Raises ValueError for anything else of that name."""
+    """Return a regular file of the folder, None if it is missing. Raises ValueError for anything else of that name."""
     file = folder / name
     if not file.exists() and not file.is_symlink():
         return None
@@ -76,12 +76,12 @@ def _curves(path: Path) -> pd.DataFrame:
     whole = csv_files.WHOLE, "a whole number"
     text = csv_files.read(path, "training curves")
     if odd := [column for column in text.columns if not re.fullmatch(_TERM, column)]:
-        raise ValueError(f"{path}: column {odd[0][:60]!r} is unknown; a loss term is called as g_latent/adv")
+        raise ValueError(f"{path}: column {odd[0][:60]!r} is unknown; expected a loss term such as g_latent/adv")
     forms = {"seed": whole, "step": whole, "variant": (texts.NAME, "the name of a variant")}
     terms = [column for column in text.columns if column not in forms]
-    csv_files.refuse_columns(path, text, list(forms), terms, "curves are as sg2bench ablate writes them")
+    csv_files.refuse_columns(path, text, list(forms), terms, "expected curves as sg2bench ablate writes them")
     if len(terms) > _MOST_TERMS:
-        raise ValueError(f"{path}: has {len(terms)} loss terms, the most are {_MOST_TERMS}")
+        raise ValueError(f"{path}: has {len(terms)} loss terms, more than {_MOST_TERMS}")
     csv_files.refuse_cells(path, text, forms | dict.fromkeys(terms, (f"({csv_files.NUMBER})?", "a number, or nothing")))
     curves = text.astype({"seed": float, "step": float}).astype({"seed": int, "step": int})
     curves = curves.assign(**{term: pd.to_numeric(text[term]).astype(float) for term in terms})
@@ -90,7 +90,7 @@ def _curves(path: Path) -> pd.DataFrame:
 
 
 def _refuse_bad_grid(file: Path) -> None:
-    """Raise ValueError if a file is no PNG that a page can show; nothing is decoded."""
+    """Raise ValueError if a file is not a PNG that a page can show, without decoding it."""
     try:
         if file.stat().st_size > _MOST_BYTES:
             raise ValueError(f"larger than {_MOST_BYTES} bytes")
@@ -98,5 +98,5 @@ def _refuse_bad_grid(file: Path) -> None:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(file, formats=("PNG",)) as image:
                 image.verify()
-    except Exception as error:  # Pillow raises many kinds for files that are not what they seem
+    except Exception as error:  # Pillow raises many kinds of exceptions for invalid files
         raise ValueError(f"{file}: not a sample grid in PNG ({error}); repair or remove it") from None

@@ -22,9 +22,9 @@ PathLike = str | os.PathLike[str]
 def model_card(results: PathLike, *, variant: str | None = None, name: str | None = None) -> str:
     """Return a model card in Markdown, with the overall values of one variant at its last step.
 
-    Its metadata are a `model-index` as the Hugging Face Hub reads it: for each mode, values with their 95 % intervals,
-    seeds, counts and protocol. `variant` defaults to the first one, `name` to `<experiment>-<variant>`. Raises
-    ValueError for a variant without overall values, and as `rows.read`.
+    Its metadata are a `model-index` for the Hugging Face Hub: for each mode, values with their 95 % intervals, seeds,
+    counts and protocol. `variant` defaults to the first one, `name` to `<experiment>-<variant>`. Raises ValueError like
+    `rows.read`, and for a variant without overall values.
     """
     path = with_home(results)
     everything = read(path)
@@ -34,7 +34,7 @@ def model_card(results: PathLike, *, variant: str | None = None, name: str | Non
         raise ValueError(f"{path}: has no overall value (source and target `*`) of a model")
     known, variant = list(dict.fromkeys(table["variant"])), variant or baseline(table)
     if variant not in known:
-        raise ValueError(f"{path}: has no variant {variant!r} (there are {', '.join(known)})")
+        raise ValueError(f"{path}: has no variant {variant!r} (known: {', '.join(known)})")
     table = table[table["variant"] == variant]
     name = name or f"{table['experiment'].iloc[0]}-{variant}"
     values = [_value(table, metric, mode) for metric, mode in metrics_and_modes(table)]
@@ -49,7 +49,7 @@ def model_card(results: PathLike, *, variant: str | None = None, name: str | Non
 
 
 def _value(table: pd.DataFrame, metric: str, mode: str) -> dict[str, Any]:
-    """One metric of one mode as the Hub has it: the mean over seeds, and in `args` all that it depends on."""
+    """Return one metric of one mode in the Hub's form: the mean over seeds, and in `args` all that it depends on."""
     rows = table[(table["metric"] == metric) & (table["mode"] == mode)].sort_values("seed")
     mean, half_width = mean_interval(rows["value"].to_numpy())
     one_seed = len(rows) == 1
@@ -67,7 +67,7 @@ def _value(table: pd.DataFrame, metric: str, mode: str) -> dict[str, Any]:
 
 
 def _results(table: pd.DataFrame, values: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A result for each mode, as the Hub groups values by task and data set."""
+    """Return a result for each mode; the Hub groups values by task and data set."""
     first = table.iloc[0]
     dataset = {"name": first["experiment"], "type": first["experiment"], "revision": first["data_fingerprint"]}
     return [
@@ -97,5 +97,5 @@ def _body(table: pd.DataFrame, values: list[dict[str, Any]]) -> str:
 
 
 def _short(value: float) -> float:
-    """Six significant digits."""
+    """Format with six significant digits."""
     return float(f"{value:.6g}")

@@ -1,4 +1,4 @@
-"""The HTML page of a report: one file that asks for no other."""
+"""The HTML page of a report, a single self-contained file."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from sg2bench.rows import baseline
 from sg2bench.rows import models as models_of
 
 _MOST_PAIRS = 2000
-"""Rows of the page's table of pairs."""
+"""Largest number of rows in the page's table of pairs."""
 _PLAIN_BYTES, _EMBEDDED_BYTES = 20_000, 200_000
-"""A file larger than the first is compressed; one that is larger than the second even so is linked."""
+"""A file larger than the first is compressed; if it is still larger than the second, it is linked."""
 
 
 @dataclass(frozen=True)
 class Download:
-    """A file of the report: in the page as it is or, a large one, compressed, or linked."""
+    """A file of the report: embedded as it is, embedded compressed, or linked, depending on its size."""
 
     file: Path
 
     @cached_property
     def compressed(self) -> bytes:
-        """Empty for a small file."""
+        """Return the compressed content; empty for a small file."""
         plain = self.file.read_bytes()
         return gzip.compress(plain, mtime=0) if len(plain) > _PLAIN_BYTES else b""
 
@@ -68,8 +68,8 @@ def render(
     command: str,
     experiment: str,
 ) -> str:
-    """The page as text; `experiment` is the YAML that it shows, empty if there is none, `folded` what pictures leave
-    out.
+    """Return the page as text. `experiment` is the YAML to show, empty if there is none; `folded` says what pictures
+    leave out.
     """
     by_pair = variants.in_order(models_of(table), variants.order(table))
     by_pair = by_pair[by_pair["source"] != "*"]
@@ -101,7 +101,7 @@ def render(
 
 
 def provenance(table: pd.DataFrame) -> dict[str, str]:
-    """What made the rows, by name; where rows differ, all that they say."""
+    """Return the provenance of the rows by name, with all values where rows differ."""
     models = models_of(table)
 
     def all_of(rows: pd.DataFrame, *columns: str) -> str:

@@ -19,9 +19,9 @@ from sg2bench.rows import is_line, metrics_and_modes, overall
 from sg2bench.rows import models as models_of
 
 _ACROSS = 4
-"""Panels, at most."""
+"""Largest number of panels side by side."""
 _TALLEST = 40.0
-"""Inches of a panel."""
+"""Largest height of a panel in inches."""
 _LABEL: Any = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
 _LINES: tuple[Any, ...] = ("--", "-", ":", "-.", (0, (6, 2, 1, 2, 1, 2)))
 _INKS = ("#333333", "#2e7d32", "#b3261e", "#7b4bb7", "#9a6b00")
@@ -42,7 +42,7 @@ class Panel:
 
 
 def variants_plot(table: pd.DataFrame) -> Figure:
-    """Overall value of each variant: dots are seeds, squares their mean, whiskers one standard deviation."""
+    """Draw the overall value of each variant: dots are seeds, squares their mean, whiskers one standard deviation."""
     means, lines = overall(models_of(table)), overall(table[is_line(table)])
     variants = list(dict.fromkeys(means["variant"]))
     levels: dict[str, dict[str, float]] = {}
@@ -67,7 +67,7 @@ def variants_plot(table: pd.DataFrame) -> Figure:
 
 
 def targets_plot(table: pd.DataFrame) -> Figure:
-    """Value of each variant for each target domain; whiskers are one standard deviation over seeds."""
+    """Draw the value of each variant for each target domain; whiskers are one standard deviation over seeds."""
     table = models_of(table)
     by_target = table[(table["source"] == "*") & (table["target"] != "*")]
     variants, targets = list(dict.fromkeys(by_target["variant"])), sorted(set(by_target["target"]))
@@ -103,7 +103,9 @@ def _style(grid: str = "x") -> Any:
 def _multiples(
     values: pd.DataFrame, levels: dict[str, dict[str, float]], names: Sequence[str], height: float
 ) -> tuple[Figure, list[tuple[Axes, Panel]]]:
-    """A figure of empty panels, names down the side, and what belongs in each; the modes of a metric have one scale."""
+    """Return a figure of empty panels with names down the side, and the content of each; the modes of a metric share a
+    scale.
+    """
     found = metrics_and_modes(values)
     rows = -(-len(found) // _ACROSS)
     columns = -(-len(found) // rows)
@@ -124,7 +126,7 @@ def _multiples(
 
 
 def _dots_and_mean(axis: Axes, place: int, values: pd.Series[float], colour: str) -> None:
-    """A dot a seed; below them their mean and standard deviation."""
+    """Draw a dot per seed; below them their mean and standard deviation."""
     deviation = values.std() if len(values) > 1 else 0.0
     look: dict[str, Any] = {"color": colour, "capsize": 3, "linewidth": 1.5, "marker": "s", "markersize": 5}
     axis.errorbar(values.mean(), place + 0.14, xerr=deviation, **look)
@@ -132,7 +134,7 @@ def _dots_and_mean(axis: Axes, place: int, values: pd.Series[float], colour: str
 
 
 def _reference_lines(axis: Axes, levels: dict[str, float]) -> dict[str, Any]:
-    """Draw the lines that lie within the axis, and name the others below it; returns those drawn."""
+    """Draw the lines that lie within the axis, and name the others below it; return those drawn."""
     low, high = axis.get_xlim()
     beyond = [
         f"{REFERENCE_LINES[line]}: {level:.3g} {'←' if level < low else '→'}"
@@ -150,7 +152,7 @@ def mark_beyond(
     colour: str,
     text: Callable[[float], str] | None = None,
 ) -> None:
-    """A triangle at the edge for each value that the axis does not reach, with the value as `text`."""
+    """Draw a triangle at the edge for each value beyond the axis, with the value as `text`."""
     ends = axis.get_xlim()
     inset = 0.02 * (ends[1] - ends[0])
     for value, place in zip(values, places, strict=True):
@@ -174,7 +176,7 @@ def mark_beyond(
 
 
 def _scale(axis: Axes, of_metric: pd.DataFrame, levels: Collection[float]) -> None:
-    """From zero as far as values go, but those of a variant far from the others, with the lines that are near."""
+    """Scale the axis from zero to the values, without variants far from the others, and with lines that are near."""
     reaches = of_metric["value"].abs().groupby(of_metric["variant"]).max()
     shown = of_metric[of_metric["variant"].isin(reaches.index[reaches <= plots.largest_shown(reaches)])]
     low, high = min(0.0, *_reach(shown)), max(0.0, *_reach(shown))
@@ -185,7 +187,7 @@ def _scale(axis: Axes, of_metric: pd.DataFrame, levels: Collection[float]) -> No
 
 
 def _reach(shown: pd.DataFrame) -> Iterator[float]:
-    """Where values and whiskers end."""
+    """Yield the ends of values and whiskers."""
     values = shown["value"]
     groups = shown.groupby(["mode", "variant", "target"])["value"]
     deviation = groups.std().fillna(0)
@@ -195,6 +197,6 @@ def _reach(shown: pd.DataFrame) -> Iterator[float]:
 
 
 def _widened(low: float, high: float, levels: Collection[float], least: float, most: float) -> tuple[float, float]:
-    """The ends of an axis, moved so that it holds the levels between `least` and `most`."""
+    """Return the ends of an axis, moved to include the levels between `least` and `most`."""
     near = [level for level in levels if least <= level <= most]
     return min([low, *near]), max([high, *near])

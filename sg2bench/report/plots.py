@@ -1,4 +1,6 @@
-"""Plots of result rows: every mark has an axis with its unit, spread over seeds, and a caption elsewhere."""
+"""Plots of result rows. Every mark has an axis with its unit and shows the spread over seeds; captions are
+elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -38,18 +40,18 @@ STYLE: Any = {
     "text.parse_math": False,  # a name may hold dollars
 }
 FARTHEST = 3
-"""Times as far as the next: a variant that goes farther does not decide how far an axis goes."""
+"""A variant that reaches this many times as far as the next one does not stretch an axis."""
 _BEYOND = "#b3261e"
 """Colour of values beyond a colour scale."""
 _ANNOTATED_DOMAINS = 6
 _LABELLED_DOMAINS = 50
-"""More tick labels would overlap on a heatmap's side."""
+"""Largest number of tick labels that do not overlap on a heatmap's side."""
 
 
 def pairs_plot(table: pd.DataFrame, metric: str) -> Figure:
-    """Mean over seeds of each ordered pair of domains, a panel a mode and variant, all on one colour scale.
+    """Draw the mean over seeds of each ordered pair of domains, a panel per mode and variant, all on one colour scale.
 
-    A variant far from the others does not decide how far the scale goes: its values beyond are red.
+    A variant far from the others does not stretch the scale: its values beyond are red.
     """
     table = models_of(table[table["metric"] == metric])
     pairs = table[(table["source"] != "*") & (table["target"] != "*")]
@@ -103,7 +105,7 @@ def pairs_plot(table: pd.DataFrame, metric: str) -> Figure:
 
 
 def curves_plot(curves: pd.DataFrame) -> Figure:
-    """Each loss term over the steps, a line a variant (mean over seeds, each smoothed over 5 log lines)."""
+    """Draw each loss term over the steps, a line per variant (mean over seeds, each smoothed over 5 log lines)."""
     terms = [c for c in curves.columns if "/" in c and curves[c].notna().any()]
     variants = list(dict.fromkeys(curves["variant"]))
     looks_of = dict(zip(variants, looks(len(variants)), strict=True))
@@ -132,7 +134,7 @@ def curves_plot(curves: pd.DataFrame) -> Figure:
 
 
 def looks(variants: int) -> list[dict[str, Any]]:
-    """Colour and dashes of each variant's line."""
+    """Return colour and line style of each variant."""
     return [
         {"color": COLOURS[order % len(COLOURS)], "linestyle": _LINES[order // len(COLOURS) % len(_LINES)]}
         for order in range(variants)
@@ -140,7 +142,7 @@ def looks(variants: int) -> list[dict[str, Any]]:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a plot as a PNG of 256 colours, a third as large as one of all."""
+    """Write a plot as a PNG of 256 colours, a third of the size of one with all colours."""
     drawn = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph", UserWarning)  # see `undrawable`
@@ -150,14 +152,14 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def undrawable(text: str) -> str:
-    """The characters for which the plots' font has no picture, in order."""
+    """Return the characters that the plots' font lacks, in order."""
     known = get_font(findfont(FontProperties())).get_charmap()
     return "".join(sorted({character for character in text if ord(character) not in known}))
 
 
 def largest_shown(reaches: Iterable[float]) -> float:
-    """The largest of several variants' values that an axis reaches: the last one, from the middle one upwards, before
-    a gap of FARTHEST times.
+    """Return the largest of several variants' values that an axis includes: the last one, from the middle one upwards,
+    before a gap of FARTHEST times.
     """
     found = sorted(reaches)
     for place in range((len(found) - 1) // 2, len(found) - 1):
@@ -167,21 +169,23 @@ def largest_shown(reaches: Iterable[float]) -> float:
 
 
 def shown_range(values: pd.Series[float]) -> tuple[float, float]:
-    """The least and the largest of values that an axis reaches; their index names the variants as `variant`."""
+    """Return the smallest and the largest value that an axis includes; the index of `values` names the variants as
+    `variant`.
+    """
     distances = values.abs()
     shown = values[distances <= largest_shown(distances.groupby("variant").max())]
     return float(shown.min()), float(shown.max())
 
 
 def limits(lines: Mapping[str, pd.Series[float]]) -> tuple[float, float]:
-    """The ends of an axis for the line of each variant, with some room."""
+    """Return the ends of an axis for the line of each variant, with some room."""
     low, high = shown_range(pd.concat(lines, names=["variant"]))
     room = 0.12 * (high - low) or 0.05 * abs(high) or 1.0
     return low - room, high + room
 
 
 def mark_farthest(axis: Axes, lines: Iterable[pd.Series[float]], colours: Iterable[str]) -> None:
-    """A triangle at the edge for each line over steps that leaves the axis, at its farthest value, which it names."""
+    """Draw a triangle at the edge for each line over steps that leaves the axis, with its extreme value."""
     low, high = axis.get_ylim()
     inset, middle, number = 0.03 * (high - low), sum(axis.get_xlim()) / 2, 0
     for line, colour in zip(lines, colours, strict=True):
@@ -211,7 +215,7 @@ def legend(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None
 
 
 def short(names: Sequence[str]) -> list[str]:
-    """Names that fit at a tick: the middle of long ones is left out."""
+    """Shorten names to fit at a tick, by leaving out the middle."""
     return [name if len(name) <= 24 else f"{name[:14]}…{name[-9:]}" for name in names]
 
 

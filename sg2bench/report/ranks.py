@@ -1,4 +1,4 @@
-"""Ranks as far as comparing over seeds decides them."""
+"""Ranks, as far as comparisons over seeds decide them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sg2bench.statistics import holm
 
 
 def ranks(models: Sequence[pd.DataFrame]) -> list[tuple[int, int]]:
-    """Return the best and the worst rank of each model that are left open, from its rows of one metric, one a seed.
+    """Return the best and the worst possible rank of each model, from its rows of one metric, one per seed.
 
-    Every two are compared as effects are. A model is behind those that are surely better and before those that are
-    surely worse: p < 0.05 after Holm's correction for all pairs. A single seed decides nothing.
+    Every two models are compared as effects are. A model ranks behind those that are significantly better and ahead of
+    those that are significantly worse: p < 0.05 after Holm's correction for all pairs. A single seed decides nothing.
     """
     pairs = list(combinations(range(len(models)), 2))
     effects = [compare_rows(models[a], models[b], models[a]["metric"].iloc[0]) for a, b in pairs]

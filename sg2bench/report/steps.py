@@ -19,12 +19,12 @@ from sg2bench.rows import of_half, overall
 from sg2bench.statistics import mean_interval
 
 _ACROSS = 4
-"""Panels."""
+"""Largest number of panels side by side."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """What a page shows of the steps of runs: the curves, and the table of best steps."""
+    """The part of a page about steps: the curves, and the table of best steps."""
 
     curves: Picture
     header: list[str]
@@ -33,8 +33,8 @@ class Training:
 
 
 def training(halves: pd.DataFrame, out: Path, experiment: str) -> Training | None:
-    """Draw the curves and compare the best steps with the last ones, from rows of half of the sources; None if there
-    are none on the even ones. `experiment` is the YAML that may name the metric that chose the best steps.
+    """Draw the curves and compare the best steps with the last ones, from rows of half of the sources. Return None if
+    there are no rows of the even ones. `experiment` is the YAML that may name the metric that chose the best steps.
     """
     even, odd = overall(of_half(halves, "even")), overall(of_half(halves, "odd"))
     if even.empty:
@@ -58,7 +58,7 @@ def training(halves: pd.DataFrame, out: Path, experiment: str) -> Training | Non
 
 
 def curves_plot(even: pd.DataFrame) -> Figure:
-    """A panel for each metric and mode, a line for each variant: mean over seeds, with its interval."""
+    """Draw a panel for each metric and mode, with a line per variant: mean over seeds, with its interval."""
     panels = list(even[["metric", "mode"]].drop_duplicates().itertuples(index=False, name=None))
     variants = list(dict.fromkeys(even["variant"]))
     looks = dict(zip(variants, plots.looks(len(variants)), strict=True))
@@ -89,7 +89,7 @@ def curves_plot(even: pd.DataFrame) -> Figure:
 
 
 def _points(of_variant: pd.DataFrame) -> pd.DataFrame:
-    """Mean by step, and the ends of its interval: over seeds, or of a single seed's value."""
+    """Return the mean by step, and the ends of its interval: over seeds, or of a single seed's value."""
     points = {}
     for step, values in of_variant.groupby("step"):
         mean, half = mean_interval(values["value"].to_numpy(float))
@@ -99,8 +99,8 @@ def _points(of_variant: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_steps(odd: pd.DataFrame, metric: str) -> tuple[list[str], list[list[str]]]:
-    """Header and rows as text: each variant's best step by seed, and by mode the values there and at the last step, on
-    the sources that did not choose it.
+    """Return header and rows as text: each variant's best step by seed, and by mode the values there and at the last
+    step, on the sources that did not choose it.
     """
     sides = [f"{metric} at the {side} step {METRICS[metric].arrow}" for side in ("best", "last")]
     rows = []
@@ -117,7 +117,7 @@ def best_steps(odd: pd.DataFrame, metric: str) -> tuple[list[str], list[list[str
 
 
 def _chosen_by(even: pd.DataFrame, experiment: str) -> str:
-    """The metric that chose the best steps: the experiment's `train.best_by`, or its first."""
+    """Return the metric that chose the best steps: the experiment's `train.best_by`, or its first."""
     plain = yaml_files.parse(experiment)
     train = plain.get("train") if isinstance(plain, dict) else None
     named = train.get("best_by") if isinstance(train, dict) else None

@@ -18,16 +18,16 @@ from sg2bench.rows.effects import SURE
 from sg2bench.rows.sentences import change
 
 COMPARED = [name for name, entry in METRICS.items() if "real" in entry.needs]
-"""Metrics that look at training images of the target."""
+"""Metrics that compare with training images of the target."""
 
 
 def number(value: float) -> str:
-    """Three significant digits, four below 1."""
+    """Format with two decimals, one from 100, four below 1."""
     return f"{round(value, 4) + 0.0:.4f}" if abs(value) < 1 else f"{value:.2f}" if abs(value) < 100 else f"{value:.1f}"
 
 
 def spread(mean: float, deviation: float, signed: bool = False) -> str:
-    """Mean ± standard deviation over seeds; the mean alone for a single seed."""
+    """Format mean ± standard deviation over seeds; the mean alone for a single seed."""
     if pd.isna(mean):
         return "–"
     text = ("+" if signed and mean >= 0 else "") + number(mean)
@@ -36,8 +36,8 @@ def spread(mean: float, deviation: float, signed: bool = False) -> str:
 
 @dataclass(frozen=True)
 class Table:
-    """What the metrics of one question say, as text: a row a variant, then those of the reference lines, then how far
-    the variants are from the first one.
+    """The metrics of one question, as text: a row per variant, then the reference lines, then the variants' changes
+    from the first one.
     """
 
     question: Question
@@ -53,7 +53,9 @@ class Table:
 
 
 def order(table: pd.DataFrame) -> list[str]:
-    """The variants, best first by the first metric and mode of the rows; raises ValueError if there are no means."""
+    """Return the variants, best first by the first metric and mode of the rows. Raises ValueError if there are no
+    means.
+    """
     means = overall(models_of(table))
     if means.empty:
         raise ValueError("there are no overall values (source and target `*`) to rank")
@@ -64,16 +66,17 @@ def order(table: pd.DataFrame) -> list[str]:
 
 
 def in_order(frame: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
-    """A frame with a column `variant`, those variants first and in this order."""
+    """Return a frame with a column `variant`, sorted to have these variants first and in this order."""
     places = {variant: place for place, variant in enumerate(variants)}
     return frame.sort_values("variant", key=lambda names: names.map(places), kind="stable")
 
 
 def tables(table: pd.DataFrame, effects: pd.DataFrame) -> list[Table]:
-    """A table for each question that the metrics answer, variants in one order, with the reference lines that it has.
+    """Return a table for each question that the metrics answer, with variants in one order, and the reference lines it
+    has.
 
     A cell of `rows` is mean ± standard deviation over seeds, one of `changes` the effect with its 95 % interval, with *
-    where it is sure after the correction for all `effects`.
+    if it is significant after the correction for all `effects`.
     """
     ranked, found = order(table), metrics_and_modes(overall(models_of(table)))
     questions = {question: [key for key in found if METRICS[key[0]].question == question] for question in QUESTIONS}
@@ -111,13 +114,13 @@ def _table(
 
 
 def marked_change(effect: Any) -> str:
-    """An effect with its interval as short text, with * where it is sure after the correction for all effects."""
+    """Format an effect with its interval, with * if it is significant after the correction for all effects."""
     return f"{change(effect)}{' *' * (effect.p_holm < SURE)}"
 
 
 def markdown(table: pd.DataFrame, effects: pd.DataFrame, claims: pd.DataFrame, command: str) -> str:
-    """The leaderboard as Markdown: the verdicts on claims, the tables, what the numbers are, and the command that made
-    them.
+    """Return the leaderboard as Markdown: the verdicts on claims, the tables, what the numbers are, and the command
+    that made them.
     """
     parts = [f"# {texts.markdown(table['experiment'].iloc[0])}"]
     if len(claims):
@@ -145,7 +148,7 @@ def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str
 
 
 def caption(table: pd.DataFrame) -> str:
-    """What the cells are, with counts, device and versions, as plain text."""
+    """Describe the cells, with counts, device and versions, as plain text."""
     models = models_of(table)
     first, compared = models.iloc[0], models[models["metric"].isin(COMPARED)]
     lines = table[is_line(table)]
@@ -164,13 +167,13 @@ def caption(table: pd.DataFrame) -> str:
 
 
 def span(counts: pd.Series) -> str:
-    """The one count of all, or the smallest and the largest."""
+    """Format the common count, or the smallest and the largest."""
     low, high = int(counts.min()), int(counts.max())
     return str(low) if low == high else f"{low} to {high}"
 
 
 def hashes(table: pd.DataFrame) -> str:
-    """The protocol hash of each metric, those with the same together."""
+    """Format the protocol hash of each metric, with those that share one together."""
     by_hash: dict[str, list[str]] = {}
     for metric, found in table[["metric", "protocol_hash"]].drop_duplicates().itertuples(index=False, name=None):
         by_hash.setdefault(found, []).append(metric)

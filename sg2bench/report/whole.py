@@ -1,4 +1,4 @@
-"""A report takes its place in a folder whole or not at all, and replaces no file but an earlier report's."""
+"""Replacement of reports: completely or not at all, and only files of an earlier report."""
 
 from __future__ import annotations
 
@@ -27,21 +27,20 @@ from sg2bench.layout import (
 from sg2bench.report import figures
 
 NAMES = tuple(map(Path, (RESULTS, SUMMARY, CURVES, EXPERIMENT, CLAIMS, EFFECTS, VARIANTS, PAGE)))
-"""The files of every report of `sg2bench ablate`; plots and grids come to these."""
+"""The files of every report of `sg2bench ablate`, besides plots and grids."""
 _INPUTS = tuple(map(Path, (RESULTS, CURVES, EXPERIMENT)))
 _PAGES = tuple(map(Path, (SUMMARY, EFFECTS, VARIANTS, PAGE)))
 _TEMPORARY = ".tmp-report-"
 _MARK = "· sg2bench</title>"
-"""In the head of our pages."""
+"""Text in the head of our pages."""
 
 
 @contextmanager
 def whole(out: Path, in_place: bool, copied: Iterable[Path] = ()) -> Iterator[Path]:
-    """A folder to write a report to; at the end its files take their places in `out`, and an earlier report is gone.
+    """Yield a folder for a new report. At the end, its files replace an earlier report in `out`.
 
-    `copied` are places of files that it will hold. Raises ValueError, before the report is written, if nothing can be
-    written to `out`, or if a file of somebody else's has a place of the report's; and OSError that names a file of
-    `out`.
+    `copied` are places of files that it will hold. Raises ValueError, before the report is written, if `out` is not
+    writable or holds a file of somebody else in one of the report's places; and OSError that names a file of `out`.
     """
     try:
         make_writable(out)
@@ -62,18 +61,18 @@ def whole(out: Path, in_place: bool, copied: Iterable[Path] = ()) -> Iterator[Pa
 
 
 def refuse_to_overwrite(out: Path, places: Iterable[Path] = NAMES) -> None:
-    """Raise ValueError if one of the places in a folder holds a file that no earlier report has written."""
+    """Raise ValueError if a file that no earlier report has written is in one of these places."""
     earlier = _earlier(out)
     for place in places:
         if place not in earlier and (out / place).exists():
             raise ValueError(
-                f"{out / place}: would be overwritten, and is not of an earlier report there; move it, or name another "
+                f"{out / place}: would be overwritten, but is not from an earlier report; move it, or name another "
                 "--out folder"
             )
 
 
 def _earlier(out: Path) -> set[Path]:
-    """The files of an earlier report: those that it lists; of one without a list, all that it may have written."""
+    """Return the files of an earlier report: those that it lists, or, without a list, all that it may have written."""
     try:
         listed = (out / REPORT_FILES).read_text(encoding="utf-8").splitlines()
         return {place for place in map(Path, listed) if place.parent in (Path(), Path(GRIDS)) and place.name != ".."}
@@ -88,7 +87,7 @@ def _earlier(out: Path) -> set[Path]:
 
 
 def _head(path: Path) -> str:
-    """A file's first characters, none if it cannot be read."""
+    """Return a file's first characters; empty if it cannot be read."""
     if not path.is_file():
         return ""
     with suppress(OSError), path.open(encoding="utf-8", errors="replace") as file:
@@ -97,7 +96,7 @@ def _head(path: Path) -> str:
 
 
 def _refuse_links(out: Path, places: Iterable[Path]) -> None:
-    """Raise ValueError if one of the places in a folder is a link out of it, as in a folder that came from others."""
+    """Raise ValueError if one of these places is a link out of the folder, as a folder from others may have."""
     for place in places:
         if not (out / place).resolve().is_relative_to(out.resolve()):
             raise ValueError(
@@ -106,9 +105,9 @@ def _refuse_links(out: Path, places: Iterable[Path]) -> None:
 
 
 def _replace(new: Path, out: Path, in_place: bool) -> None:
-    """Move the files of a new report to their places, the page last; what only an earlier one had is removed.
+    """Move the files of a new report to their places, the page last, and remove files that only the earlier one had.
 
-    In place, what the report was made from stays.
+    In place, the inputs of the report stay.
     """
     places = sorted((file.relative_to(new) for file in new.rglob("*") if file.is_file()), key=lambda p: p == Path(PAGE))
     if in_place:
@@ -119,7 +118,7 @@ def _replace(new: Path, out: Path, in_place: bool) -> None:
     refuse_to_overwrite(out, places)
     earlier = _earlier(out)
     kept = {place for place in earlier if in_place and (place in _INPUTS or place.parent == Path(GRIDS))}
-    _list(new, out, earlier.union(places))  # first, so that none is unknown if this process is killed now
+    _list(new, out, earlier.union(places))  # first, so that all are listed if this process is killed now
     for place in earlier - kept - set(places):
         (out / place).unlink(missing_ok=True)
     for place in places:
@@ -128,7 +127,7 @@ def _replace(new: Path, out: Path, in_place: bool) -> None:
 
 
 def _list(new: Path, out: Path, places: Iterable[Path]) -> None:
-    """Write the list of a report's files, by way of the folder of the new ones."""
+    """Write the list of a report's files atomically, via the folder of the new ones."""
     lines = sorted(place.as_posix() for place in places)
     (new / REPORT_FILES).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     _move(new / REPORT_FILES, out / REPORT_FILES)

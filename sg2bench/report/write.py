@@ -19,15 +19,13 @@ _DOWNLOADS = (RESULTS, SUMMARY, EFFECTS, CLAIMS, CURVES, EXPERIMENT)
 
 def write(results_file: Path, out: Path, command: str) -> Path:
     """Write verdicts on claims, effects, summary, leaderboard, plots and `report.html` of rows, each run at its last
-    step; returns the page's path.
+    step; return the page's path.
 
-    `command` is shown as what made them, unless `experiment.yaml` knows better, which may have claims, too.
-
-    Training curves (`curves.csv`), sample grids (`grids/<variant>-<mode>.png`) and the experiment (`experiment.yaml`)
-    are taken from the folder of the rows where they are there. An earlier report in `out` is replaced when all of this
-    one is written, and stays as it was if something fails. Raises ValueError as `rows.read` and `material.read`, for
-    rows of several experiments, image sets, protocols or configurations, and for a folder whose `results.csv` is
-    another file.
+    `experiment.yaml`, training curves (`curves.csv`) and sample grids (`grids/<variant>-<mode>.png`) are taken from the
+    folder of the rows, if present. `experiment.yaml` may have claims, and names the command that made the rows; without
+    it, that is `command`. An earlier report in `out` is replaced when this one is complete, and stays as it was if
+    something fails. Raises ValueError like `rows.read` and `material.read`, for rows of several experiments, image
+    sets, protocols or configurations, and for a folder whose `results.csv` is another file.
     """
     everything = read(results_file)
     refuse_mixture(everything, results_file)
@@ -50,7 +48,7 @@ def write(results_file: Path, out: Path, command: str) -> Path:
     shown = variants.in_order(folds.only(table, drawn), ranked)
     of_steps = variants.in_order(everything[everything["variant"].isin(drawn)], ranked)
     if odd := plots.undrawable("".join({*table["source"], *table["target"]})):
-        warnings.warn(f"the plots' font has no {' '.join(odd)}: boxes stand for them in the plots", stacklevel=2)
+        warnings.warn(f"the plots' font has no {' '.join(odd)}: the plots show boxes instead", stacklevel=2)
     with whole(out, in_place, () if in_place else files) as new:
         if not in_place:
             for place, file in files.items():
@@ -78,7 +76,7 @@ def write(results_file: Path, out: Path, command: str) -> Path:
 
 
 def _write_tables(tables: Mapping[str, pd.DataFrame], out: Path) -> dict[Path, Path]:
-    """Write the tables that are not empty as CSV; returns them by their places in the report."""
+    """Write the tables that are not empty as CSV; return them by their places in the report."""
     written = {}
     for name, frame in tables.items():
         if len(frame):

@@ -97,7 +97,7 @@ def compare_rows(new: pd.DataFrame, old: pd.DataFrame, metric: str) -> Effect:
 
 
 def _arrays(rows: pd.DataFrame) -> Arrays:
-    """Values, seeds, and the fewest images behind each, as arrays: thousands of frames would take minutes."""
+    """Return values, seeds, and the fewest images behind each, as arrays: thousands of frames would take minutes."""
     return rows["value"].to_numpy(float), rows["seed"].to_numpy(), rows[["n_real", "n_fake"]].to_numpy().min(axis=1)
 
 

@@ -18,7 +18,7 @@ from sg2bench.rows.select import is_line
 
 _MEAN_TOLERANCE = 1e-4
 _READ_TOGETHER = 256
-"""Files that become parts of one table: pandas takes ever longer for each of very many parts."""
+"""Number of files read into one table: pandas slows down with very many parts."""
 
 
 def write(table: pd.DataFrame, path: Path) -> None:

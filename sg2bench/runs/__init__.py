@@ -1,1 +1,1 @@
-"""Variants × seeds: which runs there are, what one does, what all of them give."""
+"""Runs: variants × seeds, what each run does, and their results together."""

@@ -1,4 +1,4 @@
-"""What the runs of an experiment gave, together in a report folder."""
+"""Collect the results of an experiment's runs in a report folder."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from sg2bench.runs.status import Status
 def collect(
     experiment: Experiment, statuses: Sequence[Status], reference: pd.DataFrame, out: Path, command: str
 ) -> pd.DataFrame:
-    """Put what the finished runs gave into a report folder, for `report.write`; returns the rows.
+    """Collect the results of finished runs in a report folder, for `report.write`; return the rows.
 
-    `results.csv` (the experiment's metrics and modes, reference lines last), `experiment.yaml` (with the command),
-    `curves.csv` (the runs' training logs) and, of each variant's first seed, the pictures. Files of an earlier call for
-    which there is nothing now are removed. Raises ValueError if no run is finished.
+    Files written: `results.csv` (the experiment's metrics and modes, reference lines last), `experiment.yaml` (with the
+    command), `curves.csv` (the runs' training logs) and the pictures of each variant's first seed. Files of an earlier
+    call that this one does not write are removed. Raises ValueError if no run is finished.
     """
     finished = [status for status in statuses if status.is_finished]
     if not finished:
-        raise ValueError("no run finished, there is nothing to report")
+        raise ValueError("no run finished, so there is nothing to report")
     _read_rows(finished)
     parts = [status.rows for status in finished if status.rows is not None]
     table = pd.concat([*parts, reference], ignore_index=True).astype({"outputs_per_source": "Int64"})
@@ -48,7 +48,7 @@ def collect(
         if (file := _picture(status, picture)) is not None
     }
     for place, file in pictures.items():
-        if file.is_file():  # one of a known file may be gone by now: then its copy stays
+        if file.is_file():  # a picture of a known run may be gone by now; its copy stays
             copy(file, place)
     for earlier in set((out / GRIDS).glob("*.png")).difference(pictures):
         earlier.unlink()
@@ -56,8 +56,8 @@ def collect(
 
 
 def _read_rows(finished: Sequence[Status]) -> None:
-    """Give each status the rows that its configuration asks for, read once; those that are not as they were written
-    are validated.
+    """Read once, for each status, the rows that its configuration asks for. Rows without a matching digest are
+    validated.
     """
     new = [status for status in finished if status.rows is None]
     ours = [status for status in new if status.known is None]
@@ -74,7 +74,7 @@ def _read_rows(finished: Sequence[Status]) -> None:
 
 
 def _curves(status: Status) -> pd.DataFrame | None:
-    """The training log, with variant and seed."""
+    """Return the training log, with variant and seed."""
     if status.known is not None:
         return status.known.curves_of(status.job)
     if not (log := status.job.folder / LOG).is_file():

@@ -1,4 +1,4 @@
-"""What performs jobs, wherever that is."""
+"""The interface of executors."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from sg2bench.runs.status import Status
 
 
 class Executor(Protocol):
-    """Performs jobs, each written into its folder before."""
+    """Performs jobs that were written into their folders."""
 
     def perform(self, statuses: Sequence[Status]) -> Generator[None]:
         """Perform the waiting jobs and keep all statuses up to date; yield about twice a second, and once at the end.
 
-        A job that fails is marked so and takes no other down. Closing the generator stops the jobs that are running,
-        which then can be resumed.
+        A job that fails is marked so and does not affect others. Closing the generator stops the running jobs, which
+        can be resumed.
         """
         ...

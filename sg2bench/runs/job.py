@@ -1,4 +1,4 @@
-"""One run, frozen: what a worker is given, as the file that it finds in the run's folder."""
+"""A job: one run with all its settings, and the file in its folder from which a worker reads it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from sg2bench.models import checkpoints
 from sg2bench.rows import HASH
 
 _HEAD = {"data_fingerprint": "# data fingerprint: ", "config_hash": "# training hash: ", "lineage": "# lineage hash: "}
-"""First lines of a job's file."""
+"""Starts of the first lines of a job's file."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One variant and seed. `experiment` is resolved: it has this variant and seed alone, and names the domains."""
+    """One variant and seed. `experiment` is resolved: it has only this variant and seed, and names the domains."""
 
     variant: str
     seed: int
@@ -34,7 +34,7 @@ class Job:
     data_fingerprint: str
     config_hash: str
     lineage: str
-    """As `config_hash`, without the number of steps."""
+    """Like `config_hash`, but without the number of steps."""
 
     @property
     def name(self) -> str:
@@ -46,8 +46,8 @@ class Job:
 
 
 def of_seeds(resolved: Experiment, runs: Path, images: ImageSet, files: Mapping[str, str]) -> list[Job]:
-    """The jobs of a resolved experiment's one variant, by its seeds; `files` that training begins with, by their
-    SHA-256.
+    """Return a job per seed of a resolved experiment. `files` are the SHA-256 of the files from which training
+    starts.
     """
     (variant,) = resolved.variants
     data = resolved.data.model_copy(update={"domains": images.domains})
@@ -77,7 +77,7 @@ def write(job: Job) -> None:
 
 
 def read(folder: Path) -> Job:
-    """The job that lies in a folder. Raises ValueError if there is none."""
+    """Read the job in a folder. Raises ValueError if there is none."""
     path = folder / CONFIG
     experiment = experiments.load(path)
     head = path.read_text(encoding="utf-8").splitlines()[: len(_HEAD)]
@@ -91,7 +91,7 @@ def read(folder: Path) -> Job:
 
 
 def of_checkpoint(checkpoint: Path) -> Job | None:
-    """The job in whose folder a checkpoint lies, None for one from elsewhere. Raises ValueError as `read`."""
+    """Return the job in whose folder a checkpoint is, or None if it is elsewhere. Raises ValueError like `read`."""
     folder = checkpoint.resolve().parent
     folder = folder.parent if folder.name == STEPS else folder
     mark = next(iter(_HEAD.values())).encode()
@@ -108,24 +108,22 @@ def refuse_other_labels(job: Job, experiment: Experiment, variant: str | None, s
         ("--seed", seed, job.seed),
     ):
         if given not in (None, known):
-            raise ValueError(f"{option} {given}: the checkpoint is of {known}, says {job.folder / CONFIG}")
+            raise ValueError(f"{option} {given}: the checkpoint is of {known}, according to {job.folder / CONFIG}")
     if job.variant not in experiment.variants:
         raise ValueError(
-            f"--experiment {experiment.name}: has no variant {job.variant}, of which the checkpoint is, says "
-            f"{job.folder / CONFIG}"
+            f"--experiment {experiment.name}: has no variant {job.variant}, to which the checkpoint belongs "
+            f"according to {job.folder / CONFIG}"
         )
 
 
 def load_images(job: Job) -> ImageSet:
-    """The images of a job. Raises ValueError if they, or the files that training begins with, are not those it was made
-    with.
-    """
+    """Load the images of a job. Raises ValueError if they, or the files from which training starts, have changed."""
     images = sets.load(job.experiment.data, job.experiment.model.image_size)
     if images.fingerprint != job.data_fingerprint:
         raise ValueError(f"{job.folder}: the images have changed since the run was planned; start the command again")
     if training_hash(job.experiment, images.fingerprint, checkpoints.files_of(job.experiment)) != job.config_hash:
         raise ValueError(
-            f"{job.folder / CONFIG}: its content does not fit the hash in its second line: it, or a file that training "
-            "begins with, was changed; start the command again"
+            f"{job.folder / CONFIG}: its content does not match the hash in its second line: it, or a file from which "
+            "training starts, was changed; start the command again"
         )
     return images

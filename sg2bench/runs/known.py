@@ -1,4 +1,4 @@
-"""Runs that are known from result rows: those of another machine, or of somebody else's seeds."""
+"""Runs that are known from result rows, such as those of another machine or of somebody else's seeds."""
 
 from __future__ import annotations
 
@@ -23,39 +23,39 @@ _Run = tuple[str, str, str, str, int]
 
 @dataclass(frozen=True)
 class Known:
-    """A file of result rows, and what lies next to it."""
+    """A file of result rows, and the files next to it."""
 
     path: Path
     table: pd.DataFrame
     """Its rows of models."""
     curves: pd.DataFrame | None
     files: Mapping[Path, Path]
-    """By their places in a report folder; a variant's pictures are of its first seed in the table."""
+    """Files by place in a report folder; pictures are of a variant's first seed in the table."""
 
     @cached_property
     def runs(self) -> dict[_Run, pd.DataFrame]:
-        """The rows of each run."""
+        """Return the rows of each run."""
         return {cast(_Run, run): rows for run, rows in self.table.groupby(_OF_A_RUN, sort=False)}
 
     def rows_of(self, job: Job) -> pd.DataFrame:
-        """The rows that a job asks for, as far as they are there."""
+        """Return the rows that a job asks for, as far as they are known."""
         return steps.asked(job, self.runs.get(_run(job), self.table[:0]))
 
     def curves_of(self, job: Job) -> pd.DataFrame | None:
-        """The training log, with variant and seed, if it is there."""
+        """Return the training log, with variant and seed, if it is known."""
         if self.curves is None:
             return None
         own = self.curves[(self.curves["variant"] == job.variant) & (self.curves["seed"] == job.seed)]
         return None if own.empty else own.dropna(axis="columns", how="all")
 
     def picture_of(self, job: Job, picture: str) -> Path | None:
-        """One of a run's PICTURES, if it is there."""
+        """Return one of a run's PICTURES, if it is known."""
         first = next(seed for _, variant, _, _, seed in self.runs if variant == job.variant)
         return self.files.get(grid_file(job.variant, picture)) if job.seed == first else None
 
 
 def find(job: Job, tables: Sequence[Known]) -> Known | None:
-    """The first table that holds a run whole. Raises ValueError if another has other values of it."""
+    """Return the first table with all rows of a run. Raises ValueError if another table has different values."""
     found = next((each for each in tables if not steps.missing(job, each.rows_of(job))), None)
     for other in tables:
         if found is not None and _differ(found.rows_of(job), other.rows_of(job)):
@@ -67,7 +67,9 @@ def find(job: Job, tables: Sequence[Known]) -> Known | None:
 
 
 def warn_of_unused(tables: Sequence[Known], statuses: Sequence[Status], out: Sequence[Path]) -> None:
-    """Warn of runs that no planned one takes. Raises ValueError if their table is of `out`, which is overwritten."""
+    """Warn about known runs that no planned run uses. Raises ValueError if their table is in `out`, which is
+    overwritten.
+    """
     for table in tables:
         if line := unused(table, statuses):
             if table.path.resolve() in [file.resolve() for file in out]:
@@ -76,34 +78,34 @@ def warn_of_unused(tables: Sequence[Known], statuses: Sequence[Status], out: Seq
 
 
 def unused(table: Known, statuses: Sequence[Status]) -> str:
-    """Which runs of a table no planned one takes, and why, in one line; empty if there are none."""
+    """Say in one line which runs of a table no planned run uses, and why; empty if there are none."""
     if not table.runs:
         return f"{table.path}: holds no runs, only reference lines"
     reasons: dict[str, list[str]] = {}
     for run in table.runs:
         reason, which = _why_unused(table, run, statuses)
         reasons.setdefault(reason, []).append(f"{run[1]} seed {run[-1]}: {which}")
-    parts = [f"{len(runs)} {reason} (as {runs[0]})" for reason, runs in reasons.items() if reason]
-    return f"{table.path}: runs that are not used: {'; '.join(parts)}" if parts else ""
+    parts = [f"{len(runs)} {reason} (e.g. {runs[0]})" for reason, runs in reasons.items() if reason]
+    return f"{table.path}: unused runs: {'; '.join(parts)}" if parts else ""
 
 
 def _why_unused(table: Known, run: _Run, statuses: Sequence[Status]) -> tuple[str, str]:
-    """The reason and its details; both are empty if the run is used."""
+    """Return the reason and its details, both empty if the run is used."""
     of_variant = [status for status in statuses if status.job.variant == run[1]] or statuses
     for column, theirs, *ours in zip(_OF_A_RUN, run, *(_run(status.job) for status in of_variant), strict=True):
         if theirs not in ours:
             here = f"{theirs}, here {', '.join(dict.fromkeys(map(str, ours)))}"
             if column == "seed":
                 seeds = sorted({*ours, *(other[-1] for other in table.runs if other[:-1] == run[:-1])})
-                here += f"; --set seeds={seeds} takes them".replace(", ", ",")
+                here += f"; use them with --set seeds={seeds}".replace(", ", ",")
             return f"of another {column}", here
     (status,) = (status for status in of_variant if status.job.seed == run[-1])
     job, rows = status.job, table.rows_of(status.job)
     if status.known is None and _differ(steps.stored(job), rows):
-        return "with other values than the run folder, whose are taken", str(job.folder)
+        return "with values that differ from the run folder, which is used", str(job.folder)
     if status.known is None and status.state != "skipped" and (missing := steps.missing(job, rows)):
         lacks = " ".join(steps.lacking(job, rows, missing[0])[0])
-        return "without all rows that are asked for, to be trained", f"step {missing[0][0]} lacks {lacks}"
+        return "with missing rows, to be trained", f"step {missing[0][0]} lacks {lacks}"
     return "", ""
 
 
@@ -112,7 +114,7 @@ def _run(job: Job) -> _Run:
 
 
 def _differ(some: pd.DataFrame, others: pd.DataFrame) -> bool:
-    """Whether a row that both hold has another value."""
+    """Return whether a row in both tables has different values."""
     if some.empty or others.empty:
         return False
     both = some.merge(others, on=ROW_KEY)

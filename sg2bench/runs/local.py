@@ -1,4 +1,4 @@
-"""Jobs as processes of this machine, as many at the same time as there are cores or GPUs."""
+"""Jobs as local processes, in parallel on the cores or GPUs of this machine."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from sg2bench.runs.status import Status
 
 _POLL_SECONDS = 0.5
 GRACE_SECONDS = 120
-"""For a worker to finish its step and save, before it is killed."""
+"""Time for a worker to finish its step and save before it is killed."""
 
 
 Command = Callable[[Path, str], Sequence[str]]
-"""A process that performs the job in a folder on a device."""
+"""Returns the command line of a process that performs the job in a folder on a device."""
 
 
 def worker_command(folder: Path, device: str) -> Sequence[str]:
-    """See worker.py. `-P` keeps modules of the working folder out."""
+    """Return the command line of worker.py. `-P` keeps modules of the working folder out."""
     return [sys.executable, "-P", "-m", "sg2bench.runs.worker", str(folder), device]
 
 
 class LocalExecutor:
-    """`devices` has an entry for each job that goes at the same time: `cpu`, or `cuda:N`."""
+    """Performs jobs in local processes; `devices` has an entry for each parallel job, such as `cpu` or `cuda:N`."""
 
     def __init__(self, devices: Sequence[str], command: Command = worker_command) -> None:
         self._devices, self._command = devices, command
@@ -45,7 +45,7 @@ class LocalExecutor:
             device = free.get()
             try:
                 self._perform_one(status, device, stop)
-            except OSError as error:  # of this run's folder, or no process can be started now
+            except OSError as error:  # from this run's folder, or from starting a process
                 status.reason = f"it could not be started: {error}"
                 status.end(False)
             finally:
@@ -60,7 +60,7 @@ class LocalExecutor:
                             status.look()
                     yield
                     time.sleep(_POLL_SECONDS)
-            except BaseException:  # the caller gave up: stop the jobs, too
+            except BaseException:  # the caller was stopped: stop the jobs, too
                 stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
@@ -82,7 +82,7 @@ class LocalExecutor:
 
 
 def start(command: Sequence[str], folder: Path, head: str = "", cwd: Path | None = None) -> subprocess.Popen[bytes]:
-    """Start a process of one thread whose output is the log in a run's folder, after the line `head`."""
+    """Start a process with one thread; its output goes to the log in a run's folder, after the line `head`."""
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",

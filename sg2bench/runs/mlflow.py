@@ -1,4 +1,4 @@
-"""Runs in MLflow, from the configurations, logs and rows that they leave: an optional extra."""
+"""Log runs to MLflow, from their configurations, logs and rows: an optional extra."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from sg2bench.runs import job, scalars
 _RUN, _HASH = "sg2bench.run", "sg2bench.config_hash"
 _PARAMS = {"data", "model", "loss", "train"}
 _BATCH = 1000
-"""Values that MLflow takes at once."""
+"""Largest number of values in one request to MLflow."""
 
 
 def write(runs: Path, uri: str) -> int:
-    """Log the runs found below `runs` to the MLflow at a tracking URI; returns how many there are.
+    """Log the runs found below `runs` to the MLflow at a tracking URI; return their number.
 
-    Each run becomes one of MLflow's, in the experiment of the same name: its settings as parameters, the terms of
-    `train.csv` and the values of `runs.scalars` as metrics by step, its sample grids as artifacts. What MLflow has
-    already is not logged twice. Raises ValueError if there is no run, without MLflow, and with what MLflow refuses.
+    Each run becomes a run of MLflow's experiment of the same name: its settings are parameters, the terms of
+    `train.csv` and the values of `runs.scalars` are metrics by step, and its sample grids are artifacts. Metrics that
+    MLflow has already are not logged again. Raises ValueError if there is no run, if MLflow is not installed, or if it
+    reports an error.
     """
     try:
         from mlflow import MlflowClient, MlflowException  # noqa: PLC0415 (an optional extra)
@@ -56,7 +57,7 @@ def _log(client: Any, folder: Path) -> None:
 
 
 def _find_or_create(client: Any, of: job.Job) -> Any:
-    """MLflow's run of a job, by its name and configuration hash."""
+    """Return MLflow's run of a job, found by name and configuration hash, or a new one."""
     from mlflow.entities import Param  # noqa: PLC0415 (an optional extra)
 
     experiment = client.get_experiment_by_name(of.experiment.name)
@@ -72,7 +73,7 @@ def _find_or_create(client: Any, of: job.Job) -> Any:
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Settings by dotted keys."""
+    """Yield settings by dotted keys."""
     for key, value in settings.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")

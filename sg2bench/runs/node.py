@@ -1,6 +1,6 @@
-"""What a node of a cluster does with a job: start its worker, and keep its folder where all nodes find it.
+"""The part of a cluster's node in a job: start its worker, and keep its folder where all nodes find it.
 
-Nothing here needs torch, nor knows what cluster it is.
+This module needs neither torch nor any knowledge of the cluster.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from sg2bench.runs.local import Command, end, start
 from sg2bench.runs.status import last_step
 from sg2bench.version import __version__
 
-NOT_SHARED = "--runs must be a folder that all nodes see, or a URL"
+NOT_SHARED = "--runs must be a folder that all nodes share, or a URL"
 _NOTE_SECONDS = 2
 Note = Callable[[str, int], bool]
-"""Takes a run's name and step, and says whether the run is to stop."""
+"""Takes a run's name and step, and returns whether the run should stop."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a node is given of a job."""
+    """The part of a job that a node receives."""
 
     name: str
     place: str
-    """The run's folder, which all nodes see, or its URL."""
+    """The run's folder, which all nodes share, or its URL."""
     config: bytes
-    """What that folder's CONFIG holds."""
+    """The content of that folder's CONFIG."""
     directory: str
-    """The working folder of the command, for relative paths in the configuration, where the node has it."""
+    """The command's working folder, for relative paths in the configuration, if the node has it."""
     device: str
     version: str
 
@@ -47,9 +47,9 @@ class Outcome:
     succeeded: bool
     node: str = ""
     reason: str = ""
-    """Why it could not be started or kept; empty if its log says why."""
+    """Why it could not be started or stored; empty if its log says why."""
     digest: str = ""
-    """Of the run's DIGESTS, which the command has to see before the run counts as done."""
+    """SHA-256 of the run's DIGESTS, which the command must see before the run counts as done."""
 
     @property
     def explanation(self) -> str:
@@ -57,11 +57,11 @@ class Outcome:
 
 
 def perform_task(task: Task, command: Command, note: Note) -> Outcome:
-    """Perform a job on this node; when told to stop, let the worker save."""
+    """Perform a job on this node; if it should stop, let the worker save."""
     node = socket.gethostname()
     try:
         if task.version != __version__:
-            raise ValueError(f"sg2bench {__version__} is installed there, the command is of {task.version}")
+            raise ValueError(f"sg2bench {__version__} is installed there, but the command runs {task.version}")
         with _folder(task) as (folder, upload):
             directory = Path(task.directory) if Path(task.directory).is_dir() else None
             process = start(command(folder, task.device), folder, f"on node {node}\n", directory)
@@ -79,7 +79,7 @@ def perform_task(task: Task, command: Command, note: Note) -> Outcome:
 
 @contextmanager
 def _folder(task: Task) -> Iterator[tuple[Path, storage.Upload | None]]:
-    """The job's folder on this node: the one that all see, or a copy of what is at its URL."""
+    """Yield the job's folder on this node: the shared one, or a copy of its URL with an upload."""
     if not storage.is_url(task.place):
         shared = Path(task.place)
         if not (shared / CONFIG).is_file() or (shared / CONFIG).read_bytes() != task.config:
@@ -96,7 +96,7 @@ def _folder(task: Task) -> Iterator[tuple[Path, storage.Upload | None]]:
 def _watch(
     process: subprocess.Popen[bytes], folder: Path, note: Callable[[], bool], upload: storage.Upload | None
 ) -> None:
-    """Note the worker's step, and upload each checkpoint, until it ends or is to stop."""
+    """Note the worker's step, and upload each checkpoint, until it ends or should stop."""
     noted = 0.0
     while process.poll() is None:
         if time.monotonic() - noted > _NOTE_SECONDS:
@@ -104,13 +104,13 @@ def _watch(
                 return
             noted = time.monotonic()
             if upload is not None and upload.is_due:
-                with suppress(OSError):  # the next may succeed; the one at the end has to
+                with suppress(OSError):  # the next upload may succeed; only the last one must
                     upload.push()
         time.sleep(0.2)
 
 
 def digest_of(folder: Path) -> str:
-    """Of a run's DIGESTS; empty without them."""
+    """Return the SHA-256 of a run's DIGESTS; empty if there are none."""
     with suppress(OSError):
         return hashlib.sha256((folder / DIGESTS).read_bytes()).hexdigest()
     return ""

@@ -1,4 +1,4 @@
-"""What one run does: train, evaluate, draw samples, write rows."""
+"""Perform one run: train, evaluate, draw samples, write rows."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from sg2bench.training.resume import trained_steps
 
 
 class Stop:
-    """Turns SIGTERM and SIGINT into a question that training asks after each step; all else they end at once.
+    """On SIGTERM and SIGINT, training stops after its step; everything else ends at once.
 
-    The processes of a run ask together: a signal to one of them stops all, at the same step.
+    The processes of a run check together: a signal to one of them stops all after the same step.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Stop:
             yield
         except StoppedError:
             if distributed.rank() == 0:
-                print("stopped; the same command goes on from here", file=sys.stderr)
+                print("stopped; the same command resumes from here", file=sys.stderr)
         finally:
             self._training = False
         if self._signal is not None:
@@ -70,13 +70,13 @@ class Stop:
 def perform(job: Job, device: torch.device, stop: Stop | None = None, patience: float = 0) -> None:
     """Train and evaluate one run into its folder: log, networks, pictures, rows.
 
-    When `stop` says so, training saves after its step and the process exits. Raises ValueError for images that have
-    changed, or if another run is still using the folder after `patience` seconds.
+    If `stop` is true, training saves after its step and the process exits. Raises ValueError if the images have
+    changed, or if another run still uses the folder after `patience` seconds.
 
-    Several processes (`distributed`) share the work of training and measuring; the first one does all that is written.
+    Several processes (`distributed`) share the work of training and measuring; only the first one writes.
     """
     if device.type == "cpu":
-        torch.set_num_threads(1)  # another number gives another rounding, and training amplifies it
+        torch.set_num_threads(1)  # another number rounds differently, and training amplifies that
     elif distributed.size() > 1:
         torch.cuda.set_device(device)
     images, evaluator = distributed.together(_prepare, job, device)
@@ -95,7 +95,7 @@ def _prepare(job: Job, device: torch.device) -> tuple[ImageSet, Evaluator]:
 
 @contextmanager
 def _exclusively(folder: Path, patience: float) -> Iterator[None]:
-    """No other run uses the folder meanwhile. Raises ValueError if one still does after `patience` seconds."""
+    """Keep other runs out of the folder. Raises ValueError if one still uses it after `patience` seconds."""
     lock = FileLock(folder / LOCK, timeout=patience)
 
     def take() -> None:
@@ -144,11 +144,11 @@ def _measure(job: Job, nets: Networks, evaluator: Evaluator, measured: steps.Mea
 
 
 def _kept(job: Job, images: ImageSet, step: int, device: torch.device) -> Networks:
-    """The averaged networks of a step that is not the last."""
+    """Load the averaged networks of a step before the last."""
     folder = job.folder / STEPS
     if not is_intact(folder, ema_file(step), lineage=job.lineage):
         raise ValueError(
-            f"{folder / ema_file(step)}: is not as training wrote it; remove the folder {job.folder} to train again, "
+            f"{folder / ema_file(step)}: is not what training wrote; remove the folder {job.folder} to train again, "
             "or leave the step out of train.evaluate_at or evaluate_every"
         )
     return _load(job, images, folder / ema_file(step), device)
@@ -161,7 +161,7 @@ def _load(job: Job, images: ImageSet, path: Path, device: torch.device) -> Netwo
 
 
 def _networks(job: Job, images: ImageSet, device: torch.device, stop: Stop | None) -> Networks:
-    """The averaged networks: trained, or from the files of a training that was finished."""
+    """Return the averaged networks: trained now, or loaded if training is finished."""
     ema = ema_file(job.steps)
     if distributed.from_first(is_intact, job.folder, ema, config_hash=job.config_hash):
         return distributed.together(_load, job, images, job.folder / ema, device)
@@ -174,7 +174,7 @@ def _networks(job: Job, images: ImageSet, device: torch.device, stop: Stop | Non
 
 
 def reference_lines(experiment: Experiment, images: ImageSet, device: torch.device) -> pd.DataFrame:
-    """Rows of the reference lines; fills the cache of real features that the runs then read."""
+    """Return rows of the reference lines; this also fills the cache of real features that the runs read."""
     if "reference" in experiment.evaluate.modes:
         refuse_too_few_references(images, experiment.evaluate)
     config_hash = training_hash(experiment, images.fingerprint, {})

@@ -1,4 +1,4 @@
-"""The pictures of a run: which are missing, and how they are drawn."""
+"""The pictures of a run: find missing ones, and draw them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sg2bench.samples.neighbours import neighbours
 
 
 def lacks_any(job: Job) -> bool:
-    """Whether a picture is missing or damaged that the run's networks, where they still are, could draw again."""
+    """Return whether a picture is missing or damaged that the run's networks, if still present, could draw again."""
     evaluate = job.experiment.evaluate
     wanted = set(pictures_of(evaluate.modes))
     if not any(METRICS[metric].measure == "copies" for metric in evaluate.metrics):

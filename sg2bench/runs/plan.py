@@ -1,4 +1,4 @@
-"""Variants × seeds → jobs: which are to do, and which are done."""
+"""Plan variants × seeds as jobs, done and to do."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _WRITERS = 16
 
 
 def plan(experiment: Experiment, runs: Path, known: Sequence[Known] = ()) -> list[Status]:
-    """Every run of an experiment, seed by seed, so that a study cut short has all variants; finished ones are
-    `skipped`, and those that are `known`.
+    """Return every run of an experiment, seed by seed, so that an interrupted study has all variants. Finished and
+    `known` runs are `skipped`.
 
     Raises ValueError if a run's folder was made with another configuration or with other images, or is past a step that
-    is to be measured, if rows of two variants could not stand in one report, or if known rows of a run differ.
+    should be measured, if rows of two variants could not be in one report, or if known rows of a run differ.
     """
     if taken := {RESULTS, CURVES, EXPERIMENT}.intersection(experiment.variants):
         raise ValueError(f"variants: {min(taken)} is a file in the folder of the runs; give the variant another name")
@@ -63,8 +63,8 @@ def plan(experiment: Experiment, runs: Path, known: Sequence[Known] = ()) -> lis
 
 
 def refuse_folders(experiment: Path, out: Path, collected: Path) -> None:
-    """Raise ValueError if a copy of the experiment, in the folder of the report or in that where finished runs are
-    collected, would take the place of its file, or if the two folders are one.
+    """Raise ValueError if a copy of the experiment would overwrite its file, in the folder of the report or of
+    collected rows, or if the two folders are the same.
     """
     for option, folder in (("--out", out), ("--runs", collected)):
         if (folder / EXPERIMENT).resolve() == experiment.resolve():
@@ -74,14 +74,14 @@ def refuse_folders(experiment: Path, out: Path, collected: Path) -> None:
 
 
 def write(statuses: Iterable[Status]) -> None:
-    """Write each job that is to do into its folder, which is all that its worker will read."""
+    """Write each waiting job into its folder; its worker reads nothing else."""
     with ThreadPoolExecutor(_WRITERS) as pool:  # each waits for the disk
         for _ in pool.map(jobs.write, (status.job for status in statuses if status.state == "waiting")):
             pass
 
 
 def _refuse_other_measure(first: Job, job: Job, experiment: Experiment) -> None:
-    """Raise ValueError, with the keys, if a variant has other images, or values of another protocol, than the first."""
+    """Raise ValueError, with the keys, if a variant's images or protocol differ from those of the first one."""
 
     def measured(job: Job) -> dict[str, str]:
         protocol = Protocol(job.experiment.evaluate, job.experiment.model.image_size)
@@ -96,13 +96,13 @@ def _refuse_other_measure(first: Job, job: Job, experiment: Experiment) -> None:
     changed = [f"{key} {before} → {after}" for key, before, after in values if before != after]
     raise ValueError(
         f"variants: {first.variant} and {job.variant} differ in {', '.join(changed)}, and so in what is measured: "
-        "their rows could not stand in one report; make them two experiments"
+        "their rows could not be in one report; make them two experiments"
     )
 
 
 @contextmanager
 def exclusively(folder: Path) -> Iterator[None]:
-    """No other process plans and performs the runs of this folder meanwhile. Raises ValueError if one does."""
+    """Keep other processes from planning and performing the runs of this folder. Raises ValueError if one does."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / LOCK, timeout=0):
@@ -114,14 +114,14 @@ def exclusively(folder: Path) -> Iterator[None]:
 
 
 def is_measured(job: Job) -> bool:
-    """Whether a run's rows are there, of all its steps, for these images, this protocol, these metrics and modes."""
+    """Return whether a run has the rows of all its steps, for these images, this protocol, these metrics and modes."""
     return not steps.missing(job, steps.stored(job))
 
 
 def refuse_other_configuration(job: Job) -> None:
-    """Raise ValueError if a run's folder holds training of another configuration, with what differs.
+    """Raise ValueError if a run's folder holds training of another configuration, with the differences.
 
-    Training of the same lineage with fewer steps is what the job goes on from.
+    Training of the same lineage with fewer steps is allowed: the job continues it.
     """
     if not (job.folder / CONFIG).is_file() or not _was_trained(job.folder):
         return

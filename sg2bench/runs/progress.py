@@ -1,4 +1,4 @@
-"""A live table of runs on a terminal; a plain line for what changed elsewhere."""
+"""Progress of runs: a live table on a terminal, plain lines for changes elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_LINES = 50
 
 
 class View:
-    """Shows how far runs are, whenever it is told to."""
+    """Shows the progress of runs on demand."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -35,7 +35,7 @@ class View:
             self._print_changes(statuses)
 
     def _print_changes(self, statuses: Sequence[Status]) -> None:
-        """A line for a run whose state changed, and twice a minute for all that are running."""
+        """Print a line for each run whose state changed, and twice a minute for all that are running."""
         due = time.monotonic() - self._last > _PLAIN_SECONDS
         for status in statuses:
             before = self._shown.get(status.job.name, "waiting")
@@ -48,7 +48,7 @@ class View:
 
 @contextmanager
 def view(console: Console) -> Iterator[View]:
-    """A view of runs on a console."""
+    """Yield a view of runs on a console."""
     shown = View(console)
     if console.is_terminal:
         with Live(console=console, auto_refresh=False) as shown._live:
@@ -58,7 +58,7 @@ def view(console: Console) -> Iterator[View]:
 
 
 def _table(statuses: Sequence[Status]) -> Group:
-    """A line a run; of very many those that are running or failed, and how many others there are."""
+    """Return a line per run; with very many, only those that are running or failed, and the numbers of the others."""
     table = Table("run", "state", "step", "it/s", "ETA", box=None)
     shown = statuses
     if len(statuses) > _MOST_LINES:

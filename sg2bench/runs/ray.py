@@ -1,7 +1,7 @@
-"""Jobs as tasks of a Ray cluster, which finds them a node, and another one where theirs is lost.
+"""Jobs as tasks of a Ray cluster. Ray places each on a node, and on another one if that node is lost.
 
-A task starts the worker that the local executor starts, too, notes its step on a board, uploads its folder where
-`--runs` is a URL, and ends with the command that submitted it. Ray is an optional extra; nothing here needs torch.
+A task starts the same worker as the local executor, notes its step on a board, uploads its folder if `--runs` is a URL,
+and ends with the command that submitted it. Ray is an optional extra; nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.5
 _RETRIES = 20
-"""Nodes that a run may lose before it counts as failed."""
+"""Number of nodes that a run may lose before it counts as failed."""
 _PATIENCE = 60
 """Seconds for the tasks of a killed command to end, and for files to become visible on the command's node."""
 _ANSWER_SECONDS = 10
@@ -45,8 +45,8 @@ _NAMESPACE = "sg2bench"
 
 
 class _Board:
-    """The steps of running jobs, and whether they are to stop: an exception as of `ray.cancel` may get lost in Ray's
-    compiled code. Its name keeps another command from the same runs as long as it lives.
+    """The steps of running jobs, and whether they should stop, as Ray's compiled code may lose an exception from
+    `ray.cancel`. As long as it lives, its name keeps other commands from the same runs.
     """
 
     def __init__(self) -> None:
@@ -65,11 +65,11 @@ class _Board:
 
 
 class RayExecutor:
-    """Performs at most `workers` jobs at the same time; by default, all that the cluster has room for.
+    """Performs at most `workers` jobs in parallel; by default, as many as the cluster has room for.
 
-    `device` is `cpu`, `cuda`, or `auto`: a GPU if the cluster has any. `address` is Ray's: `auto` for the cluster that
-    this machine is part of, `ray://HOST:PORT` for one elsewhere; without it, $RAY_ADDRESS, a cluster that runs here, or
-    a new one. Runs are in the folder `runs`, or, if it is a copy of a `url`, there.
+    `device` is `cpu`, `cuda`, or `auto`: a GPU if the cluster has any. `address` is Ray's: `auto` for the cluster of
+    this machine, `ray://HOST:PORT` for one elsewhere; without it, $RAY_ADDRESS, a cluster that runs here, or a new one.
+    Runs are in the folder `runs`, or at the `url` of which it is a copy.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class RayExecutor:
                     _look(pending.values(), board)
                 yield
                 time.sleep(_POLL_SECONDS)
-        except BaseException:  # the caller gave up: stop the tasks, too
+        except BaseException:  # the caller was stopped: stop the tasks, too
             with _uninterrupted():
                 board.stop.remote()
                 for task in (task for task, status in pending.items() if status.state == "waiting"):
@@ -133,7 +133,7 @@ class RayExecutor:
         return remote.remote(task, self._command, board)
 
     def _place(self, folder: Path) -> str:
-        """Where all nodes find a folder of this machine."""
+        """Return the path or URL at which all nodes find a folder of this machine."""
         if self._url is None:
             return str(folder.absolute())
         return f"{self._url}/{folder.relative_to(self._runs).as_posix()}"
@@ -156,7 +156,7 @@ def _perform(task: Task, command: Command, board: Any) -> Outcome:
     """Perform a job on a node."""
 
     def note(run: str, step: int) -> bool:
-        with suppress(RayError):  # the board is restarted
+        with suppress(RayError):  # the board may be restarting
             return bool(ray.get(board.note.remote(run, step), timeout=_ANSWER_SECONDS))
         return False
 
@@ -165,7 +165,7 @@ def _perform(task: Task, command: Command, board: Any) -> Outcome:
 
 @contextmanager
 def _connected(address: str | None) -> Iterator[None]:
-    """A connection to Ray, unless there is one. A cluster begun by it has no dashboard and sends no statistics."""
+    """Connect to Ray, unless connected already. A cluster that this starts has no dashboard and sends no statistics."""
     if ray.is_initialized():
         yield
         return
@@ -188,8 +188,8 @@ def _connected(address: str | None) -> Iterator[None]:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Have signals wait for the end of the block, as Ray's compiled code loses the exceptions of their handlers; and
-    undo that Ray sets handlers.
+    """Delay signals until the end of the block, as Ray's compiled code loses the exceptions of their handlers, and
+    restore the handlers that Ray replaces.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -208,7 +208,7 @@ def _uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def _board(runs: str) -> Iterator[Any]:
-    """The board of an experiment's runs, on this node. Raises ValueError if another command keeps it."""
+    """Yield the board of an experiment's runs, on this node. Raises ValueError if another command keeps it."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     named = {"name": runs, "namespace": _NAMESPACE, "num_cpus": 0, "max_restarts": -1, "scheduling_strategy": here}
     until, board = time.monotonic() + _PATIENCE, None
@@ -226,14 +226,14 @@ def _board(runs: str) -> Iterator[Any]:
 
 
 def _devices(device: str, resources: Resources) -> str:
-    """The devices of a task, as a worker is given them. Warns if no node has what it takes: it waits for one then."""
+    """Return the devices of a task for its worker. Warns if no node has the resources that a run needs."""
     if device == "auto":
         device = "cuda" if ray.cluster_resources().get("GPU") else "cpu"
     wanted = {"CPU": resources.cpus} | ({} if device == "cpu" else {"GPU": resources.gpus})
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if not any(all(node.get(what, 0) >= count for what, count in wanted.items()) for node in nodes):
         asked = " and ".join(f"{count:g} {what}" for what, count in wanted.items())
-        warnings.warn(f"no node has {asked}, which a run takes (resources); runs wait for one", stacklevel=2)
+        warnings.warn(f"no node has {asked}, which a run needs (resources); runs wait for one", stacklevel=2)
     if device == "cuda" and resources.gpus > 1:
         return ",".join(f"cuda:{index}" for index in range(int(resources.gpus)))
     return device
@@ -242,7 +242,7 @@ def _devices(device: str, resources: Resources) -> str:
 def _look(statuses: Iterable[Status], board: Any) -> None:
     """Take the steps from the board."""
     steps: dict[str, int] = {}
-    with suppress(RayError):  # it is about to start, or was restarted
+    with suppress(RayError):  # the board may be starting
         steps = ray.get(board.steps.remote(), timeout=_ANSWER_SECONDS)
     for status in statuses:
         if (step := steps.get(status.job.name)) is not None:
@@ -251,7 +251,7 @@ def _look(statuses: Iterable[Status], board: Any) -> None:
 
 
 def _is_visible(folder: Path, digest: str) -> bool:
-    """Whether what a node wrote is in the folder here, too: with a network file system, that takes seconds."""
+    """Return whether the files of a node are visible here, too; with a network file system, that takes seconds."""
     until = time.monotonic() + _PATIENCE
     while digest_of(folder) != digest and time.monotonic() < until:
         time.sleep(1)
@@ -259,7 +259,7 @@ def _is_visible(folder: Path, digest: str) -> bool:
 
 
 def _why(error: Exception) -> str:
-    """An error of Ray in a line."""
+    """Describe an error of Ray in one line."""
     if "No module named 'sg2bench'" in str(error):
         return "a node has no sg2bench: install sg2bench[ray], of the same version, on every node"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -1,4 +1,4 @@
-"""The numbers that a run leaves, as trackers of experiments show them: tag, value, step."""
+"""The numbers of a run for experiment trackers: tag, value, step."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Scalar: TypeAlias = tuple[str, float, int]
 
 
 def found_runs(runs: Path) -> list[Path]:
-    """The folders below `runs` that have a training log. Raises ValueError if there is none."""
+    """Return the folders below `runs` that have a training log. Raises ValueError if there are none."""
     found = sorted(log.parent for log in runs.rglob(LOG))
     if not found:
-        raise ValueError(f"{runs}: no run folder found; a run has a {LOG} there")
+        raise ValueError(f"{runs}: no run folder found; each has a {LOG}")
     return found
 
 
 def of_log(folder: Path) -> list[Scalar]:
-    """The terms of a run's training log; its last line is left out while it is being written.
+    """Return the terms of a run's training log, without a last line that is still being written.
 
-    Raises ValueError for a file that is no training log.
+    Raises ValueError for a file that is not a training log.
     """
     log = folder / LOG
     lines = csv.DictReader(line for line in log.read_text(encoding="utf-8").splitlines(True) if line[-1] == "\n")
@@ -35,11 +35,11 @@ def of_log(folder: Path) -> list[Scalar]:
             if value and term != "step"
         ]
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{log}: line {lines.line_num}: not of a training log: {error!r}") from None
+        raise ValueError(f"{log}: line {lines.line_num}: not a line of a training log: {error!r}") from None
 
 
 def of_rows(folder: Path) -> list[Scalar]:
-    """A run's overall values as `metrics/<mode>/<metric>`, those of several steps on the even sources as
+    """Return a run's overall values as `metrics/<mode>/<metric>`, and those of several steps on the even sources as
     `metrics-even-sources/…`; none while it trains.
     """
     if not (folder / ROWS).is_file():

@@ -1,4 +1,4 @@
-"""How far a run is."""
+"""The status of a run."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Status:
     started_at_step: int = 0
     step: int = 0
     reason: str = ""
-    """Why it failed, if it did not even start; else its log says why."""
+    """Why it failed, if it could not be started; otherwise its log says why."""
     known: Known | None = None
-    """The file that its rows come from, if not from its folder; it is `skipped` then."""
+    """The file of its rows, if they are not from its folder; it is `skipped` then."""
     rows: pd.DataFrame | None = None
-    """What it gave, as soon as that was collected."""
+    """Its rows, once they are collected."""
 
     @property
     def is_finished(self) -> bool:
@@ -39,17 +39,17 @@ class Status:
 
     @property
     def failure(self) -> str:
-        """That it failed, and why or where that stands."""
+        """Say that it failed, with the reason or the place of its log."""
         return f"{self.job.name} failed, {self.reason or f'its log is in {self.job.folder}'}"
 
     @property
     def rate(self) -> float:
-        """Steps per second of this session; 0 before the first log line."""
+        """Return the steps per second of this session; 0 before the first log line."""
         elapsed = (self.seconds or time.monotonic() - self.started) if self.started else 0
         return (self.step - self.started_at_step) / elapsed if elapsed else 0.0
 
     def start(self, step: int | None = None) -> None:
-        """Note that it runs now, from a step: by default that of its log."""
+        """Note that it is running, from a step: by default that of its log."""
         self.started_at_step = self.step = last_step(self.job.folder) if step is None else step
         self.state, self.started = "running", time.monotonic()
 
@@ -65,7 +65,7 @@ class Status:
 
 
 def last_step(folder: Path) -> int:
-    """The step of the training log's last whole line, 0 without one."""
+    """Return the step of the training log's last complete line, or 0."""
     try:
         lines = (folder / LOG).read_text(encoding="utf-8").rpartition("\n")[0].splitlines()
         return int(lines[-1].split(",")[0]) if len(lines) > 1 else 0

@@ -1,4 +1,4 @@
-"""Which steps of a run are measured, on which part of its sources, and which of them is the best."""
+"""The steps of a run that are measured, on which part of its sources, and the best of them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from sg2bench.runs.job import Job
 from sg2bench.training.resume import trained_steps
 
 Measured = tuple[int, Part]
-"""A step, and the part of the sources that are translated."""
+"""A step, and the part of the sources that is translated."""
 _KEY = ["metric", "mode", "protocol_hash", "source", "target"]
-"""What tells rows of one step apart."""
+"""Columns that identify a row of one step."""
 _NO_ROWS = pd.DataFrame(columns=list(rows.COLUMNS))
 
 
 def wanted(job: Job, table: pd.DataFrame) -> list[Measured]:
-    """What the rows of a run have to be of, in order: the last step, and if others are measured, too, all of them on
-    the even sources; then the best of them, as soon as `table` holds these rows, and the last on the odd sources.
+    """Return what a run must measure, in the order of its rows. If no other steps are measured, this is only the last
+    step on all sources. Otherwise it is all steps on the even sources; then, on the odd ones, the best step (once
+    `table` has the even rows) and the last; and finally the last step on all sources.
     """
     even: list[Measured] = [(step, "even") for step in job.experiment.train.evaluated_steps]
     if not even:
@@ -35,14 +36,16 @@ def wanted(job: Job, table: pd.DataFrame) -> list[Measured]:
 
 
 def missing(job: Job, table: pd.DataFrame) -> list[Measured]:
-    """What of that the table does not hold whole, for these images, protocol, metrics and modes."""
+    """Return the part of `wanted` whose rows are not all in the table, for these images, protocol, metrics and
+    modes.
+    """
     if table.empty:
         return wanted(job, table)
     return [each for each in wanted(job, table) if not _is_whole(job, table, each)]
 
 
 def of(job: Job, table: pd.DataFrame, measured: list[Measured]) -> pd.DataFrame:
-    """The rows of these, in this order, and no others."""
+    """Return only the rows of these, in this order."""
     chosen = [_chosen(job, table, each) for each in measured]
     if len(chosen) == 1:
         return table if chosen[0].all() else table[chosen[0]]
@@ -50,14 +53,14 @@ def of(job: Job, table: pd.DataFrame, measured: list[Measured]) -> pd.DataFrame:
 
 
 def asked(job: Job, table: pd.DataFrame) -> pd.DataFrame:
-    """The rows that a job asks for, in order, as far as the table has them."""
+    """Return the rows that a job asks for, in order, as far as the table has them."""
     measured = wanted(job, table)
     keys = set().union(*(_keys(job, each) for each in measured))
     return of(job, table[pd.MultiIndex.from_frame(table[_KEY]).isin(keys)], measured)
 
 
 def lacking(job: Job, table: pd.DataFrame, measured: Measured) -> list[tuple[str, ...]]:
-    """Metric, mode, protocol hash, source and target of the rows that a table lacks of these."""
+    """Return metric, mode, protocol hash, source and target of the rows that the table lacks."""
     found = table[_chosen(job, table, measured)]
     return sorted(_keys(job, measured).difference(found[_KEY].itertuples(index=False, name=None)))
 
@@ -67,7 +70,7 @@ def without(job: Job, table: pd.DataFrame, measured: Measured) -> pd.DataFrame:
 
 
 def stored(job: Job) -> pd.DataFrame:
-    """The rows in the run's folder, if they are of this job; otherwise none."""
+    """Return the rows in the run's folder if they are of this job; otherwise none."""
     if not is_intact(job.folder, ROWS, config_hash=job.config_hash):
         return _NO_ROWS
     (table,) = rows.read_unchecked([job.folder / ROWS])
@@ -75,12 +78,12 @@ def stored(job: Job) -> pd.DataFrame:
 
 
 def best_by(job: Job) -> str:
-    """The metric that chooses the best step."""
+    """Return the metric that chooses the best step."""
     return job.experiment.train.best_by or job.experiment.evaluate.metrics[0]
 
 
 def refuse_steps_gone_by(job: Job) -> None:
-    """Raise ValueError if training is past a step that is to be measured, and did not keep its networks."""
+    """Raise ValueError if training is past a step that should be measured, without having kept its networks."""
     gone = [
         step
         for step in job.experiment.train.evaluated_steps[:-1]
@@ -101,7 +104,9 @@ def _is_whole(job: Job, table: pd.DataFrame, measured: Measured) -> bool:
 
 
 def _keys(job: Job, measured: Measured) -> set[tuple[str, ...]]:
-    """Metric, mode, protocol hash, source and target of the rows that a job asks for: of all pairs and their means."""
+    """Return metric, mode, protocol hash, source and target of the rows that a job asks for: of all pairs and their
+    means.
+    """
     protocol, domains = _protocol(job, measured), job.experiment.data.domains or ()
     pairs = [*permutations(domains, 2), *(("*", target) for target in (*domains, "*"))]
     return {

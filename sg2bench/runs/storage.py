@@ -1,8 +1,8 @@
-"""Run folders in storage that fsspec reaches, as `s3://bucket/runs`: worked on in a local folder, and uploaded.
+"""Run folders in storage that fsspec supports, such as `s3://bucket/runs`: local copies, and their upload.
 
-An object is replaced whole, and what follows from others comes after them: the log and the kept networks, then the
-checkpoint, then results, their digests last. So an upload that was cut off costs the time since the one before it:
-what has no fitting digest counts as not made, and an earlier checkpoint is kept until the next one is there.
+Objects are replaced as a whole, in the order of their dependencies: the log and the kept networks, then the checkpoint,
+then results, with digests last. So an interrupted upload costs only the time since the previous one: a file without a
+matching digest counts as missing, and the earlier checkpoint is kept until the next one is complete.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from sg2bench.layout import CHECKPOINT, DIGESTS, EARLIER_CHECKPOINT, LOCK, STEPS
 
 _LARGE = {".pt", ".ckpt"}
 _LATE = [f"{STEPS}/{DIGESTS}", CHECKPOINT, DIGESTS]
-"""What is uploaded after all else, in this order."""
+"""Files that are uploaded after all others, in this order."""
 
 
 def is_url(runs: str | os.PathLike[str]) -> bool:
-    """Whether this names storage rather than a folder."""
+    """Return whether this is a URL of storage, not a folder."""
     return "://" in str(runs)
 
 
 @contextmanager
 def local_folder(runs: str | os.PathLike[str], experiment: str) -> Iterator[Path]:
-    """The folder of all runs on this machine: of a URL, a copy in the cache with an experiment's runs as they are now.
+    """Yield the folder of all runs on this machine. For a URL, it is a copy in the cache with the current runs of an
+    experiment.
 
     Networks and checkpoints are empty files in the copy. Raises ValueError if another process is using it, and OSError
     if the storage cannot be read and written.
@@ -50,7 +51,7 @@ def local_folder(runs: str | os.PathLike[str], experiment: str) -> Iterator[Path
 
 
 def download(url: str, folder: Path, large: bool = True) -> None:
-    """Bring a local folder up to date. Networks and checkpoints become empty files there unless `large`."""
+    """Update a local folder from a URL. Networks and checkpoints become empty files unless `large`."""
     with _errors_name(url):
         files, root = _open(url)
         files.invalidate_cache()
@@ -65,7 +66,7 @@ def download(url: str, folder: Path, large: bool = True) -> None:
 
 
 class Upload:
-    """A run's folder and where it is kept; only what has changed is uploaded."""
+    """The upload of a run's folder; only changed files are uploaded."""
 
     def __init__(self, folder: Path, url: str) -> None:
         self._folder, self._url = folder, url
@@ -73,15 +74,17 @@ class Upload:
 
     @property
     def is_due(self) -> bool:
-        """Whether there is a checkpoint or a result that was not uploaded."""
+        """Return whether a checkpoint or a result has not been uploaded."""
         return any(self._has_changed(name) for name in _LATE)
 
     def push(self) -> None:
-        """Upload what has changed, as it is now. Raises OSError; the next call uploads what is left."""
+        """Upload the current state of changed files. Raises OSError; the next call uploads the rest."""
         with _errors_name(self._url), tempfile.TemporaryDirectory(dir=self._folder, prefix=TEMPORARY) as held:
             files, root = _open(self._url)
             stamps = {}
-            for name in chain(reversed(_LATE), self._names()):  # a checkpoint first: the log is never behind it
+            for name in chain(
+                reversed(_LATE), self._names()
+            ):  # link the checkpoint first, so that the log is never behind it
                 if name not in stamps and self._has_changed(name):
                     stamps[name] = _stamp(self._folder / name)
                     Path(held, name).parent.mkdir(exist_ok=True)
@@ -111,7 +114,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def _refuse_read_only(url: str) -> None:
-    """Write and remove an object, before hours of work."""
+    """Raise OSError if an object cannot be written and removed, before hours of work."""
     with _errors_name(url):
         files, root = _open(url)
         files.pipe_file(f"{root}/{TEMPORARY}probe", b"")
@@ -119,7 +122,7 @@ def _refuse_read_only(url: str) -> None:
 
 
 def _open(url: str) -> tuple[Any, str]:
-    """The file system of a URL, and the path in it."""
+    """Return the file system of a URL, and the path in it."""
     import fsspec  # noqa: PLC0415 (of the extra `ray`)
 
     files, root = fsspec.core.url_to_fs(url)
@@ -130,7 +133,7 @@ def _open(url: str) -> tuple[Any, str]:
 
 @contextmanager
 def _errors_name(url: str) -> Iterator[None]:
-    """Raise OSError that names the URL: each file system has errors of its kind."""
+    """Turn the errors of any file system into OSError that names the URL."""
     try:
         yield
     except Exception as error:

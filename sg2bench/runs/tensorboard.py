@@ -1,4 +1,4 @@
-"""Event files for TensorBoard, from the logs and rows that runs leave: an optional extra."""
+"""Write event files for TensorBoard from the logs and rows of runs: an optional extra."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from sg2bench.layout import SAMPLES
 from sg2bench.runs import scalars
 
 _SUFFIX = ".sg2bench"
-"""Of the event files that are ours to replace."""
+"""Suffix of our event files, which may be replaced."""
 
 
 def write(runs: Path, out: Path) -> list[Path]:
-    """Write the event files of each run found below `runs` to the same place below `out`, in place of earlier ones.
+    """Write the event files of each run found below `runs` to the same place below `out`, replacing earlier ones.
 
-    A run gives the terms of `train.csv`, its overall values as `metrics/<mode>/<metric>`, those of several steps on the
-    even sources as `metrics-even-sources/…`, and its sample grids; one that is still training, what is there already.
-    Returns the folders written. Raises ValueError if there is no run, and without TensorBoard.
+    They hold the terms of `train.csv`, overall values as `metrics/<mode>/<metric>`, those of several steps on the even
+    sources as `metrics-even-sources/…`, and the sample grids, as far as a run has them. Returns the folders written.
+    Raises ValueError if there is no run, or if TensorBoard is not installed.
     """
     try:
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 (an optional extra)

@@ -1,4 +1,4 @@
-"""When a run's training and evaluation began and ended, noted in its folder: what `sg2bench plan` measures by."""
+"""Start and end times of a run's training and evaluation, noted in its folder for `sg2bench plan`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sg2bench.runs.status import last_step
 
 
 class Times(NamedTuple):
-    """What a run's last session took; 0 for what it has not done yet."""
+    """Times of a run's last session; 0 for what it has not done yet."""
 
     device: str
-    """As rows name it."""
+    """Name of the device, as in rows."""
     seconds_per_step: float
-    """Loading, logging and saving included."""
+    """Includes loading, logging and saving."""
     evaluation_seconds: float
-    """Of all steps that are evaluated, with the pictures."""
+    """Of all evaluated steps, with the pictures."""
 
 
 def begin(folder: Path, step: int, device: str) -> None:
@@ -29,13 +29,15 @@ def begin(folder: Path, step: int, device: str) -> None:
 
 
 def note(folder: Path, event: str) -> None:
-    """Note that training has ended (`trained`), that evaluation begins (`evaluating`) or has ended (`evaluated`)."""
+    """Note that training has ended (`trained`), or that evaluation begins (`evaluating`) or has ended (`evaluated`)."""
     if noted := _read(folder):
         _write(folder, noted | {event: time.time()})
 
 
 def read(folder: Path) -> Times | None:
-    """What a run's last session took: finished, interrupted or going on. None if nothing was noted."""
+    """Read the times of a run's last session, whether finished, interrupted or still running; None if nothing was
+    noted.
+    """
     noted, log = _read(folder), folder / LOG
     if not {"device", "step", "began"} <= noted.keys() or not log.is_file():
         return None

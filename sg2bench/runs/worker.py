@@ -1,8 +1,7 @@
 """A process that performs one job: `python -m sg2bench.runs.worker FOLDER DEVICE`.
 
-It reads nothing but the job's folder, ends with the process that started it, and on SIGTERM or SIGINT finishes the
-step, saves and exits with 143 or 130. Of several devices, as `cuda:0,cuda:1`, each gets a process, which torchrun
-starts.
+It reads only the job's folder and ends with the process that started it. On SIGTERM or SIGINT it finishes the step,
+saves and exits with 143 or 130. For several devices, such as `cuda:0,cuda:1`, torchrun starts a process each.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ import warnings
 from pathlib import Path
 
 _PATIENCE = 60
-"""Seconds: a worker whose command was killed finishes its step and saves, and may still be at it."""
+"""Seconds to wait for a worker whose command was killed: it may still finish its step and save."""
 _GRACE = 100
-"""Seconds for the same when torchrun is told to end; less than executors have for torchrun."""
+"""Seconds for the same when torchrun is told to end; shorter than the time that executors give torchrun."""
 
 
 def main() -> None:
@@ -46,7 +45,7 @@ def main() -> None:
 
 
 def _start(processes: int) -> int:
-    """Do the job in so many processes; returns the exit code of the first that fails, or 0."""
+    """Do the job in this many processes; return the exit code of the first that fails, or 0."""
     from torch.distributed import run  # noqa: PLC0415
     from torch.distributed.elastic.multiprocessing import SignalException  # noqa: PLC0415
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: PLC0415

@@ -15,26 +15,26 @@ from sg2bench.files import cache_folder
 
 
 class Compiled:
-    """Functions that compute gradients, each traced and compiled when it is first called.
+    """Functions that compute gradients, each traced and compiled at its first call.
 
-    A trace records the operations of autograd, too, so that gradients, and R1's gradients of gradients, are part of one
-    graph, which needs neither autograd nor Python's bookkeeping. Compiled code is kept in the cache folder: the runs of
-    a grid that have the same graphs share it.
+    A trace also records the operations of autograd, so that gradients, and R1's gradients of gradients, are part of one
+    graph, which needs neither autograd nor Python's bookkeeping. Compiled code is kept in the cache folder, where runs
+    with the same graphs share it.
     """
 
     def __init__(self) -> None:
-        # Before the first trace, in which torch settles on a folder that is lost when the machine starts again.
+        # Set before the first trace, in which torch would choose a temporary folder.
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
         self._graphs: dict[str, tuple[list[str], Callable[..., Any]]] = {}
         self.seconds = 0.0
-        """Spent on tracing and compiling."""
+        """Time spent on tracing and compiling."""
 
     def __call__(
         self, name: str, function: Callable[..., dict[str, Tensor]], weights: Sequence[nn.Parameter], *inputs: Tensor
     ) -> dict[str, Tensor]:
         """Do what `function(*inputs)` does: set the gradients of `weights`, and return tensors by name.
 
-        `name` is of the function with all that it decides on: only tensors may change from call to call.
+        `name` must identify the function and all its settings: between calls, only tensors may change.
         """
         device = inputs[0].device.type
         # Autocast is part of the trace, and would be applied twice.
@@ -59,7 +59,7 @@ class Compiled:
 def _trace(
     function: Callable[..., dict[str, Tensor]], weights: Sequence[nn.Parameter], inputs: Sequence[Tensor]
 ) -> tuple[list[str], torch.fx.GraphModule]:
-    """The names of what a function returns, and the graph from its inputs to these tensors and the gradients."""
+    """Return the names of a function's results, and the graph from its inputs to these results and the gradients."""
     names: list[str] = []
 
     def pure(*inputs: Tensor) -> list[Tensor | None]:

@@ -1,4 +1,4 @@
-"""The training loop of one run: batches in order, a log, checkpoints to go on from, to the same result."""
+"""The training loop of one run: batches in order, a log, and checkpoints from which it resumes with the same result."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sg2bench.training.step import train_step
 
 
 class StoppedError(Exception):
-    """Training was asked to stop, and has saved."""
+    """Training was told to stop, and has saved."""
 
 
 @true_float32()
@@ -41,14 +41,14 @@ def train(
 ) -> Networks:
     """Train a resolved experiment to its last step and return the averaged networks.
 
-    Writes `train.csv` and, every `save_every` steps and at the end, a checkpoint that a later call resumes from, also
-    with more steps; the averaged networks of the steps that are to be measured, in `steps/`; at the end
-    `<steps>_nets_ema.ckpt` and `<steps>_nets.ckpt`. `stop` is asked after each step: training then saves and raises
-    StoppedError. Raises ValueError if a loss is not finite, or if the checkpoint is of another `lineage`
+    Files written: `train.csv`; every `save_every` steps and at the end, a checkpoint that a later call resumes from,
+    also with more steps; in `steps/`, the averaged networks of the steps to be measured; at the end
+    `<steps>_nets_ema.ckpt` and `<steps>_nets.ckpt`. `stop` is called after each step; if it is true, training saves and
+    raises StoppedError. Raises ValueError if a loss is not finite, or if the checkpoint has another `lineage`
     (`hashes.lineage_hash`).
 
-    Several processes train as one: each on its share of every batch, and the first one writes. Raises ValueError if
-    the shares would not be equal, or if `folder` does not hold the same for all.
+    Several processes train as one: each on its share of every batch, and the first one writes. Raises ValueError if the
+    shares would not be equal, or if `folder` does not have the same content for all.
     """
     torch.manual_seed(seed)
     settings, kept = experiment.train, set(experiment.train.evaluated_steps)
@@ -83,23 +83,23 @@ def _finish(state: State, folder: Path, steps: int) -> None:
 def _refuse_other_start(folder: Path, starts: list[int]) -> None:
     if len(set(starts)) > 1:
         raise ValueError(
-            f"{folder}: its checkpoint is of step {min(starts)} for one process and of {max(starts)} for another; "
+            f"{folder}: one process found a checkpoint of step {min(starts)}, another one of step {max(starts)}; "
             "--runs must be a folder that all machines share"
         )
 
 
 def _keep(state: State, folder: Path, step: int, lineage: str) -> None:
-    """Write the averaged networks of a step: before the checkpoint that training goes on from."""
+    """Write the averaged networks of a step, before the checkpoint from which training resumes."""
     add_digest(folder, checkpoints.save_ema(state.ema, folder, step).name, lineage=lineage)
 
 
 def _begin(
     experiment: Experiment, num_domains: int, device: torch.device, folder: Path, lineage: str
 ) -> tuple[State, int]:
-    """The state that the last checkpoint holds, and its step; without one, the state before the first."""
+    """Return the state in the last checkpoint, and its step; without one, the initial state and 0."""
     if experiment.train.batch_size % distributed.size():
         raise ValueError(
-            f"train.batch_size: {experiment.train.batch_size} images are no equal shares for {distributed.size()} "
+            f"train.batch_size: {experiment.train.batch_size} images cannot be shared equally by {distributed.size()} "
             "processes; make it a multiple, or start fewer"
         )
     state = State(experiment, num_domains, device)
@@ -129,7 +129,9 @@ def _batches(
 
 
 def _ignore_signals(worker: int) -> None:
-    """Loaders end with their trainer, which may want another batch when a terminal interrupts them all."""
+    """Keep a loader alive when a terminal interrupts all processes: the trainer may want another batch, and ends it
+    later.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

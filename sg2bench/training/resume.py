@@ -27,8 +27,8 @@ def save(state: State, folder: Path, step: int, lineage: str) -> None:
 def resume(state: State, folder: Path, steps: int, lineage: str) -> int:
     """Load the last intact checkpoint that is not beyond `steps`; return its step, or 0 if there is none.
 
-    Warns of damaged files. Raises ValueError for a checkpoint of another training (`lineage`), and OSError for one
-    without permission to read.
+    Warns about damaged files. Raises ValueError for a checkpoint of another training (`lineage`), and OSError for one
+    that may not be read.
     """
     damaged, start = [], 0
     for path in (folder / CHECKPOINT, folder / EARLIER_CHECKPOINT):

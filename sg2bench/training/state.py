@@ -1,4 +1,4 @@
-"""What is trained: networks, their moving average and their optimisers."""
+"""The state of training: networks, their moving average and their optimisers."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class State:
         self.discriminator = build_discriminator(experiment.model, num_domains).to(device)
         self.ema = copy.deepcopy(self.nets).requires_grad_(False)
         if "fan" in self.nets._modules:
-            self.ema.fan = self.nets.fan  # given, not trained: one will do
-        # Of no more domains than the whole batch has images, all heads are computed in a single process: none rests.
+            self.ema.fan = self.nets.fan  # not trained, so both can share it
+        # If the whole batch has an image per domain, a single process computes all heads, and none stays unchanged.
         self.sparse_heads = train.sparse_heads and num_domains > train.batch_size
         self.precision, self.encoder_learns = train.precision, train.encoder_learns
         self.compiled = Compiled() if _compiles(experiment, num_domains) else None
@@ -57,7 +57,7 @@ class State:
 
 
 def _compiles(experiment: Experiment, num_domains: int) -> bool:
-    """Whether to compile the step. Raises ValueError where it was asked for and cannot be."""
+    """Return whether to compile the step. Raises ValueError if that was requested but is impossible."""
     train, processes = experiment.train, distributed.size()
     share = train.batch_size // processes
     if train.compile is True and num_domains > share:

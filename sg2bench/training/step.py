@@ -1,4 +1,4 @@
-"""One iteration of training (paper, appendix: training details)."""
+"""One training step (paper, appendix: training details)."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ from sg2bench.training.state import State
 
 
 def train_step(state: State, batch: Batch, loss: Loss, ds_weight: float) -> dict[str, Tensor]:
-    """One iteration: D on latent and on reference guidance; G, F and E on latent; G alone on reference; EMA.
+    """Train one step: D on latent and on reference guidance; G, F and E on latent; G alone on reference; moving
+    average.
 
     With `train.encoder_learns: both`, E learns on reference guidance, too. `ds_weight` is the diversity weight of this
-    step. A term whose weight is 0 is not computed; without an adversarial term the discriminator is not trained; where
-    the generator is not given a style code, there is no reference guidance. Returns each computed term, unweighted and
+    step. A term with weight 0 is not computed; without an adversarial term the discriminator is not trained; if the
+    generator is not given a style code, there is no reference guidance. Returns each computed term, unweighted and
     detached, by names such as `g_latent/cyc`.
 
-    Of several processes, each is given its share of the batch. As all terms are means over images, means of gradients
-    are the gradients of the whole batch; the terms returned are the share's.
+    Each of several processes gets its share of the batch. All terms are means over images, so means of the gradients
+    are those of the whole batch. The returned terms are those of the share.
     """
     nets = state.nets
     if state.compiled is not None:
@@ -48,7 +49,7 @@ def train_step(state: State, batch: Batch, loss: Loss, ds_weight: float) -> dict
 
 
 def _autocast(state: State, batch: Batch) -> torch.autocast:
-    """Without its cache, which would keep the weights of before an optimiser's step."""
+    """Return autocast without its cache, which would keep weights from before an optimiser step."""
     return torch.autocast(batch.source.device.type, torch.bfloat16, state.precision == "bf16", cache_enabled=False)
 
 
@@ -70,7 +71,9 @@ def _steps(state: State, batch: Batch, loss: Loss, ds_weight: float) -> dict[str
 
 
 def _compiled_steps(state: State, compiled: Compiled, batch: Batch, loss: Loss, ds_weight: float) -> dict[str, Tensor]:
-    """The same in four graphs; as they share no activations, the latent fake is made twice."""
+    """Do the same as `_steps` in four graphs; they share no activations, so the latent-guided fake is generated
+    twice.
+    """
     nets, terms, ds = state.nets, dict[str, Tensor](), bool(ds_weight)
     weight = torch.full((), ds_weight, dtype=batch.source.dtype, device=batch.source.device)
 
@@ -108,7 +111,7 @@ def _of_phase(phase: str, terms: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _generator_phases(state: State) -> dict[str, tuple[str, ...]]:
-    """The networks that learn in each of the generator's phases."""
+    """Return the networks that learn in each of the generator's phases."""
     phases = {"g_latent": tuple(state.nets.trained())}
     if _has_reference_guidance(state.nets):
         both = state.encoder_learns == "both"
@@ -121,7 +124,7 @@ def _has_reference_guidance(nets: Networks) -> bool:
 
 
 class _Translated(NamedTuple):
-    """Sources in a style, and the style of a second fake of each, for the diversity term."""
+    """Sources translated into a style, and the style of a second fake of each, for the diversity term."""
 
     encoded: Encoded
     style: Tensor
@@ -133,7 +136,7 @@ _Translate = Callable[[Networks, Batch, bool], _Translated]
 
 
 def _by_latent(nets: Networks, batch: Batch, second: bool) -> _Translated:
-    """Sources in the style of the first latents; with the style of the `second` ones."""
+    """Translate sources in the style of the first latents; also return the style of the second ones if `second`."""
     return _translate(nets, batch, nets.latent_style, batch.latent, batch.latent2 if second else None)
 
 
@@ -152,7 +155,7 @@ def _translate(
 
 @torch.no_grad()
 def _fakes(nets: Networks, batch: Batch, by_latent: _Translated) -> dict[str, Tensor]:
-    """What the discriminator learns on in each of its phases."""
+    """Return the fakes on which the discriminator learns, by phase."""
     fakes = {"d_latent": by_latent.fake.detach()}
     if _has_reference_guidance(nets):
         style = nets.reference_style(batch.reference, batch.target_domain)
@@ -161,16 +164,16 @@ def _fakes(nets: Networks, batch: Batch, by_latent: _Translated) -> dict[str, Te
 
 
 _Terms = Iterator[Mapping[str, tuple[float | Tensor, Tensor]]]
-"""Weight and value of loss terms by name, those together that share a graph, each computed when it is asked for."""
+"""Weight and value of loss terms by name. Terms that share a graph come together, and are computed on demand."""
 
 
 def _discriminator_gradients(state: State, batch: Batch, fake: Tensor, loss: Loss) -> dict[str, Tensor]:
-    """Add the gradients of the discriminator; returns the terms."""
+    """Add the gradients of the discriminator; return the terms."""
     return _backward(_discriminator_terms(state, batch, fake, loss))
 
 
 def _discriminator_terms(state: State, batch: Batch, fake: Tensor, loss: Loss) -> _Terms:
-    """Equation 1 from the discriminator's side, with R1 on real images; for the ladder, WGAN-GP and classification."""
+    """Yield equation 1 for the discriminator, with R1 on real images; for the ladder, WGAN-GP and classification."""
     discriminator = state.discriminator
     real_images = batch.source.detach().requires_grad_(loss.r1 > 0)
     with _float32(batch) if loss.r1 else nullcontext():
@@ -192,10 +195,10 @@ def _discriminator_terms(state: State, batch: Batch, fake: Tensor, loss: Loss) -
 def _generator_gradients(
     state: State, batch: Batch, loss: Loss, ds_weight: float | Tensor, translated: _Translated
 ) -> dict[str, Tensor]:
-    """Add the gradients of the networks that made the fakes; returns the terms.
+    """Add the gradients of the networks that made the fakes; return the terms.
 
-    Every term's gradient goes back to the fake and its style, and from there all together into the networks: so each
-    term's graph can be freed before the next one is computed.
+    Each term's gradient first goes to the fake and its style. From there, all of them go into the networks together, so
+    each term's graph can be freed before the next one is computed.
     """
     fake, style = (tensor.detach().requires_grad_() for tensor in (translated.fake, translated.style))
     terms = _backward(_generator_terms(state, batch, loss, ds_weight, translated._replace(fake=fake, style=style)))
@@ -209,7 +212,7 @@ def _generator_gradients(
 def _generator_terms(
     state: State, batch: Batch, loss: Loss, ds_weight: float | Tensor, translated: _Translated
 ) -> _Terms:
-    """Equation 6."""
+    """Yield the terms of equation 6."""
     nets = state.nets
     encoded, style, fake, style2 = translated
     if loss.adv:
@@ -231,7 +234,7 @@ def _generator_terms(
 
 
 def _backward(groups: _Terms) -> dict[str, Tensor]:
-    """Add the gradients of the weighted terms; returns the terms as they are."""
+    """Add the gradients of the weighted terms; return the unweighted terms."""
     terms: dict[str, Tensor] = {}
     for weighted in groups:
         terms |= {name: term.detach() for name, (_, term) in weighted.items()}
@@ -256,8 +259,8 @@ def _optimize(state: State, *names: str) -> None:
 
 
 def _zeros_for_absent_heads(network: nn.Module) -> None:
-    """A gradient of zero for the heads of domains that no sample has, where others have one: so they move and decay as
-    they do if all heads are computed. Heads share the tensor, which no optimiser writes to.
+    """Set a zero gradient for heads whose domain is not in the batch, so that they move and decay as if all heads were
+    computed. The heads share one tensor of zeros, to which no optimiser writes.
     """
     heads = list(network.get_submodule("unshared").parameters())
     if any(weight.grad is not None for weight in heads):
@@ -270,13 +273,13 @@ def _zeros_for_absent_heads(network: nn.Module) -> None:
 
 
 def _float32(batch: Batch) -> torch.autocast:
-    """Float32, which gradients of gradients need."""
+    """Disable autocast: gradients of gradients need float32."""
     return torch.autocast(batch.source.device.type, enabled=False)
 
 
 @contextmanager
 def _frozen_but(state: State, names: Sequence[str]) -> Iterator[None]:
-    """No gradients for the parameters of other networks; they still flow through them."""
+    """Freeze the parameters of all other networks; gradients still flow through them."""
     networks = state.nets.trained() | {"discriminator": state.discriminator}
     frozen = [network for name, network in networks.items() if name not in names]
     for network in frozen:

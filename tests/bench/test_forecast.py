@@ -127,7 +127,7 @@ def test_times_that_are_not_there_or_damaged_count_for_nothing(tmp_path, text):
         ({"gpus": 1, "workers": 1}, "either --gpus or --workers"),
         ({"gpus": 0}, "--gpus 0: expected 1 or more"),
         ({"workers": 0}, "--workers 0: expected 1 or more"),
-        ({"workers": 1, "tflops": 5}, "--tflops is for --gpus"),
+        ({"workers": 1, "tflops": 5}, "--tflops needs --gpus"),
         ({"gpus": 1, "tflops": 0}, "--tflops 0: expected more than 0"),
         ({"protocol": "mine"}, "--protocol mine: expected offline"),
     ],
@@ -149,9 +149,9 @@ def test_the_command_says_what_figures_rest_on(study, quick_cli):
     process = quick_cli("plan", study, "--workers", 2)
     assert process.returncode == 0, process.stderr
     assert "35 runs, 0 of them done; 140 steps in all." in process.stdout
-    assert "To do on 2 CPU threads: " in process.stdout
-    assert "Times: 0 of 7 variants measured, by runs in --runs" in process.stdout
+    assert "Left on 2 CPU threads: " in process.stdout
+    assert "Times: 0 of 7 variants measured on runs in --runs" in process.stdout
     assert "one thread of an AMD EPYC, measured" in process.stdout
     process = quick_cli("plan", study, "--gpus", 64)
-    assert "To do on 64 GPUs: " in process.stdout
+    assert "Left on 64 GPUs: " in process.stdout
     assert "a GPU of 10 TFLOP/s, assumed" in process.stdout

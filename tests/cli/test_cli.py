@@ -88,7 +88,7 @@ def test_a_failing_variant_is_reported_and_the_others_finish(cli, tmp_path):
     (tmp_path / "bad.yaml").write_text(text.replace("name: smoke", "name: bad").replace("[0, 1]", "[0]"))
     process = cli("ablate", "bad.yaml", "--workers", 1)
     assert process.returncode == 1
-    assert "wild/seed-0 failed, its log is runs/bad/wild/seed-0/run.log" in process.stderr
+    assert "wild/seed-0 failed; its log is runs/bad/wild/seed-0/run.log" in process.stderr
     assert "training diverged; try a lower learning rate" in process.stderr
     assert set(row_table.read(tmp_path / "reports/bad/results.csv")["variant"]) == {"full", *REFERENCE_LINES}
 
@@ -177,7 +177,7 @@ def test_interrupted_and_repeated(cli, tmp_path):
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "interrupted; the same command goes on from here" in stderr
+    assert "interrupted; the same command resumes from here" in stderr
     assert not (tmp_path / "cut/smoke/full/seed-0/rows.csv").exists()
     assert cli("ablate", SMOKE, *settings, "--runs", "cut").returncode == 0
     cut = row_table.read(tmp_path / "reports/smoke/results.csv")["value"].tolist()

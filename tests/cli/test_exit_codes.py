@@ -67,7 +67,7 @@ def test_a_terminated_command_stops_its_runs_and_goes_on(tmp_path):
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 143
     assert (folder / "checkpoint.pt").is_file()
-    assert "the same command goes on from here" in (folder / "run.log").read_text()
+    assert "the same command resumes from here" in (folder / "run.log").read_text()
 
 
 def test_an_experiment_that_is_edited_while_it_runs_changes_nothing(tmp_path, monkeypatch):

@@ -102,7 +102,7 @@ def test_an_interruption_says_where_the_rows_of_finished_runs_are(quick_cli, tin
     process = quick_cli("ablate")
     where = "; the rows of finished runs are in runs/tiny/results.csv" if finished else ""
     assert process.returncode == 130
-    assert process.stderr.endswith(f"interrupted; the same command goes on from here{where}\n")
+    assert process.stderr.endswith(f"interrupted; the same command resumes from here{where}\n")
 
 
 def test_known_rows_that_are_no_good_are_refused_before_training(quick_cli, study, tiny, tmp_path):

@@ -46,7 +46,7 @@ def test_a_checkpoint_in_its_run_s_folder_is_of_that_run(quick_cli, tmp_path, ru
 def test_labels_that_contradict_the_run_are_refused(quick_cli, tmp_path, run):
     folder, _ = run
     command = ("evaluate", folder / "000002_nets_ema.ckpt", "--experiment")
-    says = f"says {folder}/config.yaml"
+    says = f"according to {folder}/config.yaml"
     assert_refused(
         quick_cli(*command, "tiny.yaml", "--variant", "full"), "--variant full: the checkpoint is of no_ds", says
     )

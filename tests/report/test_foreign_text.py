@@ -53,7 +53,7 @@ def test_a_command_is_no_formula(folder, quick_cli, command):
     results, out = folder / "in/results.csv", folder / "board"
     (folder / "in/experiment.yaml").unlink()
     process = quick_cli("leaderboard", "add", results, "--out", out, "--command", command)
-    assert_refused(process, "--command: the command is ", "no spreadsheet takes for a formula")
+    assert_refused(process, "--command: the command is ", "not a spreadsheet formula")
     (folder / "in/experiment.yaml").write_text(f"# Made by: {command}\n")
     process = quick_cli("leaderboard", "add", results, "--out", out)
     assert_refused(process, f"{folder}/in/experiment.yaml: ")

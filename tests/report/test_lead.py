@@ -50,7 +50,7 @@ def test_a_report_has_the_claims_and_the_effects(claimed, quick_cli):
     assert board.index("Change from full:") > board.index("## Realistic")
     text = (claimed / "out/report.html").read_text()
     assert re.findall(r'<section id="(.*?)">', text)[:2] == ["claims", "effects"]
-    assert "A frame: the metric that decides a claim; all others are exploratory." in text
+    assert "Frames mark the metrics that decide claims; all others are exploratory." in text
     assert 'download="claims.csv"' in text
 
 

@@ -134,7 +134,7 @@ def test_a_bad_row_changes_nothing(rows, add, tmp_path):
 
 
 def test_the_command_is_that_of_the_experiment_or_must_be_given(rows, add, tmp_path):
-    with pytest.raises(ValueError, match="give it by --command"):
+    with pytest.raises(ValueError, match="give the command with --command"):
         add(rows, command=None)
     (tmp_path / "experiment.yaml").write_text("# Made by: sg2bench ablate <x>\n")
     page = add(rows, command=None)

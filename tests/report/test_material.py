@@ -118,7 +118,7 @@ def test_the_largest_grid_that_runs_draw_is_taken_without_a_warning(folder):
         (CURVES.replace("g_latent/adv", "<script>"), "column '<script>' is unknown"),
         (CURVES.replace("g_latent/adv", "step"), "column 'step' appears twice"),
         (CURVES.replace(",", ";"), "cells are separated by semicolons"),
-        ("step,variant,seed," + ",".join(f"t{i}" for i in range(200)) + "\n", "has 200 loss terms, the most are 100"),
+        ("step,variant,seed," + ",".join(f"t{i}" for i in range(200)) + "\n", "has 200 loss terms, more than 100"),
         (CURVES + "3,0.5\n", "line 4: not a CSV of training curves: it has 2 cells, the header 4"),
     ],
 )

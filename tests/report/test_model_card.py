@@ -86,7 +86,7 @@ def test_the_command(quick_cli, results, tmp_path):
     text = (tmp_path / "card/README.md").read_text()
     assert text == sg2bench.model_card(results, variant="no_ds")
     assert quick_cli("export-model-card", results, "--variant", "no_ds").stdout == text
-    assert_refused(quick_cli("export-model-card", results, "--out", "card/README.md"), "exists already")
+    assert_refused(quick_cli("export-model-card", results, "--out", "card/README.md"), "already exists")
     assert (tmp_path / "card/README.md").read_text() == text
 
 

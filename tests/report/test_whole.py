@@ -90,7 +90,7 @@ def test_nothing_of_an_earlier_report_is_left(folder, earlier):
     assert "own.txt" in left
     assert left.isdisjoint({"grids/full-latent.png", "experiment.yaml", "curves.csv"})
     assert "sg2bench ablate x" not in page.read_text()
-    with pytest.raises(ValueError, match="give it by --command"):
+    with pytest.raises(ValueError, match="give the command with --command"):
         leaderboard.add([folder / "out/results.csv"], folder / "board", None)
 
 

@@ -105,24 +105,22 @@ def test_a_run_of_which_rows_are_missing_is_trained(jobs, missing, lacks):
     table = file(table[~gone])
     assert known.find(first, [table]) is None
     message = unused(table, [first])
-    assert message.startswith(
-        "A.csv: runs that are not used: 1 without all rows that are asked for, to be trained (as "
-    )
+    assert message.startswith("A.csv: unused runs: 1 with missing rows, to be trained (e.g. ")
     assert pd.Series([message]).str.contains(lacks).all()
 
 
 @pytest.mark.parametrize(
     ("column", "value", "why"),
     [
-        ("experiment", "huge", "1 of another experiment (as full seed 0: huge, here tiny)"),
-        ("variant", "no_cyc", "1 of another variant (as no_cyc seed 0: no_cyc, here full)"),
-        ("data_fingerprint", "f" * 16, f"1 of another data_fingerprint (as full seed 0: {'f' * 16}, here "),
-        ("config_hash", "c" * 16, f"1 of another config_hash (as full seed 0: {'c' * 16}, here "),
-        ("seed", 7, "1 of another seed (as full seed 7: 7, here 0, 1; --set seeds=[0,1,7] takes them)"),
+        ("experiment", "huge", "1 of another experiment (e.g. full seed 0: huge, here tiny)"),
+        ("variant", "no_cyc", "1 of another variant (e.g. no_cyc seed 0: no_cyc, here full)"),
+        ("data_fingerprint", "f" * 16, f"1 of another data_fingerprint (e.g. full seed 0: {'f' * 16}, here "),
+        ("config_hash", "c" * 16, f"1 of another config_hash (e.g. full seed 0: {'c' * 16}, here "),
+        ("seed", 7, "1 of another seed (e.g. full seed 7: 7, here 0, 1; use them with --set seeds=[0,1,7])"),
         (
             "protocol_hash",
             "a" * 16,
-            "1 without all rows that are asked for, to be trained (as full seed 0: step 2 lacks",
+            "1 with missing rows, to be trained (e.g. full seed 0: step 2 lacks",
         ),
     ],
 )
@@ -130,7 +128,7 @@ def test_rows_of_something_else_are_named(jobs, column, value, why):
     first, second = jobs()
     table = file(whole(first).assign(**{column: value}))
     assert known.find(first, [table]) is None
-    assert unused(table, [first, second]).startswith(f"A.csv: runs that are not used: {why}")
+    assert unused(table, [first, second]).startswith(f"A.csv: unused runs: {why}")
 
 
 def test_runs_are_counted_by_reason_in_one_line(jobs):
@@ -138,7 +136,8 @@ def test_runs_are_counted_by_reason_in_one_line(jobs):
     others = [whole(first).assign(seed=seed) for seed in (5, 6)] + [whole(second).assign(config_hash="c" * 16)]
     message = unused(file(pd.concat([whole(first), *others])), [first, second])
     assert (
-        "2 of another seed (as full seed 5: 5, here 0, 1; --set seeds=[0,1,5,6] takes them); 1 of another c" in message
+        "2 of another seed (e.g. full seed 5: 5, here 0, 1; use them with --set seeds=[0,1,5,6]); 1 of another c"
+        in message
     )
     lines = file(whole(first)[:0], "lines.csv")
     assert unused(lines, [first]) == "lines.csv: holds no runs, only reference lines"
@@ -177,8 +176,8 @@ def test_a_run_that_its_folder_has_is_taken_from_there(jobs):
     assert (status.state, status.known) == ("skipped", None)
     assert unused(file(table), [first]) == ""
     other = file(table.assign(value=table["value"] + 1))
-    message = f"1 with other values than the run folder, whose are taken (as full seed 0: {first.folder})"
-    assert unused(other, [first]) == f"A.csv: runs that are not used: {message}"
+    message = f"1 with values that differ from the run folder, which is used (e.g. full seed 0: {first.folder})"
+    assert unused(other, [first]) == f"A.csv: unused runs: {message}"
 
 
 def test_a_file_that_would_be_overwritten_has_to_be_used_whole(jobs, tmp_path):
@@ -186,7 +185,7 @@ def test_a_file_that_would_be_overwritten_has_to_be_used_whole(jobs, tmp_path):
     table = file(whole(first, second), tmp_path / "out/results.csv")
     out = [tmp_path / "out/../out/results.csv"]
     known.warn_of_unused([table], planned([first, second], table), out)
-    message = r"not used: 1 of another seed .* Their rows would be overwritten; give --known a copy of the file"
+    message = r"unused runs: 1 of another seed .* Their rows would be overwritten; give --known a copy of the file"
     with pytest.raises(ValueError, match=message):
         known.warn_of_unused([table], planned([first], table), out)
     with pytest.warns(UserWarning, match="1 of another seed"):

@@ -75,10 +75,10 @@ def test_results_that_cannot_be_kept(task, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"version": "0.0.1"}, f"sg2bench {__version__} is installed there, the command is of 0.0.1"),
+        ({"version": "0.0.1"}, f"sg2bench {__version__} is installed there, but the command runs 0.0.1"),
         (
             {"config": b"name: y\n"},
-            "config.yaml is not what the command wrote; --runs must be a folder that all nodes see",
+            "config.yaml is not what the command wrote; --runs must be a folder that all nodes share",
         ),
         ({"place": "/nowhere"}, "/nowhere/config.yaml is not what the command wrote"),
         ({"place": "nope://runs"}, "nope://runs: Protocol not known: nope"),

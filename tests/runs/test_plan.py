@@ -56,7 +56,7 @@ def test_a_job_whose_file_was_changed_is_refused(tiny, tmp_path):
     plan.write([status])
     path = status.job.folder / "config.yaml"
     path.write_text(path.read_text().replace("learning_rate: 0.0001", "learning_rate: 0.1"))
-    with pytest.raises(ValueError, match="does not fit the hash in its second line"):
+    with pytest.raises(ValueError, match="does not match the hash in its second line"):
         job.load_images(job.read(status.job.folder))
 
 

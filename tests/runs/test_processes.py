@@ -106,7 +106,9 @@ def test_why_such_a_worker_fails_ends_its_log(tiny, tmp_path):
     status = performed(tiny, tmp_path, "cpu,cpu", batch_size=3)
     assert status.state == "failed"
     log = lines(status.job.folder / "run.log")
-    assert [line for line in log[-3:] if line.startswith("sg2bench: train.batch_size: 3 images are no equal shares")]
+    assert [
+        line for line in log[-3:] if line.startswith("sg2bench: train.batch_size: 3 images cannot be shared equally")
+    ]
     assert "Traceback" not in "".join(log)
 
 

@@ -164,7 +164,7 @@ def test_the_command_is_killed(cluster, bucket, expected, tmp_path):
         said = process.communicate()[0]
         assert process.returncode == code, said
     kept.get_file(f"{bucket}/runs/smoke/full/seed-0/run.log", str(tmp_path / "run.log"))
-    assert "stopped; the same command goes on from here" in (tmp_path / "run.log").read_text()
+    assert "stopped; the same command resumes from here" in (tmp_path / "run.log").read_text()
     process = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr
     started = [line.split()[2] for line in process.stdout.splitlines() if line.split()[1:2] == ["running"]]

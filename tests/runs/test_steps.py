@@ -158,7 +158,7 @@ def test_networks_of_a_step_that_were_damaged_are_not_measured(several, tmp_path
     content = bytearray(kept(folder, 3).read_bytes())
     content[len(content) // 2] ^= 1
     kept(folder, 3).write_bytes(content)
-    with pytest.raises(ValueError, match="000003_nets_ema.ckpt: is not as training wrote it; remove the folder"):
+    with pytest.raises(ValueError, match="000003_nets_ema.ckpt: is not what training wrote; remove the folder"):
         performed(several, tmp_path)
 
 

@@ -101,6 +101,6 @@ def test_others_events_stay_and_a_log_that_is_none_is_named(quick_cli, run_folde
     theirs.write_bytes(b"")
     assert quick_cli("tensorboard", "runs").returncode == 0
     (run_folder / "train.csv").write_text("step,a\n1,2\n3,x\n")
-    assert_refused(quick_cli("tensorboard", "runs"), "train.csv: line 3: not of a training log")
+    assert_refused(quick_cli("tensorboard", "runs"), "train.csv: line 3: not a line of a training log")
     assert theirs.exists()
     assert len(list(run_folder.glob("events*"))) == 2

@@ -239,7 +239,7 @@ def test_items_are_shared_out_and_come_back_in_order(both):
     [
         ("failed in the first", ["ValueError: 0 failed", 1]),
         ("failed in the second", [1, "ValueError: 1 failed"]),
-        ("uneven", ["ValueError: train.batch_size: 3 images are no equal shares for 2 processes; ", 1]),
+        ("uneven", ["ValueError: train.batch_size: 3 images cannot be shared equally by 2 processes; ", 1]),
     ],
 )
 def test_where_one_fails_all_end_and_one_says_why(both, key, expected):
@@ -249,7 +249,7 @@ def test_where_one_fails_all_end_and_one_says_why(both, key, expected):
 
 def test_processes_that_see_other_checkpoints_are_refused(both):
     first, second = (results["unshared"] for results in both[0])
-    assert "its checkpoint is of step 0 for one process and of 4 for another; --runs must be a folder" in first
+    assert "one process found a checkpoint of step 0, another one of step 4; --runs must be a folder" in first
     assert second == 1
 
 
