@@ -138,7 +138,8 @@ def _write(job: Job, table: pd.DataFrame) -> None:
 def _measure(job: Job, nets: Networks, evaluator: Evaluator, measured: steps.Measured) -> pd.DataFrame:
     step, part = measured
     which = "" if part == "all" else f"step {step} on the {part} sources, "
-    values = evaluator.model(nets, lambda pair: print(f"evaluating {which}{pair}", flush=True), part)
+    # one write per line: torchrun's processes share an output, and `print` may write the line's end apart
+    values = evaluator.model(nets, lambda pair: print(f"evaluating {which}{pair}\n", end="", flush=True), part)
     about = job.data_fingerprint, evaluator.device, job.config_hash
     return distributed.together(tabulate, values, job.experiment, job.variant, job.seed, step, *about, part=part)
 

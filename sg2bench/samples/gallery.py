@@ -68,7 +68,10 @@ def write(nets: Networks, sources: Sequence[Picture], styles: Sequence[Style], o
                     _sheet(some, rows).save(work / "grids" / f"{name}.png")
         if frames:
             _animate(nets, _spread(sources), domains, frames, work / "interpolation.webp")
-    return pd.DataFrame(written, columns=["source", "domain", "number", "style", "file"])
+    table = pd.DataFrame(written, columns=["source", "domain", "number", "style", "file"], dtype=object)
+    return table.astype(
+        {"number": int}
+    )  # names that are not UTF-8 stay objects: pyarrow, where installed, refuses them
 
 
 def _page(start: int, total: int) -> str:
