@@ -148,10 +148,12 @@ def _ends(lines: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
 
     They leave out an effect far beyond the others, and the far ends of intervals much wider than most.
     """
-    reaches = [max(map(abs, line)) for line in lines] or [0.0]
-    effects = plots.largest_shown(abs(center) for _, center, _ in lines) if lines else 0.0
+    if not lines:
+        return -1.0, 1.0
+    reaches = [max(map(abs, line)) for line in lines]
+    effects = plots.largest_shown(abs(center) for _, center, _ in lines)
     most = min(plots.largest_shown(sorted(reaches)[-2:]), max(1.2 * effects, _WIDE * float(np.median(reaches))))
-    shown = np.clip(lines, -most, most) if lines else np.zeros(1)
+    shown = np.clip(lines, -most, most)
     low, high = min(0.0, shown.min()), max(0.0, shown.max())
     room = 0.08 * (high - low) or 1.0
     return low - room, high + room

@@ -50,6 +50,21 @@ class Extractor(nn.Module, ABC):
     def forward(self, images: Tensor) -> Features: ...
 
 
+class Normalise(nn.Module):
+    """Images (N, 3, H, W) minus a mean, divided by a standard deviation, each per channel."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", channel_constant(mean), persistent=False)
+        self.register_buffer("std", channel_constant(std), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.std
+
+
 def resized(images: Tensor, side: int | None) -> Tensor:
     """Resize uint8 or float images (N, 3, H, W) on the scale of 0 to 255 to float32 (N, 3, side, side) in [0, 255],
     bicubic with antialiasing. A side of None keeps their size.
@@ -75,6 +90,7 @@ def pil_resized(images: Tensor, side: int, resample: Image.Resampling) -> Tensor
 
 
 def bicubic(images: Tensor, height: int, width: int) -> Tensor:
+    """Resize float images (N, C, H, W), bicubic with antialiasing; values may leave the range of the images."""
     return F.interpolate(images, (height, width), mode="bicubic", antialias=True, align_corners=False)
 
 

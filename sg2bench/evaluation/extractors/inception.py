@@ -12,7 +12,7 @@ from sg2bench.evaluation.extractors.base import (
     IMAGENET_STD,
     Extractor,
     Features,
-    channel_constant,
+    Normalise,
     pil_resized,
 )
 
@@ -28,8 +28,6 @@ class InceptionTorchvision(Extractor):
     weights_sha256 = weights.INCEPTION_TORCHVISION.sha256
     dim = 2048
     resizes = False
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, resize: None = None) -> None:
         from torchvision.models import inception_v3  # noqa: PLC0415 (takes seconds to import)
@@ -38,13 +36,13 @@ class InceptionTorchvision(Extractor):
         self.network = inception_v3(weights=None, init_weights=False)
         self.network.load_state_dict(weights.inception_torchvision(), strict=True)
         self.network.fc = nn.Identity()
-        self.register_buffer("mean", channel_constant(IMAGENET_MEAN), persistent=False)
-        self.register_buffer("std", channel_constant(IMAGENET_STD), persistent=False)
+        self.normalise = Normalise(IMAGENET_MEAN, IMAGENET_STD)
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # 1.5 times as fast on a CPU
 
     def prepare(self, images: Tensor) -> Tensor:
         """Resize and normalise: uint8 (N, 3, H, W) -> float32 (N, 3, 299, 299)."""
-        return (pil_resized(images, _SIDE, Image.Resampling.BILINEAR) - self.mean) / self.std
+        normalised: Tensor = self.normalise(pil_resized(images, _SIDE, Image.Resampling.BILINEAR))
+        return normalised
 
     def forward(self, images: Tensor) -> Features:
         return Features(self.network(self.prepare(images)))

@@ -13,8 +13,8 @@ from sg2bench.evaluation.extractors.base import (
     IMAGENET_STD,
     Extractor,
     Features,
+    Normalise,
     bicubic,
-    channel_constant,
     pil_resized,
 )
 
@@ -33,8 +33,6 @@ class DINOv2ViTL14(Extractor):
     dim = 1024
     resizes = False
     side, patch = 224, 14
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, resize: None = None) -> None:
         super().__init__(resize)
@@ -48,13 +46,12 @@ class DINOv2ViTL14(Extractor):
         state.pop("mask_token", None)
         state["pos_embed"] = positions(state["pos_embed"], self.side // self.patch)
         self.network.load_state_dict(state, strict=True, assign=True)
-        self.register_buffer("mean", channel_constant(IMAGENET_MEAN), persistent=False)
-        self.register_buffer("std", channel_constant(IMAGENET_STD), persistent=False)
+        self.normalise = Normalise(IMAGENET_MEAN, IMAGENET_STD)
         self.eval().requires_grad_(False)
 
     def forward(self, images: Tensor) -> Features:
-        x = (pil_resized(images, self.side, Image.Resampling.BICUBIC) - self.mean) / self.std
-        return Features(self.network(x))
+        x = pil_resized(images, self.side, Image.Resampling.BICUBIC)
+        return Features(self.network(self.normalise(x)))
 
 
 class ClipViTL14(Extractor):
@@ -68,8 +65,6 @@ class ClipViTL14(Extractor):
     dim = 768
     resizes = False
     side = 336
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, resize: None = None) -> None:
         super().__init__(resize)
@@ -91,13 +86,12 @@ class ClipViTL14(Extractor):
         self.network.load_state_dict(weights.clip_vision(), strict=True, assign=True)
         embeddings = self.network.vision_model.embeddings
         embeddings.position_ids = torch.arange(embeddings.num_positions)[None]  # not in the file, so still on meta
-        self.register_buffer("mean", channel_constant(_CLIP_MEAN), persistent=False)
-        self.register_buffer("std", channel_constant(_CLIP_STD), persistent=False)
+        self.normalise = Normalise(_CLIP_MEAN, _CLIP_STD)
         self.eval().requires_grad_(False)
 
     def forward(self, images: Tensor) -> Features:
-        x = (bicubic(images.float() / 255, self.side, self.side) - self.mean) / self.std
-        return Features(F.normalize(self.network(x).image_embeds))
+        x = bicubic(images.float() / 255, self.side, self.side)
+        return Features(F.normalize(self.network(self.normalise(x)).image_embeds))
 
 
 def positions(embeddings: Tensor, patches: int) -> Tensor:

@@ -36,8 +36,8 @@ def distance(real: NDArray[np.floating], fake: NDArray[np.floating]) -> float:
 def cmmd(real: NDArray[np.floating], fake: NDArray[np.floating]) -> float:
     """Return CMMD of embeddings of length 1, (n, d) and (m, d): 1000 times their squared maximum mean discrepancy.
 
-    The kernel is `exp(-|x - y|² / 200)`. The estimate is biased, as in the published code: it
-    includes pairs of an image with itself, so it is never negative. Raises ValueError like `distance`.
+    The kernel is `exp(-|x - y|² / 200)`. The estimate is biased, as in the published code: it includes pairs of an
+    image with itself, so it is never negative. Raises ValueError like `distance`.
     """
     return cmmd_influences(real, fake)[0]
 
