@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from sg2bench.config import Model
 from sg2bench.models import face_alignment
 from sg2bench.models.blocks import SLOPE, AdaINResBlock, Encoded, InstanceNorm, ResBlock, he_initialize
+from sg2bench.models.convolution import Conv2d
 from sg2bench.models.face_alignment import FaceAlignment
 from sg2bench.models.stargan import StarGANGenerator
 
@@ -52,8 +53,8 @@ class Generator(nn.Module):
         super().__init__()
         high_pass = w_hpf > 0
         width = first_width or 2**14 // image_size
-        self.from_rgb = nn.Conv2d(3, width, 3, padding=1)
-        self.to_rgb = nn.Sequential(InstanceNorm(width), nn.LeakyReLU(SLOPE, inplace=True), nn.Conv2d(width, 3, 1))
+        self.from_rgb = Conv2d(3, width, 3, padding=1)
+        self.to_rgb = nn.Sequential(InstanceNorm(width), nn.LeakyReLU(SLOPE, inplace=True), Conv2d(width, 3, 1))
         self.encode, self.decode = nn.ModuleList(), nn.ModuleList()
         for _ in range(int(math.log2(image_size)) - 4 + high_pass):
             wider = min(2 * width, max_width)
@@ -162,7 +163,7 @@ class Discriminator(nn.Module):
         super().__init__()
         self.auxiliary = auxiliary
         layers, width = _downsampler(image_size, first_width, max_width)
-        self.main = nn.Sequential(*layers, nn.Conv2d(width, num_domains + auxiliary, 1))
+        self.main = nn.Sequential(*layers, Conv2d(width, num_domains + auxiliary, 1))
         he_initialize(self)
 
     def judge(self, image: Tensor, domain: Tensor) -> Verdict:
@@ -178,12 +179,12 @@ class Discriminator(nn.Module):
 def _downsampler(image_size: int, first_width: int | None, max_width: int) -> tuple[list[nn.Module], int]:
     """Return the common first layers of style encoder and discriminator, image -> (N, width, 1, 1), and the width."""
     width = first_width or 2**14 // image_size
-    layers: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1)]
+    layers: list[nn.Module] = [Conv2d(3, width, 3, padding=1)]
     for _ in range(int(math.log2(image_size)) - 2):
         wider = min(2 * width, max_width)
         layers.append(ResBlock(width, wider, downsample=True))
         width = wider
-    end = [nn.LeakyReLU(SLOPE, inplace=True), nn.Conv2d(width, width, 4), nn.LeakyReLU(SLOPE, inplace=True)]
+    end = [nn.LeakyReLU(SLOPE, inplace=True), Conv2d(width, width, 4), nn.LeakyReLU(SLOPE, inplace=True)]
     return [*layers, *end], width
 
 
