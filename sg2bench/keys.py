@@ -70,7 +70,9 @@ class Train(Part):
     )
     precision: Literal["float32", "bf16"] = Field("float32", description="bf16: autocast, with R1 in float32")
     compile: bool | Literal["auto"] = Field(
-        False, description="compile the step, including R1, which takes minutes; auto: from 10,000 steps on"
+        "auto",
+        description="on a GPU, record the step as CUDA graphs, which takes seconds; on a CPU, compile it, which takes "
+        "minutes; auto: in long trainings",
     )
     crop_probability: float = Field(0.5, ge=0, le=1)
     mirror: bool = Field(True, description="flip images half the time")
@@ -99,11 +101,6 @@ class Train(Part):
         if self.best_by and not self.evaluated_steps:
             raise ValueError("best_by needs steps to choose from: give evaluate_at or evaluate_every")
         return self
-
-    @property
-    def compiles(self) -> bool:
-        """Whether to compile the step; for `auto`, if training is long enough to pay for it."""
-        return self.steps >= 10_000 if self.compile == "auto" else self.compile
 
     @property
     def evaluated_steps(self) -> list[int]:

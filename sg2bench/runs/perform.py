@@ -77,7 +77,7 @@ def perform(job: Job, device: torch.device, stop: Stop | None = None, patience: 
     """
     if device.type == "cpu":
         torch.set_num_threads(1)  # another number rounds differently, and training amplifies that
-    elif distributed.size() > 1:
+    elif device.index is not None:
         torch.cuda.set_device(device)
     images, evaluator = distributed.together(_prepare, job, device)
     with _exclusively(job.folder, patience):

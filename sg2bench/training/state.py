@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import shutil
 from typing import Any
 
 import torch
@@ -10,6 +12,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sg2bench import distributed
 from sg2bench.config import Experiment
+from sg2bench.keys import Train
 from sg2bench.models.networks import Networks, build_discriminator
 from sg2bench.training.compiled import Compiled
 
@@ -27,7 +30,9 @@ class State:
         # If the whole batch has an image per domain, a single process computes all heads, and none stays unchanged.
         self.sparse_heads = train.sparse_heads and num_domains > train.batch_size
         self.precision, self.encoder_learns = train.precision, train.encoder_learns
-        self.compiled = Compiled() if _compiles(experiment, num_domains) else None
+        if train.compile is True:
+            _refuse_few_images(train.batch_size, num_domains)
+        self.compiled = Compiled() if train.compile is True else None
         self.ema_update = get_ema_multi_avg_fn(train.ema_decay)  # type: ignore[no-untyped-call]
         self.optimizers = {
             name: torch.optim.Adam(
@@ -56,14 +61,25 @@ class State:
             optimizer.load_state_dict(state["optimizers"][name])
 
 
-def _compiles(experiment: Experiment, num_domains: int) -> bool:
-    """Return whether to compile the step. Raises ValueError if that was requested but is impossible."""
-    train, processes = experiment.train, distributed.size()
-    share = train.batch_size // processes
-    if train.compile is True and num_domains > share:
+def _refuse_few_images(batch_size: int, num_domains: int) -> None:
+    processes = distributed.size()
+    share = batch_size // processes
+    if num_domains > share:
         among = f", {share} for each of {processes} processes" if processes > 1 else ""
         raise ValueError(
             f"train.compile: a compiled step computes the heads of all {num_domains} domains, which needs a batch of "
-            f"that many images; train.batch_size is {train.batch_size}{among}"
+            f"that many images; train.batch_size is {batch_size}{among}"
         )
-    return train.compiles and num_domains <= share
+
+
+def compiling_pays(train: Train, num_domains: int, device: torch.device) -> bool:
+    """Return whether a training with `compile: auto` saves more time by compiling than compiling takes.
+
+    The number of steps decides, not of those left, so that a resumed run computes what it would have computed. A CPU
+    needs a C++ compiler.
+    """
+    if train.compile != "auto" or num_domains > train.batch_size // distributed.size():
+        return False
+    if device.type == "cuda":
+        return train.steps >= 500
+    return train.steps >= 10_000 and shutil.which(os.environ.get("CXX", "g++")) is not None

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from sg2bench import devices
 from sg2bench.config import Experiment, Model
 from sg2bench.data import sets
 from sg2bench.data.batches import Batches
 from sg2bench.evaluation.evaluator import Evaluator
+from sg2bench.models.convolution import conv2d
 from sg2bench.models.networks import Networks
 from sg2bench.training.state import State
 from sg2bench.training.step import train_step
 from tests.cli.test_cli import SMOKE
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")]
+CUDA = torch.device("cuda")
 MODEL = {"image_size": 32, "first_width": 16, "max_width": 32, "mapping_width": 32}
 
 
@@ -36,7 +39,7 @@ def steps(device, dtype=torch.float32, number=2, **train):
 
 
 def test_steps_are_those_of_the_cpu():
-    ours, state = steps(torch.device("cuda"), torch.float64)
+    ours, state = steps(CUDA, torch.float64)
     expected, other = steps(torch.device("cpu"), torch.float64)
     for terms, theirs in zip(ours, expected, strict=True):
         assert terms == pytest.approx(theirs, rel=1e-8, abs=1e-10)
@@ -44,20 +47,43 @@ def test_steps_are_those_of_the_cpu():
         torch.testing.assert_close(weight.cpu(), theirs, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.filterwarnings("ignore")  # those of torch.compile about its own insides
-@pytest.mark.parametrize(("precision", "rel"), [("float32", 1e-2), ("bf16", 0.1)])
-def test_compiled_steps_in_cuda_graphs_are_the_eager_ones(precision, rel):
-    """Several steps, as a graph is recorded in its second or third call."""
-    torch.compiler.reset()
-    ours, _ = steps(torch.device("cuda"), number=5, precision=precision, compile=True)
-    expected, _ = steps(torch.device("cuda"), number=5, precision=precision)
+def test_gradients_are_those_of_the_cpu():
+    """Those of the last sub-step of each network, before any weight differs."""
+    found, expected = (steps(torch.device(name), torch.float64, number=1)[1] for name in ("cuda", "cpu"))
+    for ours, theirs in ((found.nets, expected.nets), (found.discriminator, expected.discriminator)):
+        others = dict(theirs.named_parameters())
+        for name, weight in ours.named_parameters():
+            torch.testing.assert_close(weight.grad.cpu(), others[name].grad, rtol=1e-6, atol=1e-10, msg=name)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "precision", "rel"),
+    [(torch.float64, "float32", 1e-8), (torch.float32, "float32", 1e-2), (torch.float32, "bf16", 0.1)],
+)
+def test_recorded_steps_are_the_eager_ones(dtype, precision, rel):
+    """Several steps: the first records, the others replay, with other weights and batches."""
+    ours, _ = steps(CUDA, dtype, number=5, precision=precision, compile=True)
+    expected, _ = steps(CUDA, dtype, number=5, precision=precision)
     for terms, theirs in zip(ours, expected, strict=True):
-        assert terms == pytest.approx(theirs, rel=rel, abs=1e-2)
+        assert terms == pytest.approx(theirs, rel=rel, abs=rel)
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (4, 2, 1), (4, 1, 0), (1, 1, 0)])
+def test_a_penalty_s_gradients_are_torch_s(kernel, stride, padding):
+    torch.manual_seed(0)
+    x, weight = torch.randn(2, 3, 9, 9, dtype=torch.float64), torch.randn(5, 3, kernel, kernel, dtype=torch.float64)
+    found = []
+    for convolve in (conv2d, F.conv2d):
+        leaves = [each.to(CUDA).requires_grad_() for each in (x, weight)]
+        convolved = convolve(*leaves, torch.ones(5, device=CUDA, dtype=torch.float64), stride=stride, padding=padding)
+        (gradient,) = torch.autograd.grad(convolved.tanh().sum(), leaves[0], create_graph=True)
+        found.append(torch.autograd.grad(gradient.square().sum(), leaves))
+    torch.testing.assert_close(*found, rtol=1e-10, atol=1e-10)
 
 
 def test_bf16_stays_near_float32():
-    ours, _ = steps(torch.device("cuda"), precision="bf16")
-    expected, _ = steps(torch.device("cuda"))
+    ours, _ = steps(CUDA, precision="bf16")
+    expected, _ = steps(CUDA)
     for terms, theirs in zip(ours, expected, strict=True):
         assert terms == pytest.approx(theirs, rel=0.1, abs=0.05)
 

@@ -5,9 +5,10 @@ import torch
 
 from sg2bench.config import Experiment
 from sg2bench.data.batches import Batch
+from sg2bench.keys import Train
 from sg2bench.training import compiled
 from sg2bench.training.compiled import Compiled
-from sg2bench.training.state import State
+from sg2bench.training.state import State, compiling_pays
 from sg2bench.training.step import train_step
 
 SIZES = {"image_size": 32, "first_width": 4, "max_width": 8, "style_dim": 5, "latent_dim": 3, "mapping_width": 8}
@@ -16,7 +17,7 @@ SIZES = {"image_size": 32, "first_width": 4, "max_width": 8, "style_dim": 5, "la
 @pytest.fixture
 def traced_alone(monkeypatch):
     """Graphs run as they were traced: what is compiled, without the minutes of a compiler."""
-    monkeypatch.setattr(compiled, "_compile", lambda graph, device: graph)
+    monkeypatch.setattr(compiled, "_compile", lambda graph, inputs: graph)
 
 
 def test_gradients_and_gradients_of_gradients_are_part_of_the_graph(traced_alone):
@@ -89,22 +90,32 @@ def test_traced_steps_are_the_eager_ones(traced_alone, train, loss):
 
 
 def test_more_domains_than_images_in_a_batch_are_refused_where_compiling_was_asked_for():
-    def state(chosen):
-        train = {"batch_size": 2, "compile": chosen, "steps": 20_000}
-        return State(Experiment(name="small", model=SIZES, train=train), 3)
-
+    few = {"batch_size": 2, "steps": 20_000}
     with pytest.raises(ValueError, match="train.compile: a compiled step computes the heads of all 3 domains"):
-        state(True)
-    assert state("auto").compiled is None
+        State(Experiment(name="small", model=SIZES, train=few | {"compile": True}), 3)
+    assert not compiling_pays(Train(**few), 3, torch.device("cuda"))
 
 
 @pytest.mark.parametrize(
-    ("chosen", "steps", "compiles"),
-    [("auto", 9_999, False), ("auto", 10_000, True), (True, 1, True), (False, 100_000, False)],
+    ("chosen", "steps", "device", "pays"),
+    [
+        ("auto", 9_999, "cpu", False),
+        ("auto", 10_000, "cpu", True),
+        ("auto", 499, "cuda", False),
+        ("auto", 500, "cuda", True),
+        (True, 100_000, "cpu", False),  # the state compiles by itself
+        (False, 100_000, "cuda", False),
+    ],
 )
-def test_auto_compiles_long_trainings(chosen, steps, compiles):
-    experiment = Experiment(name="small", train={"compile": chosen, "steps": steps})
-    assert experiment.train.compiles == compiles
+def test_auto_compiles_long_trainings(monkeypatch, chosen, steps, device, pays):
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
+    assert compiling_pays(Train(compile=chosen, steps=steps), 3, torch.device(device)) == pays
+
+
+def test_auto_needs_a_compiler_on_a_cpu(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert not compiling_pays(Train(), 3, torch.device("cpu"))
+    assert compiling_pays(Train(), 3, torch.device("cuda"))
 
 
 @pytest.mark.slow
