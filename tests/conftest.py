@@ -28,7 +28,7 @@ hypothesis.settings.load_profile("sg2bench")
 def _own_cache(tmp_path_factory):
     """A separate cache for the session; pretrained files and trained probes are the user's."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SG2BENCH_WEIGHTS", str(cache_folder() / "weights"))
+        patch.setenv("SG2BENCH_WEIGHTS", os.environ.get("SG2BENCH_WEIGHTS") or str(cache_folder() / "weights"))
         for file in (weights.ALEXNET_LPIPS, weights.EFFICIENTNET_LITE0):
             weights.fetch(file)
         (probes := cache_folder() / "probes").mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,5 @@
-"""Run everything that needs a GPU, unattended: `nox -s gpu`. Tests, ratios and the generator's throughput.
+"""Run everything that needs a GPU, unattended: `nox -s gpu`. Tests, steps, ratios
+and the generator's throughput.
 
 Writes reports/performance/gpu/; does nothing without a GPU.
 """
@@ -14,6 +15,7 @@ from tools.tables import ROOT
 
 OUT = ROOT / "reports/performance/gpu"
 TESTS = ("-m", "pytest", "-m", "gpu", "tests/gpu", "-q", "-p", "no:cacheprovider")
+STEPS = ("-m", "tools.gpu_steps")
 RATIOS = ("-m", "tools.ratios", "--gpu")
 BENCH = ("-m", "sg2bench", "bench", "critters", "--device", "cuda", "--out", str(OUT / "bench"))
 
@@ -24,7 +26,7 @@ def main() -> int:
         return 0
     OUT.mkdir(parents=True, exist_ok=True)
     failed = 0
-    for arguments in (TESTS, RATIOS, BENCH):  # each runs whether or not the others fail
+    for arguments in (TESTS, STEPS, RATIOS, BENCH):  # each runs whether or not the others fail
         failed |= subprocess.run([sys.executable, *arguments], cwd=ROOT, check=False).returncode
     return failed
 

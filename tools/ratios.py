@@ -8,6 +8,7 @@ Ratios of times are naive over ours (above 1: ours is faster), those of memory o
 * `ceiling_…`: a step's operations per second over those of a matrix product.
 * `evaluation_floor_…`: the generator and one pass of features over an evaluation (1: no further saving is possible).
 * `grid_efficiency`: the rate of one worker per core over that of one worker times the cores (1: nothing lost).
+* `four_runs_on_one_gpu`: the total rate of four runs that share a GPU over that of a single run.
 * `many_domains_…`: a step with 200 domains over one with 2.
 
 Writes reports/performance/; with `--gpu`, the ratios on a GPU into reports/performance/gpu/.
@@ -53,6 +54,7 @@ from tools.ways import (
 )
 
 REPEATS = 5
+CORES = os.cpu_count() or 1
 PAPER_WIDTHS = Experiment(
     name="widths", data={"train_per_domain": 8, "val_per_domain": 2}, model={"image_size": 64}, train={"batch_size": 2}
 )
@@ -160,30 +162,28 @@ def domains_ratio() -> list[float]:
     return in_turn(domains_step("sparse", 200, 512), domains_step("sparse", 2, 512))
 
 
-def run_command(runs: Path, steps: int) -> list[str]:
+def run_command(runs: Path, steps: int, device: str = "cpu") -> list[str]:
     """Return the command of a short run of critters."""
     settings = ["--set", f"train.steps={steps}", "--set", "train.log_every=1", "--set", "evaluate.sources=4"]
-    which = ["--variant", "full", "--seed", "0", "--device", "cpu", "--runs", str(runs)]
+    which = ["--variant", "full", "--seed", "0", "--device", device, "--runs", str(runs)]
     return [sys.executable, "-m", "sg2bench", "run", "experiments/critters.yaml", *which, *settings]
 
 
-def grid_efficiency() -> list[float]:
-    """Compare one run per core with a single run: 20 steps and their evaluation, including the start of processes."""
-    cores = os.cpu_count() or 1
-    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(cores) as workers:
+def together(processes: int, steps: int, device: str) -> list[float]:
+    """Return the total rate of several runs at once over the rate of a single one, including the start of processes."""
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(processes) as workers:
         folders = (Path(scratch, str(number)) for number in itertools.count())
 
         def rate(runs: Path) -> float:
             start = time.perf_counter()
-            subprocess.run(run_command(runs, 20), cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+            subprocess.run(run_command(runs, steps, device), cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
             return 1 / (time.perf_counter() - start)
 
         rate(next(folders))
         ratios = []
         for _ in range(REPEATS):
             alone = rate(next(folders))
-            together = sum(workers.map(rate, [next(folders) for _ in range(cores)]))
-            ratios.append(together / (cores * alone))
+            ratios.append(sum(workers.map(rate, [next(folders) for _ in range(processes)])) / alone)
         return ratios
 
 
@@ -221,13 +221,14 @@ MEASURED: dict[str, Callable[[], list[float]]] = {
     "evaluation_floor_cpu": lambda: evaluation(experiment(64).model, other="floor"),
     "evaluation_floor_cpu_32px": lambda: evaluation(experiment(32).model, other="floor"),
     "many_domains_k200_over_k2": domains_ratio,
-    "grid_efficiency": grid_efficiency,
+    "grid_efficiency": lambda: [gain / CORES for gain in together(CORES, 20, "cpu")],
 }
 ON_GPU: dict[str, Callable[[], list[float]]] = {
     "train_memory_gpu": lambda: train_memory("cuda"),
     "train_step_gpu": lambda: train_step(PAPER, "cuda", precision="bf16", compile=True),
     "train_step_gpu_float32": lambda: train_step(PAPER, "cuda"),
     "evaluation_gpu": lambda: evaluation(PAPER.model, "cuda"),
+    "four_runs_on_one_gpu": lambda: together(4, 1000, "cuda"),
 }
 """The ratios on a GPU, at the paper's size. The naive way runs in float32; `train_memory_gpu` runs ours in bf16."""
 

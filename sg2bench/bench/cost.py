@@ -32,11 +32,12 @@ CPU = Rates(0.155, 40.8, 0.9, "one thread of an AMD EPYC, measured")
 """Lines fitted to the points that `nox -s bench -- --ratios` measured."""
 
 
+H200 = Rates(0.013, 23_000, 0.0, "an NVIDIA H200 in float32, measured")
+
+
 def gpu(tflop_per_second: float) -> Rates:
-    """Return the rates of a GPU that sustains this many TFLOP/s in training and takes 50 ms to launch a step's kernels.
-    Both are assumptions: no GPU has been measured.
-    """
-    return Rates(0.05, 1000 * tflop_per_second, 0.0, f"a GPU of {tflop_per_second:g} TFLOP/s, assumed")
+    """Return the rates of a GPU that sustains this many TFLOP/s in training; it launches a step as fast as an H200."""
+    return Rates(H200.step_seconds, 1000 * tflop_per_second, 0.0, f"a GPU of {tflop_per_second:g} TFLOP/s, assumed")
 
 
 def step_seconds(gflop: float, rates: Rates, share: float = 1.0) -> float:

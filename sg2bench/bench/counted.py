@@ -75,7 +75,8 @@ class Cost(NamedTuple):
 def training(
     settings: Experiment, num_domains: int = 2, train_step: Callable[[State, Batch], object] | None = None
 ) -> Cost:
-    """Count a training step: ours, or another `train_step`."""
+    """Count an eager training step: ours, or another `train_step`."""
+    settings = settings.model_copy(update={"train": settings.train.model_copy(update={"compile": False})})
     n, side, latent = settings.train.batch_size, settings.model.image_size, settings.model.latent_dim
     with patch("torch.optim.Adam", _Idle), torch.device("meta"):
         state = State(settings, num_domains, "meta")

@@ -25,7 +25,6 @@ from sg2bench.runs import times
 from sg2bench.runs.plan import plan as plan_runs
 from sg2bench.runs.status import Status, last_step
 
-_TFLOPS = 10.0
 """Rate that a GPU is assumed to sustain in float32, until one has been measured."""
 _GIB = 2**30
 
@@ -121,7 +120,7 @@ def machines_of(gpus: int | None, workers: int | None, tflops: float | None, res
     share = resources.gpus
     if (at_once := cost.at_once(gpus, share)) == 0:
         raise ValueError(f"--gpus {gpus}: too few, a run takes {share:g} (resources.gpus)")
-    rates = cost.gpu(_TFLOPS if tflops is None else tflops)
+    rates = cost.H200 if tflops is None else cost.gpu(tflops)
     return Machines(f"{gpus} GPU{'s' * (gpus > 1)}", "GPU", at_once, share, rates)
 
 
@@ -143,7 +142,7 @@ def _models(by_variant: Mapping[str, Sequence[Status]], machines: Machines) -> d
 def _counted_key(experiment: Experiment) -> str:
     """Return a key of everything that the operations of a step depend on; of a term's weight, only whether it is 0."""
     train, terms = experiment.train, {name: bool(value) for name, value in experiment.loss.model_dump().items()}
-    size = train.batch_size, train.precision, train.encoder_learns, train.compiles
+    size = train.batch_size, train.precision, train.encoder_learns
     return f"{experiment.model.model_dump_json()} {terms} {experiment.loss.objective} {size}"
 
 
