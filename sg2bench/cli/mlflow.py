@@ -24,4 +24,4 @@ def mlflow(
     from sg2bench.runs import mlflow as writer
 
     count = writer.write(runs, uri)
-    options.print_plain(f"{count} runs. View them with: mlflow ui --backend-store-uri {uri}")
+    options.print_plain(f"Runs: {count}. View them with: mlflow ui --backend-store-uri {uri}")

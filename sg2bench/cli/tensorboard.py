@@ -21,4 +21,4 @@ def tensorboard(
     from sg2bench.runs import tensorboard as writer
 
     folders = writer.write(runs, out or runs)
-    options.print_plain(f"{len(folders)} runs. View them with: tensorboard --logdir {out or runs}")
+    options.print_plain(f"Runs: {len(folders)}. View them with: tensorboard --logdir {out or runs}")

@@ -36,7 +36,7 @@ def test_an_experiment(quick_cli, store, tmp_path):
     assert quick_cli("run", SMOKE, "--variant", "no_ds", "--seed", "1", *SETTINGS).returncode == 0
     process = quick_cli("mlflow", "runs", "--uri", store)
     assert process.returncode == 0, process.stderr
-    assert process.stdout.startswith("1 runs. View them with: mlflow ui")
+    assert process.stdout.startswith("Runs: 1. View them with: mlflow ui")
     folder = tmp_path / "runs/smoke/no_ds/seed-1"
     curves, rows = pd.read_csv(folder / "train.csv"), row_table.overall(row_table.read(folder / "rows.csv"))
     client, (run,) = runs_of(store)

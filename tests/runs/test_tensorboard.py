@@ -40,7 +40,7 @@ def test_a_run_that_is_training(quick_cli, run_folder):
     for _ in range(2):
         process = quick_cli("tensorboard", "runs")
         assert process.returncode == 0, process.stderr
-        assert "1 runs. View them with: tensorboard --logdir runs" in process.stdout
+        assert "Runs: 1. View them with: tensorboard --logdir runs" in process.stdout
         events = read(run_folder)
         assert set(events.Tags()["scalars"]) == {"ds_weight", "d_latent/real", "g_latent/adv"}
         assert scalars(events, "d_latent/real") == [(2, 0.25), (4, 1.5)]
