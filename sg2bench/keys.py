@@ -71,8 +71,8 @@ class Train(Part):
     precision: Literal["float32", "bf16"] = Field("float32", description="bf16: autocast, with R1 in float32")
     compile: bool | Literal["auto"] = Field(
         "auto",
-        description="on a GPU, record the step as CUDA graphs, which takes seconds; on a CPU, compile it, which takes "
-        "minutes; auto: in long trainings",
+        description="true: on a GPU, record the step as CUDA graphs, which takes seconds; on a CPU, compile it, which "
+        "takes minutes and a C++ compiler; auto: only on a GPU",
     )
     crop_probability: float = Field(0.5, ge=0, le=1)
     mirror: bool = Field(True, description="flip images half the time")

@@ -1,6 +1,6 @@
-"""Run everything that needs a GPU, unattended: `nox -s gpu`. Tests, steps, ratios
-and the generator's throughput.
+"""Run everything that needs a GPU, unattended: `nox -s gpu`.
 
+Tests, steps, ratios and the generator's throughput.
 Writes reports/performance/gpu/; does nothing without a GPU.
 """
 

@@ -30,13 +30,14 @@ from sg2bench.evaluation.extractors.base import IMAGENET_MEAN, IMAGENET_STD, cha
 from sg2bench.evaluation.guidance import guide
 from sg2bench.evaluation.outputs import style_codes, to_float, to_uint8
 from sg2bench.models import blocks
+from sg2bench.models.convolution import Conv2d
 from sg2bench.training import losses
 from sg2bench.training.state import State
 
 
 @contextmanager
 def plain_layers():
-    """Use torch's functions for norm, pooling, upsampling and activation, in the published order.
+    """Use torch's functions for convolution, norm, pooling, upsampling and activation, in the published order.
 
     Scale and shift come after the norm, convolutions before pooling and after upsampling.
     """
@@ -69,6 +70,7 @@ def plain_layers():
         return (residual + (self.conv1x1(shortcut) if self.learned_shortcut else shortcut)) / math.sqrt(2)
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Conv2d, "forward", nn.Conv2d.forward)
         patch.setattr(blocks, "activate", lambda x, inplace=False: F.leaky_relu(x, blocks.SLOPE))
         patch.setattr(blocks, "conv_avg_pool2", lambda conv, x: avg_pool2(conv(x)))
         patch.setattr(blocks.AdaIN, "forward", adain)

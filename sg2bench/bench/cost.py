@@ -32,17 +32,18 @@ CPU = Rates(0.155, 40.8, 0.9, "one thread of an AMD EPYC, measured")
 """Lines fitted to the points that `nox -s bench -- --ratios` measured."""
 
 
-H200 = Rates(0.013, 23_000, 0.0, "an NVIDIA H200 in float32, measured")
+H200 = Rates(0.013, 23_000, 0.0, "as measured on an NVIDIA H200 in float32; --tflops for another GPU")
+"""The fixed part was measured at 32 px, the rate at the paper's size (`tools.gpu_steps`)."""
 
 
 def gpu(tflop_per_second: float) -> Rates:
-    """Return the rates of a GPU that sustains this many TFLOP/s in training; it launches a step as fast as an H200."""
+    """Return the rates of a GPU that sustains this many TFLOP/s in training, with an H200's fixed part of a step."""
     return Rates(H200.step_seconds, 1000 * tflop_per_second, 0.0, f"a GPU of {tflop_per_second:g} TFLOP/s, assumed")
 
 
 def step_seconds(gflop: float, rates: Rates, share: float = 1.0) -> float:
     """Return the seconds of a training step of this many GFLOP, for a run that has a `share` of a worker's rate."""
-    return rates.step_seconds + gflop / (rates.gflop_per_second * share)
+    return (rates.step_seconds + gflop / rates.gflop_per_second) / share
 
 
 def features_gflop(extractors: Iterable[str], resize: int) -> float:

@@ -25,7 +25,6 @@ from sg2bench.runs import times
 from sg2bench.runs.plan import plan as plan_runs
 from sg2bench.runs.status import Status, last_step
 
-"""Rate that a GPU is assumed to sustain in float32, until one has been measured."""
 _GIB = 2**30
 
 

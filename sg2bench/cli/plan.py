@@ -32,7 +32,7 @@ def plan(
     gpus: Annotated[int | None, typer.Option(min=1, help="GPUs to plan for; default: this machine.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="CPU threads to plan for, one run on each.")] = None,
     tflops: Annotated[
-        float | None, typer.Option(help="TFLOP/s that a GPU sustains in training; default: an H200's 23 in float32.")
+        float | None, typer.Option(help="TFLOP/s that a GPU sustains in training; default: 23, an H200 in float32.")
     ] = None,
     runs: options.Runs = Path("runs"),
 ) -> None:

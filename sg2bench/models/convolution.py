@@ -27,8 +27,8 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int = 1, padd
 class TwiceDifferentiable(torch.autograd.Function):
     """A convolution whose gradient for the input is a transposed convolution.
 
-    Differentiating that again takes the weight's gradient by cuDNN's kernel for it. Torch's double backward takes it by
-    a convolution with kernels as large as the image: a quarter of a training step at the paper's size.
+    The derivative of that uses cuDNN's kernel for a weight's gradient. Torch's own double backward uses a convolution
+    with kernels as large as the image, which took a quarter of a training step at the paper's size.
 
     Only the gradient for the input can be differentiated again: with `create_graph`, weight and bias get none.
     """
@@ -36,20 +36,21 @@ class TwiceDifferentiable(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.has_bias, ctx.stride, ctx.padding = bias is not None, stride, padding
+        ctx.stride, ctx.padding = stride, padding
         return F.conv2d(x, weight, bias, stride, padding)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,), (x, weight) = gradients, ctx.saved_tensors
+        (gradient,), (x, weight), stride, padding = gradients, ctx.saved_tensors, ctx.stride, ctx.padding
         for_input = for_weight = for_bias = None
         if ctx.needs_input_grad[0]:
-            side = (gradient.shape[2] - 1) * ctx.stride - 2 * ctx.padding + weight.shape[2]
-            left_over = x.shape[2] - side  # rows that no position of the kernel reached
-            for_input = F.conv_transpose2d(gradient, weight, None, ctx.stride, ctx.padding, left_over)
-        if ctx.needs_input_grad[1] and not torch.is_grad_enabled():
-            place, wanted = ([ctx.stride] * 2, [ctx.padding] * 2, [1, 1]), [False, True, ctx.has_bias]
-            biases = [weight.shape[0]] if ctx.has_bias else None
+            sides = zip(x.shape[2:], gradient.shape[2:], weight.shape[2:], strict=True)
+            # Rows and columns at the end that no position of the kernel reached.
+            left_over = [side + 2 * padding - (count - 1) * stride - kernel for side, count, kernel in sides]
+            for_input = F.conv_transpose2d(gradient, weight, None, stride, padding, left_over)
+        wanted = [False, *ctx.needs_input_grad[1:3]]
+        if any(wanted) and not torch.is_grad_enabled():
+            geometry = [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1
             backward = torch.ops.aten.convolution_backward
-            _, for_weight, for_bias = backward(gradient, x, weight, biases, *place, False, [0, 0], 1, wanted)
+            _, for_weight, for_bias = backward(gradient, x, weight, [weight.shape[0]], *geometry, wanted)
         return for_input, for_weight, for_bias, None, None

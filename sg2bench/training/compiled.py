@@ -1,4 +1,4 @@
-"""Parts of a training step as compiled graphs."""
+"""Parts of a training step as compiled or recorded graphs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from sg2bench.files import cache_folder
 
 
 class Compiled:
-    """Functions that compute gradients, each traced and compiled at its first call.
+    """Functions that compute gradients, each traced at its first call, then compiled, or on a GPU recorded.
 
-    A trace also records the operations of autograd, so that gradients, and R1's gradients of gradients, are part of one
+    A trace also has the operations of autograd, so that gradients, and R1's gradients of gradients, are part of one
     graph, which needs neither autograd nor Python's bookkeeping. Compiled code is kept in the cache folder, where runs
     with the same graphs share it.
     """
@@ -26,6 +26,7 @@ class Compiled:
         # Set before the first trace, in which torch would choose a temporary folder.
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
         self._graphs: dict[str, tuple[list[str], Callable[..., Any]]] = {}
+        self._shared: tuple[Any, Any] | None = None
         self.seconds = 0.0
         """Time spent on tracing and compiling."""
 
@@ -43,7 +44,7 @@ class Compiled:
                 start = time.monotonic()
                 with torch.enable_grad():
                     names, graph = _trace(function, weights, inputs)
-                self._graphs[name] = names, _compile(graph, inputs)
+                self._graphs[name] = names, self._record(graph, inputs) if inputs[0].is_cuda else _compile(graph)
                 outputs = self._graphs[name][1](*inputs)
                 self.seconds += time.monotonic() - start
             else:
@@ -54,6 +55,12 @@ class Compiled:
         # A CUDA graph writes its outputs to the same memory each time.
         values = [value.clone() if value.is_cuda else value for value in outputs[: len(names)]]
         return dict(zip(names, values, strict=True))
+
+    def _record(self, graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> _Recording:
+        """Record a graph, in memory that all recordings share: they run in turn, and a step reads all outputs."""
+        if self._shared is None:
+            self._shared = torch.cuda.Stream(), torch.cuda.graph_pool_handle()  # type: ignore[no-untyped-call]
+        return _Recording(graph, inputs, *self._shared)
 
 
 def _trace(
@@ -75,35 +82,32 @@ def _trace(
     return names, graph
 
 
-def _compile(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[..., Any]:
-    if inputs[0].is_cuda:
-        return _Recording(graph, inputs)
+def _compile(graph: torch.fx.GraphModule) -> Callable[..., Any]:
     compiled: Callable[..., Any] = torch.compile(graph, dynamic=False)
     return compiled
 
 
 class _Recording:
-    """A graph recorded as a CUDA graph and then replayed, from and to the same memory each time.
+    """A graph recorded as a CUDA graph: each call replays it, from and to the same memory.
 
-    At small sizes, a GPU waits for Python to launch kernels: replaying takes a sixth of the time at 32 px. Recording
-    takes seconds, where compiling for a GPU would take minutes.
+    At small sizes, a GPU waits for Python to launch kernels: at 32 px, a replayed step takes a sixth of an eager step's
+    time. Recording takes seconds; compiling for a GPU takes minutes.
     """
 
-    def __init__(self, graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> None:
+    def __init__(self, graph: torch.fx.GraphModule, inputs: Sequence[Tensor], stream: Any, memory: Any) -> None:
+        self._graph = graph  # holds constants that the recording reads
         self._inputs = [value.clone() for value in inputs]
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             graph(*self._inputs)  # libraries choose kernels and allocate at their first call
         torch.cuda.current_stream().wait_stream(stream)
         self._recorded = torch.cuda.CUDAGraph()
-        # Other threads may pin batches meanwhile, which the default mode forbids.
-        with torch.cuda.graph(self._recorded, capture_error_mode="thread_local"):
-            self._outputs = graph(*self._inputs)
+        # Other threads may pin batches meanwhile; the default mode forbids that.
+        with torch.cuda.graph(self._recorded, memory, stream, capture_error_mode="thread_local"):
+            self._outputs: list[Tensor | None] = graph(*self._inputs)
 
     def __call__(self, *inputs: Tensor) -> list[Tensor | None]:
         for own, value in zip(self._inputs, inputs, strict=True):
             own.copy_(value)
         self._recorded.replay()
-        outputs: list[Tensor | None] = self._outputs
-        return outputs
+        return self._outputs

@@ -19,10 +19,9 @@ from sg2bench.layout import EARLIER_CHECKPOINT, LOG, STEPS
 from sg2bench.models import checkpoints
 from sg2bench.models.networks import Networks
 from sg2bench.training import resume
-from sg2bench.training.compiled import Compiled
 from sg2bench.training.log import Log
 from sg2bench.training.losses import diversity_weight
-from sg2bench.training.state import State, compiling_pays
+from sg2bench.training.state import State
 from sg2bench.training.step import train_step
 
 
@@ -104,8 +103,6 @@ def _begin(
             "processes; make it a multiple, or start fewer"
         )
     state = State(experiment, num_domains, device)
-    if compiling_pays(experiment.train, num_domains, device):
-        state.compiled = Compiled()
     if experiment.train.start_from:
         fan_weights = experiment.model.fan_weights
         checkpoints.load(state.nets, experiment.train.start_from, state.discriminator, fan_weights)

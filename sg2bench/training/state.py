@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
-import shutil
 from typing import Any
 
 import torch
@@ -30,9 +28,7 @@ class State:
         # If the whole batch has an image per domain, a single process computes all heads, and none stays unchanged.
         self.sparse_heads = train.sparse_heads and num_domains > train.batch_size
         self.precision, self.encoder_learns = train.precision, train.encoder_learns
-        if train.compile is True:
-            _refuse_few_images(train.batch_size, num_domains)
-        self.compiled = Compiled() if train.compile is True else None
+        self.compiled = Compiled() if _compiles(train, num_domains, torch.device(device)) else None
         self.ema_update = get_ema_multi_avg_fn(train.ema_decay)  # type: ignore[no-untyped-call]
         self.optimizers = {
             name: torch.optim.Adam(
@@ -61,25 +57,15 @@ class State:
             optimizer.load_state_dict(state["optimizers"][name])
 
 
-def _refuse_few_images(batch_size: int, num_domains: int) -> None:
+def _compiles(train: Train, num_domains: int, device: torch.device) -> bool:
+    """Return whether to compile the step. Raises ValueError if that was requested but is impossible."""
     processes = distributed.size()
-    share = batch_size // processes
-    if num_domains > share:
+    share = train.batch_size // processes
+    if train.compile is True and num_domains > share:
         among = f", {share} for each of {processes} processes" if processes > 1 else ""
         raise ValueError(
             f"train.compile: a compiled step computes the heads of all {num_domains} domains, which needs a batch of "
-            f"that many images; train.batch_size is {batch_size}{among}"
+            f"that many images; train.batch_size is {train.batch_size}{among}"
         )
-
-
-def compiling_pays(train: Train, num_domains: int, device: torch.device) -> bool:
-    """Return whether a training with `compile: auto` saves more time by compiling than compiling takes.
-
-    The number of steps decides, not of those left, so that a resumed run computes what it would have computed. A CPU
-    needs a C++ compiler.
-    """
-    if train.compile != "auto" or num_domains > train.batch_size // distributed.size():
-        return False
-    if device.type == "cuda":
-        return train.steps >= 500
-    return train.steps >= 10_000 and shutil.which(os.environ.get("CXX", "g++")) is not None
+    wanted = device.type == "cuda" if train.compile == "auto" else train.compile
+    return wanted and num_domains <= share

@@ -37,6 +37,15 @@ def test_a_penalty_on_the_input_s_gradient_has_torch_s_gradients(kernel, stride,
     torch.testing.assert_close(*found, rtol=1e-10, atol=1e-12)
 
 
+def test_other_shapes_and_frozen_weights():
+    """A bias may learn where the weight does not; images need not be square."""
+    _, weight, bias = leaves(4, 6)
+    wide = torch.randn(2, 3, 6, 9, dtype=torch.float64).requires_grad_()
+    frozen = weight.detach()
+    assert gradcheck(lambda x, bias: TwiceDifferentiable.apply(x, frozen, bias, 2, 1), (wide, bias))
+    assert gradcheck(lambda x: TwiceDifferentiable.apply(x, frozen, None, 2, 1), (wide,))
+
+
 def test_a_weight_s_gradient_that_would_be_differentiated_is_refused():
     x, weight, bias = leaves(3, 6)
     convolved = TwiceDifferentiable.apply(x, weight, bias, 1, 1)
