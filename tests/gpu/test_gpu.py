@@ -24,12 +24,12 @@ CUDA = torch.device("cuda")
 MODEL = {"image_size": 32, "first_width": 16, "max_width": 32, "mapping_width": 32}
 
 
-def steps(device, dtype=torch.float32, number=2, **train):
+def steps(device, dtype=torch.float32, number=2, w_hpf=0, **train):
     """Terms and networks after a few steps on critters."""
     experiment = Experiment(
         name="gpu",
         data={"train_per_domain": 8, "val_per_domain": 4},
-        model=MODEL,
+        model=MODEL | {"w_hpf": w_hpf},
         train={"batch_size": 4, "compile": False} | train,
     )
     images = sets.load(experiment.data, 32)
@@ -67,13 +67,18 @@ def test_gradients_are_those_of_the_cpu():
 
 
 @pytest.mark.parametrize(
-    ("dtype", "precision", "rel"),
-    [(torch.float64, "float32", 1e-8), (torch.float32, "float32", 1e-2), (torch.float32, "bf16", 0.1)],
+    ("dtype", "rel", "options"),
+    [
+        (torch.float64, 1e-8, {}),
+        (torch.float64, 1e-8, {"w_hpf": 1.0}),
+        (torch.float32, 1e-2, {}),
+        (torch.float32, 0.1, {"precision": "bf16"}),
+    ],
 )
-def test_recorded_steps_are_the_eager_ones(dtype, precision, rel):
+def test_recorded_steps_are_the_eager_ones(dtype, rel, options):
     """Several steps: the first records, the others replay, with other weights and batches."""
-    ours, _ = steps(CUDA, dtype, number=5, precision=precision, compile=True)
-    expected, _ = steps(CUDA, dtype, number=5, precision=precision)
+    ours, _ = steps(CUDA, dtype, number=5, **options, compile=True)
+    expected, _ = steps(CUDA, dtype, number=5, **options)
     for terms, theirs in zip(ours, expected, strict=True):
         assert terms == pytest.approx(theirs, rel=rel, abs=rel)
 
