@@ -42,8 +42,11 @@ def gpu(tflop_per_second: float) -> Rates:
 
 
 def step_seconds(gflop: float, rates: Rates, share: float = 1.0) -> float:
-    """Return the seconds of a training step of this many GFLOP, for a run that has a `share` of a worker's rate."""
-    return (rates.step_seconds + gflop / rates.gflop_per_second) / share
+    """Return the seconds of a training step of this many GFLOP, for a run that has a `share` of a worker's rate.
+
+    The fixed part is kernels that run in turn: it takes longer if others share the GPU, but no less on several GPUs.
+    """
+    return rates.step_seconds / min(share, 1.0) + gflop / (rates.gflop_per_second * share)
 
 
 def features_gflop(extractors: Iterable[str], resize: int) -> float:

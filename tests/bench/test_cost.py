@@ -39,10 +39,11 @@ def test_an_evaluation_follows_its_line():
     assert gflop / cost.CPU.gflop_per_second == pytest.approx(0.0677 + 0.007 * 720, rel=0.1)
 
 
-def test_a_run_with_half_a_gpu_takes_twice_as_long_and_with_four_a_quarter():
+def test_half_a_gpu_takes_twice_as_long_and_four_a_quarter_for_what_grows_with_size():
     rates = cost.gpu(10)
-    whole, half, four = (cost.step_seconds(10_000, rates, share) - rates.step_seconds for share in (1, 0.5, 4))
-    assert (whole, half, four) == pytest.approx((1, 2, 0.25))
+    fixed, shares = rates.step_seconds, (1, 0.5, 4)
+    steps = [cost.step_seconds(10_000, rates, share) for share in shares]
+    assert steps == pytest.approx([fixed + 1, 2 * (fixed + 1), fixed + 0.25])
 
 
 def test_runs_at_the_same_time():
