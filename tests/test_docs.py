@@ -289,7 +289,8 @@ def test_performance(cli, tmp_path):
 
 
 def test_leaderboard(quick_cli, tmp_path):
-    shutil.copytree(ROOT / "reports", tmp_path / "reports")
+    for name in ("critters_short", "emoji", "paper_ladder"):
+        shutil.copytree(ROOT / "reports" / name, tmp_path / "reports" / name)
     shutil.copy(ROOT / "reports/critters_short/results.csv", tmp_path / "theirs.csv")
     ours, theirs = commands("leaderboard.md")
     process = quick_cli(*ours)
