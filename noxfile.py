@@ -19,7 +19,7 @@ nox.options.default_venv_backend = "none"
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 NEARLY = ["--exact", "0.05"]  # seeds and steps are the same; another CPU rounds differently, and training amplifies it
-STUDIES = ["critters_study", "glyphs", "critters_short", "emoji", "paper_ladder"]
+STUDIES = ["critters_study", "glyphs", "critters_gate", "critters_short", "emoji", "paper_ladder"]
 SCHEMAS = {
     "github-workflows": ".github/workflows/*.yml",
     "github-issue-forms": ".github/ISSUE_TEMPLATE/[!c]*.yml",
