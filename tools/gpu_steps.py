@@ -1,7 +1,6 @@
 """Time training steps on a GPU, eager and recorded, at 32 px and at the paper's size: `python -m tools.gpu_steps`.
 
-Prints the median of 8 steps after 3, the time for which the GPU computes in a step, and the peak memory of the first
-steps, recording included.
+Prints the median of 8 steps after 3, and the time for which the GPU computes in a step.
 """
 
 from __future__ import annotations
@@ -19,10 +18,8 @@ from tools.ways import PAPER, experiment, training_ways
 WAYS = {"32 px": experiment(32), "paper": PAPER}
 
 
-def measure(settings: Experiment, precision: str, recorded: bool) -> tuple[float, float, float]:
-    """Return milliseconds of a step, milliseconds for which the GPU computes, and peak MiB."""
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats()
+def measure(settings: Experiment, precision: str, recorded: bool) -> tuple[float, float]:
+    """Return milliseconds of a step, and milliseconds for which the GPU computes."""
     ways, _ = training_ways(settings, "cuda", precision=precision, compile=recorded)
 
     def step() -> float:
@@ -38,18 +35,18 @@ def measure(settings: Experiment, precision: str, recorded: bool) -> tuple[float
         with profile(activities=[ProfilerActivity.CUDA]) as profiled:
             step()
     busy = sum(event.self_device_time_total for event in profiled.events() if "CUDA" in str(event.device_type)) / 1000
-    return statistics.median(taken), busy, torch.cuda.max_memory_allocated() / 2**20
+    return statistics.median(taken), busy
 
 
 def main() -> None:
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
-    print("size   precision  run       ms/step  busy ms  peak MiB")
+    print("size   precision  run       ms/step  busy ms")
     for name, settings in WAYS.items():
         for precision in ("float32", "bf16"):
             for recorded in (False, True):
-                milliseconds, busy, peak = measure(settings, precision, recorded)
+                milliseconds, busy = measure(settings, precision, recorded)
                 run = "recorded" if recorded else "eager"
-                print(f"{name:6} {precision:10} {run:9} {milliseconds:7.1f} {busy:8.1f} {peak:9.0f}", flush=True)
+                print(f"{name:6} {precision:10} {run:9} {milliseconds:7.1f} {busy:8.1f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def activate(x: Tensor, inplace: bool = False) -> Tensor:
 
 
 def avg_pool2(x: Tensor) -> Tensor:
-    """Average-pool 2x2. Adding views takes a third of the time of torch's pooling kernel, on a CPU and on a GPU."""
+    """Average-pool 2x2. Adding views takes 40 to 60 % of the time of torch's pooling kernel, on a GPU and on a CPU."""
     n, c, h, w = x.shape
     top, bottom = x.reshape(n, c, h // 2, 2, w).unbind(3)
     left, right = (top + bottom).view(n, c, h // 2, w // 2, 2).unbind(4)

@@ -68,10 +68,9 @@ def write(nets: Networks, sources: Sequence[Picture], styles: Sequence[Style], o
                     _sheet(some, rows).save(work / "grids" / f"{name}.png")
         if frames:
             _animate(nets, _spread(sources), domains, frames, work / "interpolation.webp")
+    # Names that are not UTF-8 stay objects: pyarrow, where installed, refuses them.
     table = pd.DataFrame(written, columns=["source", "domain", "number", "style", "file"], dtype=object)
-    return table.astype(
-        {"number": int}
-    )  # names that are not UTF-8 stay objects: pyarrow, where installed, refuses them
+    return table.astype({"number": int})
 
 
 def _page(start: int, total: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -26,7 +27,6 @@ class Compiled:
         # Set before the first trace, in which torch would choose a temporary folder.
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
         self._graphs: dict[str, tuple[list[str], Callable[..., Any]]] = {}
-        self._shared: tuple[Any, Any] | None = None
         self.seconds = 0.0
         """Time spent on tracing and compiling."""
 
@@ -44,8 +44,11 @@ class Compiled:
                 start = time.monotonic()
                 with torch.enable_grad():
                     names, graph = _trace(function, weights, inputs)
-                self._graphs[name] = names, self._record(graph, inputs) if inputs[0].is_cuda else _compile(graph)
-                outputs = self._graphs[name][1](*inputs)
+                run: Callable[..., Any] = (
+                    _Recording(graph, inputs, *self._stream_and_memory) if device == "cuda" else _compile(graph)
+                )
+                self._graphs[name] = names, run
+                outputs = run(*inputs)
                 self.seconds += time.monotonic() - start
             else:
                 names, run = self._graphs[name]
@@ -56,11 +59,10 @@ class Compiled:
         values = [value.clone() if value.is_cuda else value for value in outputs[: len(names)]]
         return dict(zip(names, values, strict=True))
 
-    def _record(self, graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> _Recording:
-        """Record a graph, in memory that all recordings share: they run in turn, and a step reads all outputs."""
-        if self._shared is None:
-            self._shared = torch.cuda.Stream(), torch.cuda.graph_pool_handle()  # type: ignore[no-untyped-call]
-        return _Recording(graph, inputs, *self._shared)
+    @cached_property
+    def _stream_and_memory(self) -> tuple[Any, Any]:
+        """The stream and the memory that all recordings share: they run in turn, and a step reads all outputs."""
+        return torch.cuda.Stream(), torch.cuda.graph_pool_handle()  # type: ignore[no-untyped-call]
 
 
 def _trace(

@@ -58,7 +58,7 @@ def test_steps_are_those_of_the_cpu():
 
 
 def test_gradients_are_those_of_the_cpu():
-    """Those of the last sub-step of each network, before any weight differs."""
+    """Those that the first step leaves, of each network's last sub-step."""
     found, expected = (steps(torch.device(name), torch.float64, number=1)[1] for name in ("cuda", "cpu"))
     for ours, theirs in ((found.nets, expected.nets), (found.discriminator, expected.discriminator)):
         others = dict(theirs.named_parameters())
@@ -80,7 +80,7 @@ def test_recorded_steps_are_the_eager_ones(dtype, rel, options):
     ours, _ = steps(CUDA, dtype, number=5, **options, compile=True)
     expected, _ = steps(CUDA, dtype, number=5, **options)
     for terms, theirs in zip(ours, expected, strict=True):
-        assert terms == pytest.approx(theirs, rel=rel, abs=rel)
+        assert terms == pytest.approx(theirs, rel=rel, abs=min(rel, 1e-2))
 
 
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (4, 2, 1), (4, 1, 0), (1, 1, 0)])
@@ -123,18 +123,8 @@ def test_values_are_those_of_the_cpu():
 
 
 def test_an_ablation_runs_and_goes_on_where_it_was_stopped(cli, tmp_path):
-    shared = (
-        "--device",
-        "cuda",
-        "--runs",
-        tmp_path / "runs",
-        "--out",
-        tmp_path / "out",
-        "--set",
-        "train.loader_workers=1",
-        "--set",
-        "loss.ds_steps=6",
-    )
+    places = ("--device", "cuda", "--runs", tmp_path / "runs", "--out", tmp_path / "out")
+    shared = (*places, "--set", "train.loader_workers=1", "--set", "loss.ds_steps=6")
     for length in (4, 8):
         finished = cli("ablate", SMOKE, *shared, "--set", f"train.steps={length}", "--set", "resources.gpus=0.5")
         assert finished.returncode == 0, finished.stderr
