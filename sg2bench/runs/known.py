@@ -17,8 +17,10 @@ from sg2bench.runs import steps
 from sg2bench.runs.job import Job
 from sg2bench.runs.status import Status
 
-_OF_A_RUN = ["experiment", "variant", "data_fingerprint", "config_hash", "seed"]
-_Run = tuple[str, str, str, str, int]
+_OF_A_RUN = ["variant", "data_fingerprint", "config_hash", "seed"]
+"""Columns that identify a run, whatever its experiment is called."""
+_ROW_KEY = [column for column in ROW_KEY if column != "experiment"]
+_Run = tuple[str, str, str, int]
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,17 @@ class Known:
 
     @cached_property
     def runs(self) -> dict[_Run, pd.DataFrame]:
-        """Return the rows of each run."""
-        return {cast(_Run, run): rows for run, rows in self.table.groupby(_OF_A_RUN, sort=False)}
+        """Return the rows of each run. Raises ValueError if two experiments have different values of it."""
+        once = self.table.drop_duplicates(_ROW_KEY)
+        if len(once) < len(self.table) and _differ(once, self.table.drop(once.index)):
+            names = ", ".join(sorted(self.table["experiment"].unique()))
+            raise ValueError(f"{self.path}: has different values of the same run in several experiments ({names})")
+        return {cast(_Run, run): rows for run, rows in once.groupby(_OF_A_RUN, sort=False)}
 
     def rows_of(self, job: Job) -> pd.DataFrame:
-        """Return the rows that a job asks for, as far as they are known."""
-        return steps.asked(job, self.runs.get(_run(job), self.table[:0]))
+        """Return the rows that a job asks for, as far as they are known, under the name of its experiment."""
+        known = self.runs.get(_run(job), self.table[:0])
+        return steps.asked(job, known.assign(experiment=job.experiment.name))
 
     def curves_of(self, job: Job) -> pd.DataFrame | None:
         """Return the training log, with variant and seed, if it is known."""
@@ -50,7 +57,7 @@ class Known:
 
     def picture_of(self, job: Job, picture: str) -> Path | None:
         """Return one of a run's PICTURES, if it is known."""
-        first = next(seed for _, variant, _, _, seed in self.runs if variant == job.variant)
+        first = next(seed for variant, _, _, seed in self.runs if variant == job.variant)
         return self.files.get(grid_file(job.variant, picture)) if job.seed == first else None
 
 
@@ -84,14 +91,14 @@ def unused(table: Known, statuses: Sequence[Status]) -> str:
     reasons: dict[str, list[str]] = {}
     for run in table.runs:
         reason, which = _why_unused(table, run, statuses)
-        reasons.setdefault(reason, []).append(f"{run[1]} seed {run[-1]}: {which}")
+        reasons.setdefault(reason, []).append(f"{run[0]} seed {run[-1]}: {which}")
     parts = [f"{len(runs)} {reason} (e.g. {runs[0]})" for reason, runs in reasons.items() if reason]
     return f"{table.path}: unused runs: {'; '.join(parts)}" if parts else ""
 
 
 def _why_unused(table: Known, run: _Run, statuses: Sequence[Status]) -> tuple[str, str]:
     """Return the reason and its details, both empty if the run is used."""
-    of_variant = [status for status in statuses if status.job.variant == run[1]] or statuses
+    of_variant = [status for status in statuses if status.job.variant == run[0]] or statuses
     for column, theirs, *ours in zip(_OF_A_RUN, run, *(_run(status.job) for status in of_variant), strict=True):
         if theirs not in ours:
             here = f"{theirs}, here {', '.join(dict.fromkeys(map(str, ours)))}"
@@ -110,12 +117,12 @@ def _why_unused(table: Known, run: _Run, statuses: Sequence[Status]) -> tuple[st
 
 
 def _run(job: Job) -> _Run:
-    return job.experiment.name, job.variant, job.data_fingerprint, job.config_hash, job.seed
+    return job.variant, job.data_fingerprint, job.config_hash, job.seed
 
 
 def _differ(some: pd.DataFrame, others: pd.DataFrame) -> bool:
     """Return whether a row in both tables has different values."""
     if some.empty or others.empty:
         return False
-    both = some.merge(others, on=ROW_KEY)
+    both = some.merge(others, on=_ROW_KEY)
     return bool((both["value_x"] != both["value_y"]).any())

@@ -112,7 +112,6 @@ def test_a_run_of_which_rows_are_missing_is_trained(jobs, missing, lacks):
 @pytest.mark.parametrize(
     ("column", "value", "why"),
     [
-        ("experiment", "huge", "1 of another experiment (e.g. full seed 0: huge, here tiny)"),
         ("variant", "no_cyc", "1 of another variant (e.g. no_cyc seed 0: no_cyc, here full)"),
         ("data_fingerprint", "f" * 16, f"1 of another data_fingerprint (e.g. full seed 0: {'f' * 16}, here "),
         ("config_hash", "c" * 16, f"1 of another config_hash (e.g. full seed 0: {'c' * 16}, here "),
@@ -129,6 +128,21 @@ def test_rows_of_something_else_are_named(jobs, column, value, why):
     table = file(whole(first).assign(**{column: value}))
     assert known.find(first, [table]) is None
     assert unused(table, [first, second]).startswith(f"A.csv: unused runs: {why}")
+
+
+def test_a_run_of_another_experiment_is_known_if_nothing_else_differs(jobs):
+    first, _ = jobs()
+    table = whole(first)
+    theirs = table.assign(experiment="huge")
+    found = planned([first], file(theirs))[0].known.rows_of(first)
+    pd.testing.assert_frame_equal(found, table, check_dtype=False)
+    both = file(pd.concat([theirs, table], ignore_index=True))
+    assert len(both.rows_of(first)) == len(table)
+    other = file(pd.concat([theirs, table.assign(value=table["value"] + 1)], ignore_index=True))
+    with pytest.raises(
+        ValueError, match=r"A.csv: has different values of the same run in several experiments \(huge, tiny"
+    ):
+        other.rows_of(first)
 
 
 def test_runs_are_counted_by_reason_in_one_line(jobs):
