@@ -21,7 +21,7 @@ def test_readme_is_short_and_its_claims_are_those_of_the_study():
 
 def test_readme(in_process, tmp_path):
     ablate, score, bench = commands("../README.md")
-    one_run = shorter("variants={full: {}}", "seeds=[0]", "train.steps=1", "claims=[]")
+    one_run = shorter("variants={full: {}}", "seeds=[0]", "train.steps=1", "evaluate.sources=6", "claims=[]")
     assert in_process(*ablate, *one_run).returncode == 0
     assert in_process("data", "draw", "--out", "my-images", "--experiment", "smoke").returncode == 0
     shutil.copytree(tmp_path / "my-images/val/cat", tmp_path / "my-outputs/cat2dog")

@@ -150,16 +150,8 @@ def test_a_gpu_that_is_not_there(quick_cli):
 
 def test_interrupted_and_repeated(cli, tmp_path):
     """Ctrl-C stops the runs; the same command goes on and gives what an uninterrupted one gives."""
-    settings = [
-        "--set",
-        "train.steps=150",
-        "--set",
-        "seeds=[0]",
-        "--set",
-        "variants={full: {}}",
-        "--set",
-        "train.log_every=1",
-    ]
+    chosen = ("train.steps=40", "seeds=[0]", "variants={full: {}}", "train.log_every=1")
+    settings = [part for setting in chosen for part in ("--set", setting)]
     command = [sys.executable, "-m", "sg2bench", "ablate", str(SMOKE), *settings, "--runs", "cut"]
     process = subprocess.Popen(
         command,

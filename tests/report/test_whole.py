@@ -21,9 +21,12 @@ ON_A_FULL_DISK = """
 import resource, sys
 from sg2bench.cli import main
 
-limit = int(sys.argv.pop(1))
-resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-main()
+limit, (_, most) = int(sys.argv.pop(1)), resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
+try:
+    main()
+finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))  # coverage writes at the end
 """
 AT_ONCE = """
 import sys
