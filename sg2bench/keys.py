@@ -169,7 +169,7 @@ def refuse_other_variants(claims: Sequence[Claim], variants: Sequence[str]) -> N
     for place, claim in enumerate(claims):
         key = f"claims.{place}"
         if claim.variant == variants[0]:
-            raise ValueError(f"{key}.variant: `{claim.variant}` is the one that all others are compared with")
+            raise ValueError(f"{key}.variant: `{claim.variant}` is the baseline; name another variant")
         if claim.variant not in variants:
             raise ValueError(f"{key}.variant: no variant `{claim.variant}`{suggestion(claim.variant, variants[1:])}")
         if claim.subject in [other.subject for other in claims[:place]]:

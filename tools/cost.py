@@ -90,7 +90,7 @@ def fitted(x: pd.Series, y: pd.Series) -> tuple[float, float]:
 
 def table(points: pd.DataFrame, shown: dict[str, str], x: str, ys: dict[str, str]) -> str:
     """Return a Markdown table of measured points and the fitted line's predictions."""
-    heads = [*shown.values(), *(f"{label}: {kind}" for label in ys.values() for kind in ("measured", "by the line"))]
+    heads = [*shown.values(), *(f"{label}: {kind}" for label in ys.values() for kind in ("measured", "fitted"))]
     lines = []
     lines_of = {y: fitted(points[x], points[y]) for y in ys}
     for row in points.to_dict("records"):
@@ -99,7 +99,7 @@ def table(points: pd.DataFrame, shown: dict[str, str], x: str, ys: dict[str, str
             cells += [f"{row[y]:.3g}", f"{fixed + slope * row[x]:.3g}"]
         lines.append(cells)
     said = [f"{label} = {lines_of[y][0]:.3g} + {lines_of[y][1]:.3g} × {shown[x]}" for y, label in ys.items()]
-    return f"{markdown(heads, lines)}\n\nThe lines: {'; '.join(said)}."
+    return f"{markdown(heads, lines)}\n\nFitted: {'; '.join(said)}."
 
 
 def afhq() -> str:
@@ -135,7 +135,7 @@ def plot(training: pd.DataFrame, evaluation: pd.DataFrame) -> Figure:
     for axis, (points, x, y, of, label) in zip(figure.subplots(1, 3), panels, strict=True):
         fixed, slope = fitted(points[x], points[y])
         along = np.geomspace(points[x].min(), points[x].max(), 50)
-        axis.plot(along, fixed + slope * along, color="0.6", label="by the line")
+        axis.plot(along, fixed + slope * along, color="0.6", label="fitted")
         axis.plot(points[x], points[y], "o", label="measured")
         axis.set(xlabel=of, ylabel=label)
         log_axes(axis)

@@ -18,7 +18,7 @@ def table() -> str:
         [*map(texts.markdown, (claim.term, claim.purpose)), f"**{claim.verdict}**", texts.markdown(claim.sentence)]
         for claim in claims.itertuples()
     ]
-    return markdown(("term", "what the paper says it is for", "here", "evidence"), lines)
+    return markdown(("term", "what the paper says it is for", "verdict", "evidence"), lines)
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ def check(
     last_steps: Annotated[
         int, typer.Option(min=1, help="Average each run over this many last evaluated steps, to reduce noise.")
     ] = 1,
-    inconclusive_ok: Annotated[bool, typer.Option("--inconclusive-ok", help="Exit 0 with too few seeds.")] = False,
+    inconclusive_ok: Annotated[bool, typer.Option("--inconclusive-ok", help="Exit 0 if inconclusive.")] = False,
     update_baseline: Annotated[
         bool, typer.Option("--update-baseline", help="Replace the baseline with RESULTS, without comparing.")
     ] = False,
@@ -44,7 +44,7 @@ def check(
 ) -> None:
     """Test for regressions against a baseline, per variant, mode, metric and domain, over seeds: see docs/gate.md.
 
-    Exit code 0: no regression. 1: a regression. 3: inconclusive, too few seeds to tell.
+    Exit code 0: no regression. 1: a regression. 3: inconclusive.
     """
     from sg2bench import gate
     from sg2bench.gate import output

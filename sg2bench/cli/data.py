@@ -51,7 +51,7 @@ def draw(
 @app.command()
 @options.expands_home
 def fingerprint(experiment: options.ExperimentFile, set_: options.Set = None) -> None:
-    """Print the hash of an experiment's images, which result rows contain, and their numbers."""
+    """Print the hash of an experiment's images, as in result rows, and their counts."""
     from sg2bench import experiments
     from sg2bench.data import sets
 

@@ -21,7 +21,7 @@ def score(
         typer.Option(metavar="MODULE:CALLABLE", help="Your model itself, instead of --fake: see docs/own-model.md."),
     ] = None,
     experiment: Annotated[
-        Path | None, typer.Option(help="Experiment with protocol, counts and image size; default: default settings.")
+        Path | None, typer.Option(help="Experiment with protocol, counts and image size; default: none.")
     ] = None,
     variant: Annotated[str, typer.Option(help="Name of the model, written into the rows as variant.")] = "full",
     seed: options.Seed = 0,

@@ -193,7 +193,7 @@ def _comparable(results_file: Path, baseline_file: Path, steps: int = 1) -> tupl
     if steps > 1 and set(whole[0]["step"]) != set(whole[1]["step"]):
         raise ValueError(
             f"the last {steps} evaluated steps of {results_file} and {baseline_file} differ: train both with the same "
-            "train.steps and train.evaluate_every"
+            "train.steps and train.evaluate_every or evaluate_at"
         )
     new, old = (table[table["source"] == "*"] for table in whole)
     new = new[new["metric"].isin(old["metric"])]

@@ -224,7 +224,7 @@ def _fit(network: nn.Module, name: str, stored: Mapping[str, StateDict], path: P
     }
     for key, tensor in fitting.items():
         if key.endswith(_OPTIONAL) and not torch.allclose(tensor.cpu(), expected[key].cpu()):
-            raise ValueError(f"{path}: `{name}.{key}` has another strength{why}")
+            raise ValueError(f"{path}: `{name}.{key}` has another w_hpf{why}")
     return fitting
 
 

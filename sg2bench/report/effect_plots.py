@@ -93,7 +93,7 @@ def forest(effects: pd.DataFrame) -> Figure:
     """The effects on one question: a panel for each metric and mode, a line for each variant with its interval.
 
     Filled: sure after the correction for all effects. A variant whose effect is far beyond all others does not decide
-    how far the axis goes: an arrow at the edge has its value.
+    how far the axis goes: a triangle at the edge has its value.
     """
     panels = list(effects[["metric", "mode"]].drop_duplicates().itertuples(index=False, name=None))
     variants = list(dict.fromkeys(effects["variant"]))

@@ -122,10 +122,7 @@ def _by_target(rows: pd.DataFrame, question: str, out: Path) -> Picture:
     file = out / plot_file(question, "target")
     plots.save(panels.targets_plot(rows), file)
     caption = f"Mean over the sources of each target domain. Marks: mean over seeds; whiskers: {_WHISKERS}. {_BEYOND}"
-    reading = (
-        "a target that is bad for every variant is a difficult domain; if it is bad for one variant, that variant "
-    )
-    "fails."
+    reading = "a target that is bad for every variant is a difficult domain; if it is bad for one variant, that fails."
     title = f"{question.capitalize()}, by target domain"
     return Picture(title, f"{caption} {counts(rows)}", reading, file)
 
@@ -159,7 +156,7 @@ def curves(everything: pd.DataFrame | None, drawn: Sequence[str], out: Path) -> 
         "others."
     )
     reading = (
-        "d_ terms belong to the discriminator, g_ terms to the generator, each by guidance. Adversarial terms normally "
+        "d_ terms belong to the discriminator, g_ terms to the generator, for each mode. Adversarial terms normally "
         "oscillate around a level; if one goes to 0, one side has won. sty and cyc should fall and stay low. Low "
         "losses do not mean good images."
     )
@@ -187,7 +184,7 @@ def stacked(ranked: Sequence[str], files: Mapping[Path, Path], out: Path) -> Pic
     return Picture("The same translations by every variant", caption, reading, out / EXAMPLES_PLOT)
 
 
-_READING = "the pose of the source should stay the same down a column, and the style along a row."
+_READING = "the source's content should stay the same down a column, and the style along a row."
 _ACROSS = "The top row shows validation images of each domain. n: 1 seed, the first. Each row below uses"
 _GRIDS = {
     "latent": (

@@ -52,7 +52,7 @@ def _line(row: Any) -> Line:
     details = f"Primary metric: {'swing of ' * (row.over == 'swing')}{row.metric}, {row.mode}."
     if not pd.isna(row.p_holm):
         details += f" p {'< 0.001' if row.p_holm < 0.001 else f'= {row.p_holm:.3f}'} after Holm"
-        deviations = f", {abs(row.standardised):.1f} standard deviations over seeds"
+        deviations = f"; effect: {abs(row.standardised):.1f} standard deviations over seeds"
         details += f"{deviations * bool(np.isfinite(row.standardised))}."
     return Line(row.term, row.purpose, row.verdict, row.sentence.replace(" %", "\u00a0%"), details)
 
@@ -86,8 +86,8 @@ def _forests(effects: pd.DataFrame, table: pd.DataFrame, out: Path) -> Iterator[
         plots.save(effect_plots.forest(of_question), file)
         caption = (
             f"Change from {first}, in per cent for ratios, otherwise as a difference, with 95 % interval over seeds. "
-            "Filled marks are significant after Holm's correction for all effects. An arrow marks a value beyond the "
-            f"axis. {figures.counts(table[table['metric'].isin(of_question['metric'])])}"
+            "Filled marks are significant after Holm's correction for all effects. A triangle marks a value beyond "
+            f"the axis. {figures.counts(table[table['metric'].isin(of_question['metric'])])}"
         )
-        reading = f"the shaded side is worse than {first}. An interval that includes 0 decides nothing."
+        reading = f"the shaded side is worse than {first}. An interval that includes 0 shows no clear change."
         yield Picture(f"{question.capitalize()}, effects", caption, reading, file)

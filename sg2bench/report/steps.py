@@ -48,7 +48,7 @@ def training(halves: pd.DataFrame, out: Path, experiment: str) -> Training | Non
     )
     reading = (
         "if a line still improves at the end, the variant needs more steps; if it gets worse again, it had too many. "
-        "Variants differ where their bands are apart. Half of the sources give other values than all of them, so "
+        "Variants differ where their bands are apart. Half of the sources give different values, so "
         "compare these values only with each other."
     )
     picture = Picture("Values over training", caption, reading, out / STEPS_PLOT)
@@ -113,7 +113,7 @@ def best_steps(odd: pd.DataFrame, metric: str) -> tuple[list[str], list[list[str
         cells = [spread(side["value"].mean(), side["value"].std()) for side in (best, last)]
         cells.append(spread(change.mean(), change.std(), signed=True))
         rows.append([str(variant), str(mode), ", ".join(map(str, chosen)), *cells])
-    return ["variant", "guidance", "best step", *sides, "best minus last"], rows
+    return ["variant", "mode", "best step", *sides, "best minus last"], rows
 
 
 def _chosen_by(even: pd.DataFrame, experiment: str) -> str:

@@ -125,7 +125,7 @@ def markdown(table: pd.DataFrame, effects: pd.DataFrame, claims: pd.DataFrame, c
     parts = [f"# {texts.markdown(table['experiment'].iloc[0])}"]
     if len(claims):
         shown = claims[["term", "purpose", "verdict", "sentence"]].map(texts.markdown).to_numpy().tolist()
-        parts += ["## Claims", _markdown_table(["term", "what it is for", "here", "evidence"], shown), RULE]
+        parts += ["## Claims", _markdown_table(["term", "what it is for", "verdict", "evidence"], shown), RULE]
     for of_question in tables(table, effects):
         rows = [[texts.markdown(name), *cells] for name, *cells in of_question.rows]
         rows += [[f"*{title}*", *cells] for title, *cells in of_question.lines]

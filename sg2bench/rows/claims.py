@@ -25,9 +25,9 @@ COLUMNS = (
     *("seeds", "baseline_seeds", "paired", "missing", "baseline_missing", "sentence"),
 )
 RULE = (
-    "Holds here: without the term its metric is worse, with p < 0.05 by a two-sided t-test over seeds after Holm's "
-    "correction for the claims of this table. Does not hold here: the 95 % interval lies wholly on the better side, or "
-    "excludes a worsening by the margin. Not decided: neither; more seeds may decide it."
+    "Holds here: without the term the claim's metric is worse, with p < 0.05 by a two-sided t-test over seeds after "
+    "Holm's correction for the claims of this table. Does not hold here: the 95 % interval lies wholly on the better "
+    "side, or excludes a worsening by the margin. Not decided: neither; more seeds may decide it."
 )
 
 
@@ -49,7 +49,8 @@ def judge_claims(table: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
         if missing or baseline_missing:
             of = f"of {len(experiment.seeds)}"
             said.append(
-                f"Seeds without rows (training diverged or failed): {missing} {of}; {first}: {baseline_missing} {of}."
+                f"Seeds without rows (training diverged or failed): {claim.variant} {missing} {of}, {first} "
+                f"{baseline_missing} {of}."
             )
         elif claim.over == "swing":
             said.append("No run diverged or failed.")
@@ -124,7 +125,7 @@ def _sentence(claim: Claim, found: Effect, first: str, trained: bool) -> str:
     if claim.over == "value":
         return sentence(found, begin, entry.phrase, entry.symbol, claim.mode, first)
     if trained and not (found.seeds and found.baseline_seeds):
-        return f"Needs train.evaluate_every: a swing is measured over {LEAST_STEPS} evaluated steps or more."
+        return f"A swing needs {LEAST_STEPS} or more evaluated steps (train.evaluate_every or evaluate_at)."
     return sentence(found, begin, f"the swing of {entry.phrase} over the last evaluated steps", "", claim.mode, first)
 
 

@@ -72,12 +72,12 @@ def averaged_steps(table: pd.DataFrame, count: int, path: Path) -> pd.DataFrame:
     last = steps.groupby(runs, sort=False).tail(count)
     counts = last.groupby(runs, sort=False).size().reset_index(name="count").sort_values("count")
     if counts.empty:
-        raise ValueError(f"{path}: no run has evaluated steps: train with train.evaluate_every")
+        raise ValueError(f"{path}: no run has evaluated steps: set train.evaluate_every or evaluate_at")
     fewest = counts.iloc[0]
     if fewest["count"] < count:
         raise ValueError(
             f"{path}: {fewest['variant']}, seed {fewest['seed']}, has {fewest['count']} evaluated steps, fewer than "
-            f"{count}: train with train.evaluate_every, or average fewer"
+            f"{count}: set train.evaluate_every or evaluate_at, or average fewer"
         )
     kept = table.merge(last).sort_values("step", kind="stable")
     keys = [*runs, "mode", "source", "target", "metric"]

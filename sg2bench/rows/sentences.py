@@ -17,7 +17,7 @@ def sentence(effect: Effect, lead: str, noun: str, symbol: str, mode: str, basel
     `lead` is like `Without cyc`, `noun` like `the position error`; `symbol` is its unit, or empty.
     """
     if isnan(effect.effect):
-        return f"{lead} {noun} is not measured on both sides ({mode})."
+        return f"{lead} {noun} cannot be compared: it is not measured for both variants ({mode})."
     unit = f" {symbol}" if symbol else ""
     sides = f"from {significant(effect.baseline_value)} to {significant(effect.value)}{unit}"
     return f"{lead} {noun} {_change(effect, unit)}, {sides} ({mode}, {_seeds(effect, baseline)})."
@@ -78,7 +78,7 @@ def _seeds(effect: Effect, baseline: str) -> str:
         return count
     if ours == theirs == 1:
         return "one seed: no interval"
-    other = f"{count}, {theirs} of {baseline}"
+    other = f"{count} and {theirs} of {baseline}"
     return f"{other}: no interval" if min(ours, theirs) == 1 else f"{other}, not paired"
 
 

@@ -56,7 +56,7 @@ def pairs(models: Sequence[Networks], images: ImageSet, image_size: int, number:
     Raises ValueError like `choose`, and for a model that takes no references.
     """
     if not all(nets.condition.takes_references for nets in models):
-        raise ValueError("a model takes no references (model.condition), so it cannot be compared by reference")
+        raise ValueError("pairs need references, which one of the two models does not take (model.condition)")
     sides = np.random.default_rng([seed, 1]).integers(2, size=number)
     for (source, index, target, of_reference), left in zip(choose(images, number, seed), sides.tolist(), strict=True):
         given = images.batch("val", source, [index], image_size)

@@ -27,7 +27,7 @@ def test_no_makespan_is_below_what_workers_can_do_or_above_what_any_order_takes(
 
 
 def test_a_step_follows_the_line_of_the_docs():
-    """The table in docs/performance.md: 44.9 GFLOP take 1.25 s by the line."""
+    """The table in docs/performance.md: 44.9 GFLOP take 1.25 s by the fit."""
     assert cost.step_seconds(44.9, cost.CPU) == pytest.approx(1.25, abs=0.01)
     assert cost.step_seconds(2.4, cost.CPU) == pytest.approx(0.214, abs=0.001)
 

@@ -47,7 +47,7 @@ def test_a_gate_over_the_last_steps_sees_through_what_swings_from_step_to_step(w
 
 def test_too_few_steps_and_other_steps_are_refused(write):
     old = write("old", lambda seed, step: seed)
-    with pytest.raises(ValueError, match=r"old.csv: full, seed 0, has 3 evaluated steps, fewer than 4: train with"):
+    with pytest.raises(ValueError, match=r"old.csv: full, seed 0, has 3 evaluated steps, fewer than 4: set train"):
         api.check(old, old, last_steps=4)
     other = write("new", lambda seed, step: seed, steps=(2, 3, 4))
     with pytest.raises(ValueError, match="the last 2 evaluated steps of .*new.csv and .*old.csv differ"):

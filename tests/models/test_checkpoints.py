@@ -201,7 +201,7 @@ def test_a_file_with_high_pass_skip_is_refused_without_and_at_another_strength(t
     path = checkpoints.save_ema(networks(w_hpf=1), tmp_path, 1)
     with pytest.raises(ValueError, match=r"the file was made with w_hpf 1.0, the configuration has w_hpf 0.0"):
         checkpoints.load(networks(), path)
-    with pytest.raises(ValueError, match=r"`generator.hpf.filter` has another strength: .* w_hpf 1.0, .* w_hpf 2.0"):
+    with pytest.raises(ValueError, match=r"`generator.hpf.filter` has another w_hpf: .* w_hpf 1.0, .* w_hpf 2.0"):
         checkpoints.load(networks(w_hpf=2), path)
 
 

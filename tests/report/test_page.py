@@ -145,7 +145,9 @@ def test_the_verdicts_come_first_in_words_that_fit(visit, usual, width):
     first, second = page.locator(".claims tbody tr").all_inner_texts()
     assert "Without r1 the Fréchet distance rises by " in first
     assert MALICIOUS[0] in first
-    assert "Without r1 the diversity (LPIPS) is not measured on both sides (latent)." in second
+    assert (
+        "Without r1 the diversity (LPIPS) cannot be compared: it is not measured for both variants (latent)." in second
+    )
     assert page.locator("#claims ~ section").first.get_attribute("id") == "effects"
 
 

@@ -33,7 +33,7 @@ def test_the_best_step_and_the_last_on_the_sources_that_did_not_choose(halves):
     odd = row_table.overall(row_table.of_half(halves, "odd"))
     header, body = steps.best_steps(odd, "fd_alexnet")
     sides = ["fd_alexnet at the best step ↓", "fd_alexnet at the last step ↓"]
-    assert header == ["variant", "guidance", "best step", *sides, "best minus last"]
+    assert header == ["variant", "mode", "best step", *sides, "best minus last"]
     assert body == [
         ["full", "latent", "2", "55.50 ± 0.7071", "51.50 ± 0.7071", "+4.00 ± 0.0000"],
         ["no_ds", "latent", "2", "45.50 ± 0.7071", "41.50 ± 0.7071", "+4.00 ± 0.0000"],

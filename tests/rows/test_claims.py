@@ -106,7 +106,7 @@ def test_seeds_without_rows_are_counted():
     values = {"full": {"lpips": [1, 2, 3]}, "b": {"lpips": [1, 2]}}
     (row,) = judge_claims(over_seeds(values), experiment(claim("lpips"), seeds=(0, 1, 2, 3))).itertuples()
     assert (row.missing, row.baseline_missing) == (2, 1)
-    assert row.sentence.endswith(" Seeds without rows (training diverged or failed): 2 of 4; full: 1 of 4.")
+    assert row.sentence.endswith(" Seeds without rows (training diverged or failed): b 2 of 4, full 1 of 4.")
 
 
 def test_a_baseline_of_which_no_run_is_there_decides_nothing():
@@ -160,6 +160,4 @@ def test_two_steps_are_too_few_for_a_swing():
     for table in (over_steps("fd_alexnet", runs), over_seeds({name: {"fd_alexnet": [1, 2]} for name in runs})):
         (row,) = judge_claims(table, experiment(SWING)).itertuples()
         assert row.verdict == OPEN
-        assert row.sentence.startswith(
-            "Needs train.evaluate_every: a swing is measured over 3 evaluated steps or more."
-        )
+        assert row.sentence.startswith("A swing needs 3 or more evaluated steps (train.evaluate_every or evaluate_at).")

@@ -43,13 +43,13 @@ def said(effect, noun="the position error", symbol="px"):
         ),
         (
             replace(RATIO, seeds=3, paired=False),
-            "rises by 35 % [20 %, 52 %], from 2.30 to 3.10 px (latent, 3 seeds, 5 of full, not paired).",
+            "rises by 35 % [20 %, 52 %], from 2.30 to 3.10 px (latent, 3 seeds and 5 of full, not paired).",
         ),
         (
             replace(RATIO, ci_low=float("nan"), ci_high=float("nan"), direction="unclear", seeds=1, paired=False),
-            "rises by 35.0 %, from 2.30 to 3.10 px (latent, 1 seed, 5 of full: no interval).",
+            "rises by 35.0 %, from 2.30 to 3.10 px (latent, 1 seed and 5 of full: no interval).",
         ),
-        (Effect("ratio"), "is not measured on both sides (latent)."),
+        (Effect("ratio"), "cannot be compared: it is not measured for both variants (latent)."),
     ],
 )
 def test_a_ratio_in_words(effect, expected):

@@ -50,5 +50,5 @@ def test_both_models_see_the_same_and_sides_are_drawn(tiny, images):
 
 def test_a_model_without_references_is_refused(tiny, images):
     label = tiny.model.model_copy(update={"condition": "label"})
-    with pytest.raises(ValueError, match="takes no reference"):
+    with pytest.raises(ValueError, match="need references, which one of the two models does not take"):
         list(blind.pairs([Networks(label, 3)] * 2, images, 32, 1, 0))
