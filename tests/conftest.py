@@ -24,6 +24,11 @@ hypothesis.settings.register_profile("sg2bench", deadline=None)  # a busy machin
 hypothesis.settings.load_profile("sg2bench")
 
 
+def pytest_collection_modifyitems(items):
+    """Run the longest tests first, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: "golden_training" not in item.nodeid)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
     """A separate cache for the session; pretrained files and trained probes are the user's."""

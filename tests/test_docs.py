@@ -167,7 +167,7 @@ def test_commands(in_process, tmp_path):
     checkpoint.parent.mkdir(parents=True)
     experiment = experiments.load("critters")
     torch.manual_seed(0)
-    saved = checkpoints.save_ema(Networks(experiment.model, 3), checkpoint.parent, 360)
+    saved = checkpoints.save_ema(Networks(experiment.model, 3), checkpoint.parent, 240)
     assert saved == checkpoint
     assert in_process(*translate, "--domains", "bunny,cat,dog", "--frames", 0).returncode == 0
     assert len(list((tmp_path / "translated/images/dog").iterdir())) == 2 * 3
