@@ -121,9 +121,12 @@ def memory() -> tuple[float, float]:
     """Return the resident MiB of Ray's own processes, and of a task's process."""
     tasks, others = [], []
     for process in psutil.Process().children(recursive=True):
-        title = process.cmdline()[0]
+        try:
+            title, used = process.cmdline()[0], process.memory_info().rss
+        except psutil.NoSuchProcess:  # it has ended meanwhile
+            continue
         is_task = title.startswith("ray::") and not title.endswith("Agent")
-        (tasks if is_task else others).append(process.memory_info().rss / 2**20)
+        (tasks if is_task else others).append(used / 2**20)
     return sum(others), statistics.mean(tasks)
 
 
