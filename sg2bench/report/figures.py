@@ -122,7 +122,7 @@ def _by_target(rows: pd.DataFrame, question: str, out: Path) -> Picture:
     file = out / plot_file(question, "target")
     plots.save(panels.targets_plot(rows), file)
     caption = f"Mean over the sources of each target domain. Marks: mean over seeds; whiskers: {_WHISKERS}. {_BEYOND}"
-    reading = "a target that is bad for every variant is a difficult domain; if it is bad for one variant, that fails."
+    reading = "a target that is bad for every variant is a difficult domain; if one variant alone is bad, it fails."
     title = f"{question.capitalize()}, by target domain"
     return Picture(title, f"{caption} {counts(rows)}", reading, file)
 

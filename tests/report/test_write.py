@@ -49,6 +49,9 @@ def test_report_folder(folder):
     assert text.count("data:image/webp;base64,") == 8 + 3
     assert not re.findall(r'(?:src|href)="(?!data:|#)', text)
     assert "sg2bench ablate x" in text
+    captions = re.findall(r"<figcaption>.*?How to read:</b> (.*?)</figcaption>", text)
+    assert len(captions) >= 8
+    assert all(caption.endswith(".") for caption in captions)
     assert "What &lt;b&gt; buys." in text
     assert "Made by `sg2bench ablate x`" in (folder / "out/leaderboard.md").read_text()
     (folder / "in/experiment.yaml").unlink()
