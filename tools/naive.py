@@ -29,7 +29,7 @@ from sg2bench.evaluation.extractors import AlexNet, Features
 from sg2bench.evaluation.extractors.base import IMAGENET_MEAN, IMAGENET_STD, channel_constant
 from sg2bench.evaluation.guidance import guide
 from sg2bench.evaluation.outputs import style_codes, to_float, to_uint8
-from sg2bench.models import blocks
+from sg2bench.models import blocks, networks
 from sg2bench.models.convolution import Conv2d
 from sg2bench.training import losses
 from sg2bench.training.state import State
@@ -39,7 +39,8 @@ from sg2bench.training.state import State
 def plain_layers():
     """Use torch's functions for convolution, norm, pooling, upsampling and activation, in the published order.
 
-    Scale and shift come after the norm, convolutions before pooling and after upsampling.
+    Scale and shift come after the norm, convolutions before pooling and after upsampling. The heads of all domains are
+    computed, also of those absent from a batch.
     """
 
     def adain(self, x, style):
@@ -78,6 +79,7 @@ def plain_layers():
         patch.setattr(blocks.AdaINResBlock, "forward", up)
         patch.setattr(blocks.InstanceNorm, "forward", norm)
         patch.setattr(nn.LeakyReLU, "forward", lambda self, x: F.leaky_relu(x, self.negative_slope))
+        patch.setattr(networks, "_select", select)
         yield
 
 
