@@ -1,6 +1,6 @@
 """Plant defects in copies of sg2bench, train with them, and write the gate's verdicts into docs/gate.md.
 
-`nox -s defects`, about an hour on 2 cores: 10 runs of critters_gate, and 20 evaluations of trained networks. R1 dropped
+`nox -s defects`, about an hour on 2 cores: 15 runs of critters_gate, and 15 evaluations of trained networks. R1 dropped
 is the variant `no_r1` of critters_study, for which the defect's line is false, too.
 """
 
@@ -59,8 +59,8 @@ class Defect:
 
 DEFECTS = (
     Defect(
-        "no moving average (EMA off)", "runs/perform.py", "_load, job, images, job.folder / ema,",
-        '_load, job, images, job.folder / ema.replace("_ema", ""),',
+        "no moving average (EMA off)", "training/state.py", "get_ema_multi_avg_fn(train.ema_decay)",
+        "get_ema_multi_avg_fn(0.0)", trained=True,
     ),
     Defect("sign of ds flipped", "training/step.py", '{"ds": (-ds_weight,', '{"ds": (ds_weight,', trained=True),
     Defect("R1 dropped", "training/step.py", "    if loss.r1:\n", "    if False:\n", trained=True, known="no_r1"),
