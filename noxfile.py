@@ -28,7 +28,7 @@ SCHEMAS = {
     "github-actions": "action.yml",
     "citation-file-format": "CITATION.cff",
 }
-USUAL_TESTS = ["-n2", "--dist=worksteal", "-m", "not slow and not ray"]
+USUAL_TESTS = ["-n2", "--dist=loadgroup", "-m", "not slow and not ray"]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 

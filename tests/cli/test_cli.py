@@ -26,7 +26,7 @@ def assert_refused(process, *parts):
         assert part in process.stderr
 
 
-def test_ablate_repeat_evaluate_report_check(cli, tmp_path):
+def test_ablate_repeat_evaluate_report_check(cli, quick_cli, tmp_path, monkeypatch):
     process = cli("ablate", SMOKE, "--set", "train.steps=4")
     assert process.returncode == 0, process.stderr
     assert "full/seed-0" in process.stdout
@@ -47,38 +47,39 @@ def test_ablate_repeat_evaluate_report_check(cli, tmp_path):
     )
 
     checkpoint = tmp_path / "runs/smoke/full/seed-1/000004_nets_ema.ckpt"
-    process = cli("evaluate", checkpoint, "--experiment", SMOKE, "--seed", 1, "--out", "mine.csv")
+    process = quick_cli("evaluate", checkpoint, "--experiment", SMOKE, "--seed", 1, "--out", "mine.csv")
     assert process.returncode == 0, process.stderr
     mine = row_table.read(tmp_path / "mine.csv")
     theirs = table[(table["variant"] == "full") & (table["seed"] == 1)]
     assert mine["value"].tolist() == theirs["value"].tolist()
 
-    other = cli("ablate", SMOKE, "--set", "train.steps=5")
+    other = quick_cli("ablate", SMOKE, "--set", "train.steps=5")
     assert_refused(other, "made with another configuration (train.steps 4 → 5)")
 
-    process = cli("check", out / "results.csv", "--baseline", out / "results.csv")
+    process = quick_cli("check", out / "results.csv", "--baseline", out / "results.csv")
     assert process.returncode == 0
     assert "No regression: 48 pass" in process.stdout
     changed = (table["metric"] == "fd_alexnet") & (table["seed"] == 0)
     worse = table.assign(value=table["value"] * (1 + changed))
     row_table.write(worse, tmp_path / "worse.csv")
     against = ("check", "worse.csv", "--baseline", out / "results.csv")
-    process = cli(*against, "--exact", 1e-6, "--junit", "junit.xml", GITHUB_STEP_SUMMARY=str(tmp_path / "step.md"))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "step.md"))
+    process = quick_cli(*against, "--exact", 1e-6, "--junit", "junit.xml")
     assert process.returncode == 1
     assert "Regression: 16 regression, 80 pass" in process.stdout
     assert "+100.0%" in process.stdout
     assert "regression" in (tmp_path / "step.md").read_text()
     assert 'failures="16"' in (tmp_path / "junit.xml").read_text()
-    process = cli(*against)  # one of two seeds: that may be chance
+    process = quick_cli(*against)  # one of two seeds: that may be chance
     assert process.returncode == 3
     assert "more than 200 seeds would be needed" in process.stdout
-    assert cli(*against, "--inconclusive-ok").returncode == 0
-    assert cli(*against, "--update-baseline", "--reason", "cats are hard").returncode == 0
-    assert cli(*against, "--exact", 0).returncode == 0
-    assert_refused(cli(*against, "--update-baseline"), "--update-baseline and --reason")
+    assert quick_cli(*against, "--inconclusive-ok").returncode == 0
+    assert quick_cli(*against, "--update-baseline", "--reason", "cats are hard").returncode == 0
+    assert quick_cli(*against, "--exact", 0).returncode == 0
+    assert_refused(quick_cli(*against, "--update-baseline"), "--update-baseline and --reason")
     row_table.write(table, out / "results.csv")
 
-    process = cli("report", out / "results.csv", "--out", "elsewhere")
+    process = quick_cli("report", out / "results.csv", "--out", "elsewhere")
     assert process.returncode == 0
     assert (tmp_path / "elsewhere/report.html").is_file()
 
@@ -148,7 +149,7 @@ def test_a_gpu_that_is_not_there(quick_cli):
     assert_refused(quick_cli("ablate", SMOKE, "--device", "cuda"), "torch sees no CUDA devices; use --device cpu")
 
 
-def test_interrupted_and_repeated(cli, tmp_path):
+def test_interrupted_and_repeated(cli, in_process, tmp_path):
     """Ctrl-C stops the runs; the same command goes on and gives what an uninterrupted one gives."""
     chosen = ("train.steps=40", "seeds=[0]", "variants={full: {}}", "train.log_every=1")
     settings = [part for setting in chosen for part in ("--set", setting)]
@@ -173,7 +174,7 @@ def test_interrupted_and_repeated(cli, tmp_path):
     assert not (tmp_path / "cut/smoke/full/seed-0/rows.csv").exists()
     assert cli("ablate", SMOKE, *settings, "--runs", "cut").returncode == 0
     cut = row_table.read(tmp_path / "reports/smoke/results.csv")["value"].tolist()
-    assert cli("ablate", SMOKE, *settings, "--runs", "whole").returncode == 0
+    assert in_process("ablate", SMOKE, *settings, "--runs", "whole").returncode == 0
     assert row_table.read(tmp_path / "reports/smoke/results.csv")["value"].tolist() == cut
 
 
@@ -209,20 +210,22 @@ def test_weights_list_fetch_verify(quick_cli, tmp_path, monkeypatch):
     assert_refused(quick_cli("weights", "verify"), "lpips-alexnet.ckpt: sha256 is", "expected 443c5bc3")
 
 
-def test_own_images(cli, tmp_path):
+def test_own_images(cli, quick_cli, tmp_path):
     """Any folder of folders: drawn ones here, that a user's would look like."""
-    assert cli("data", "draw", "--out", "mine", "--experiment", SMOKE).returncode == 0
+    assert quick_cli("data", "draw", "--out", "mine", "--experiment", SMOKE).returncode == 0
     settings = ["--set", "data.source=folder", "--set", "data.root=mine", "--set", "train.steps=2"]
-    process = cli("data", "fingerprint", SMOKE, *settings)
+    process = quick_cli("data", "fingerprint", SMOKE, *settings)
     assert process.returncode == 0
     assert len(process.stdout.strip()) == 16
     assert "bunny 24" in process.stderr
     process = cli("run", SMOKE, "--variant", "full", "--seed", 0, *settings)
     assert process.returncode == 0, process.stderr
     rows = row_table.read(tmp_path / "runs/smoke/full/seed-0/rows.csv")
-    assert set(rows["data_fingerprint"]) == {cli("data", "fingerprint", SMOKE, *settings).stdout.strip()}
+    assert set(rows["data_fingerprint"]) == {quick_cli("data", "fingerprint", SMOKE, *settings).stdout.strip()}
     os.truncate(tmp_path / "mine/train/cat/00003.png", 200)
-    assert_refused(cli("ablate", SMOKE, *settings, "--runs", "new"), "mine/train/cat/00003.png: not a readable image")
+    assert_refused(
+        quick_cli("ablate", SMOKE, *settings, "--runs", "new"), "mine/train/cat/00003.png: not a readable image"
+    )
     assert not (tmp_path / "new").exists()
 
 

@@ -21,6 +21,8 @@ from sg2bench.training import compiled, loop
 from sg2bench.training.state import State
 from sg2bench.training.step import train_step
 
+pytestmark = pytest.mark.xdist_group("distributed")
+
 CPU = torch.device("cpu")
 SIZES = {"image_size": 32, "first_width": 4, "max_width": 8, "style_dim": 5, "latent_dim": 3, "mapping_width": 8}
 LADDER = experiments.load("paper_ladder")
