@@ -87,9 +87,13 @@ def check(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Time the generator over batch sizes (default: critters); `--ratios`: compare with the naive implementation."""
-    if session.posargs == ["--ratios"]:
-        run(session, "python", "-m", "tools.ratios", env=ONE_THREAD)
+    """Time the generator over batch sizes (default: critters).
+
+    `--ratios` compares with the naive implementation, `--costs` measures how costs grow with sizes.
+    """
+    tools = {"--ratios": "tools.ratios", "--costs": "tools.cost"}
+    if len(session.posargs) == 1 and (tool := tools.get(session.posargs[0])):
+        run(session, "python", "-m", tool, env=ONE_THREAD)
         return
     run(session, "sg2bench", "bench", *(session.posargs or ["critters"]))
 

@@ -1,8 +1,7 @@
 """The cost model of docs/performance.md: points measured on this machine, and lines fitted to them.
 
 The time of a training step depends on its floating-point operations, its memory on the batch's pixels. The time of an
-evaluation depends on sources and outputs. Part of `nox -s bench -- --ratios`; also `python -m tools.cost`, with one
-thread.
+evaluation depends on sources and outputs. `nox -s bench -- --costs`, a few minutes; also plots steps with many domains.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ from sg2bench.data import sets
 from sg2bench.evaluation.evaluator import Evaluator
 from sg2bench.files import cache_folder
 from sg2bench.models.networks import Networks
+from tools import many_domains
 from tools.counted import paper_gib
 from tools.tables import ROOT, markdown, write_table
 from tools.ways import EVALUATED, PAPER, experiment
@@ -148,6 +148,7 @@ def main() -> None:
     torch.set_num_threads(1)
     out = ROOT / "reports/performance"
     out.mkdir(exist_ok=True)
+    many_domains.main(out)
     training = training_points()
     with (
         tempfile.TemporaryDirectory() as scratch,
@@ -171,7 +172,7 @@ def main() -> None:
         afhq(),
     )
     for mark, text in zip(("time", "memory", "evaluation", "paper_memory", "afhq"), texts, strict=True):
-        write_table("performance.md", mark, text, "nox -s bench -- --ratios")
+        write_table("performance.md", mark, text, "nox -s bench -- --costs")
 
 
 if __name__ == "__main__":

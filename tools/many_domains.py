@@ -1,4 +1,4 @@
-"""Time and memory of a training step with many domains; part of `nox -s bench -- --ratios`."""
+"""Time and memory of a training step with many domains; part of `nox -s bench -- --costs`."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ from sg2bench.bench.machine import ceiling, clock_mhz
 from sg2bench.config import Experiment, Model
 from sg2bench.files import cache_folder
 from sg2bench.layout import LOG, run_folder
-from tools import cost, many_domains, tables
+from tools import tables
 from tools.counted import training
 from tools.tables import ROOT
 from tools.ways import (
@@ -312,8 +312,6 @@ def main() -> None:
         return
     table = measure_ratios(MEASURED, "cpu", out)
     tables.write_table("performance.md", "ratios", markdown(table), COMMAND)
-    many_domains.main(out)
-    cost.main()
 
 
 if __name__ == "__main__":

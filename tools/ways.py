@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from sg2bench import devices
 from sg2bench.config import Experiment
 from sg2bench.data import images, sets
 from sg2bench.data.batches import Batch, Batches
@@ -146,7 +147,10 @@ def assert_alike(settings, device="cpu"):
     hardly more than a rounding error may differ; in float32, where rounding is coarse, they would be many.
     """
     steps, states = training_ways(settings, device, torch.float64)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(devices.cores())
     ours, theirs = steps["ours"](), steps["naive"]()
+    torch.set_num_threads(threads)
     assert {name: value.item() for name, value in ours.items()} == pytest.approx(theirs, rel=1e-9, abs=1e-11)
     a, b = (torch.cat([p.flatten() for p in state.nets.parameters()]) for state in states)
     assert ((a - b).abs() > 1e-6 * settings.train.learning_rate).double().mean() < 1e-4

@@ -29,7 +29,7 @@ class Rates:
 
 
 CPU = Rates(0.155, 40.8, 0.9, "one thread of an AMD EPYC, measured")
-"""Lines fitted to the points that `nox -s bench -- --ratios` measured."""
+"""Lines fitted to the points that `nox -s bench -- --costs` measured."""
 
 
 H200 = Rates(0.013, 23_000, 0.0, "as measured on an NVIDIA H200 in float32; --tflops for another GPU")
