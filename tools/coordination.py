@@ -131,7 +131,7 @@ def memory() -> tuple[float, float]:
 
 
 def main() -> None:
-    busy = os.getloadavg()[0] > 0.5
+    busy = psutil.cpu_percent(interval=5) > 10
     meter = Meter()
     ray.init("local", num_cpus=2, object_store_memory=80 * 2**20, include_dashboard=False, log_to_driver=False)
     start_seconds, start_cpu = meter.read()
