@@ -1,8 +1,8 @@
 """Measure the cost of executors for docs/performance.md: `nox -s coordination`, 20 minutes on two free cores.
 
-Jobs that do nothing show the cost per job. Two parallel runs of critters show how much of all CPU time is spent
-in runs. CPU seconds are those of this process and all that it started, including Ray's own processes. The rate of two
-parallel runs is measured only on an idle machine.
+Jobs that do nothing show the cost per job. Two parallel runs of critters show how much of all time is spent in runs;
+two bare processes, what the machine itself loses, whose cores share caches and memory. CPU seconds are those of this
+process and all that it started, including Ray's own processes.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ EXECUTORS: Executors = {
     "local": lambda _, workers, command: LocalExecutor(["cpu"] * workers, command),
     "ray": lambda runs, workers, command: RayExecutor(runs, "cpu", workers, command=command),
 }
+WAYS = ("bare", *EXECUTORS)
 
 
 def nothing(folder: Path, device: str) -> list[str]:
@@ -68,11 +69,14 @@ def planned(count: int) -> tuple[Path, list[Status]]:
     return runs, statuses
 
 
-def bare(statuses: list[Status], command: Command) -> None:
-    """Perform runs one after the other, without an executor."""
-    for status in statuses:
-        if start(command(status.job.folder, "cpu"), status.job.folder).wait():
-            raise RuntimeError((status.job.folder / "run.log").read_text())
+def bare(statuses: list[Status], workers: int, command: Command) -> None:
+    """Perform runs without an executor, `workers` at the same time."""
+    for place in range(0, len(statuses), workers):
+        some = statuses[place : place + workers]
+        processes = [start(command(status.job.folder, "cpu"), status.job.folder) for status in some]
+        for status, process in zip(some, processes, strict=True):
+            if process.wait():
+                raise RuntimeError((status.job.folder / "run.log").read_text())
 
 
 def perform(name: str, count: int, workers: int, command: Command) -> tuple[float, float]:
@@ -80,7 +84,7 @@ def perform(name: str, count: int, workers: int, command: Command) -> tuple[floa
     runs, statuses = planned(count)
     meter = Meter()
     if name == "bare":
-        bare(statuses, command)
+        bare(statuses, workers, command)
     else:
         for _ in EXECUTORS[name](runs, workers, command).perform(statuses):
             pass
@@ -92,24 +96,23 @@ def perform(name: str, count: int, workers: int, command: Command) -> tuple[floa
 
 def of_nothing() -> dict[str, tuple[float, float]]:
     """Return, by way, the median seconds and CPU seconds of a job that does nothing, one at a time."""
-    ways = ("bare", *EXECUTORS)
-    measured = [{way: perform(way, JOBS, 1, nothing) for way in ways} for _ in range(REPEATS)]
-    return {way: _medians([each[way] for each in measured]) for way in ways}
+    measured = [{way: perform(way, JOBS, 1, nothing) for way in WAYS} for _ in range(REPEATS)]
+    return {way: _medians([each[way] for each in measured]) for way in WAYS}
 
 
 def of_runs() -> dict[str, tuple[float, float]]:
-    """Return, by executor, two medians: the rate of two parallel runs over twice that of a bare one, and the CPU
-    seconds of a bare run over those of a run under the executor.
+    """Return, by way, two medians: the rate of two parallel runs over twice that of a single bare one, and the CPU
+    seconds of the bare one over those of each of the two.
     """
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in EXECUTORS}
+    found: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
     perform("bare", 1, 1, worker_command)  # caches the features of real images
     for _ in range(REPEATS):
         alone, cpu_alone = perform("bare", 1, 1, worker_command)
-        for name, ratios in found.items():
-            seconds, cpu = perform(name, 2, 2, worker_command)
+        for way, ratios in found.items():
+            seconds, cpu = perform(way, 2, 2, worker_command)
             ratios.append((alone / (2 * seconds), cpu_alone / cpu))
-            print(name, ratios[-1], flush=True)
-    return {name: _medians(ratios) for name, ratios in found.items()}
+            print(way, ratios[-1], flush=True)
+    return {way: _medians(ratios) for way, ratios in found.items()}
 
 
 def _medians(pairs: list[tuple[float, float]]) -> tuple[float, float]:
@@ -140,19 +143,19 @@ def main() -> None:
     runs = of_runs()
     ray.shutdown()
     lines = []
-    for label, index, form in (("seconds of a job that does nothing", 0, ".2f"), ("… CPU seconds", 1, ".3f")):
-        lines.append([label, *(f"{nothings[way][index]:{form}}" for way in ("bare", *EXECUTORS))])
-    lines.append(
-        ["CPU seconds of a bare run over those under the executor", "1", *(f"{runs[way][1]:.2f}" for way in EXECUTORS)]
-    )
-    rates = ["not measured: busy" if busy else f"{runs[way][0]:.2f}" for way in EXECUTORS]
-    lines.append(["rate of two parallel runs over twice that of one", "–", *rates])
+    for label, measured, index, form in (
+        ("seconds of a job that does nothing", nothings, 0, ".2f"),
+        ("… CPU seconds", nothings, 1, ".3f"),
+        ("rate of two parallel runs over twice that of one", runs, 0, ".2f"),
+        ("CPU seconds of a single run over those of each of two", runs, 1, ".2f"),
+    ):
+        lines.append([label, *(f"{measured[way][index]:{form}}" for way in WAYS)])
     lines.append(["start of the executor, seconds (CPU seconds)", "–", "0", f"{start_seconds:.1f} ({start_cpu:.1f})"])
     lines.append(["memory of the executor, and of each run on top, MiB", "–", "0", f"{ray_mib:.0f} + {task_mib:.0f}"])
     table = markdown(("", "bare processes", *EXECUTORS), lines)
     said = f"{devices.cores()} cores, Ray {ray.__version__}, medians of {REPEATS} repeats"
     if busy:
-        said += "; other work kept the machine busy, so seconds are too long and CPU ratios vary by a tenth"
+        said += "; other work kept the machine busy"
     write_table("performance.md", "coordination", f"{table}\n\n{said}.", "nox -s coordination")
 
 

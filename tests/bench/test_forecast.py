@@ -150,7 +150,7 @@ def test_the_command_says_what_figures_rest_on(study, quick_cli):
     assert "35 runs, 0 of them done; 140 steps in all." in process.stdout
     assert "Left on 2 CPU threads: " in process.stdout
     assert "Times: 0 of 7 variants measured on runs in --runs" in process.stdout
-    assert "one thread of an AMD EPYC, measured" in process.stdout
+    assert "one thread of an Intel Xeon, measured" in process.stdout
     process = quick_cli("plan", study, "--gpus", 64)
     assert "Left on 64 GPUs: " in process.stdout
     assert "as measured on an NVIDIA H200 in float32" in process.stdout
