@@ -1,8 +1,8 @@
 """Measure the cost of executors for docs/performance.md: `nox -s coordination`, 20 minutes on two free cores.
 
-Jobs that do nothing show the cost per job. Two parallel runs of critters show how much of all time is spent in runs;
-two bare processes, what the machine itself loses, whose cores share caches and memory. CPU seconds are those of this
-process and all that it started, including Ray's own processes.
+Jobs that do nothing show the cost per job; CPU seconds are those of this process and all that it started, including
+Ray's own processes. Two parallel runs of critters show how much of all time is spent in runs; two bare processes, what
+the machine itself loses, whose cores share caches and memory.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -57,8 +58,11 @@ class Meter:
 
 def _cpu_seconds() -> float:
     """Return the CPU seconds of this process and its descendants, including those that have ended."""
-    ours = psutil.Process()
-    return sum(sum(process.cpu_times()[:4]) for process in (ours, *ours.children(recursive=True)))
+    ours, seconds = psutil.Process(), 0.0
+    for process in (ours, *ours.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            seconds += sum(process.cpu_times()[:4])
+    return seconds
 
 
 def planned(count: int) -> tuple[Path, list[Status]]:
@@ -94,25 +98,22 @@ def perform(name: str, count: int, workers: int, command: Command) -> tuple[floa
     return seconds / count, cpu / count
 
 
-def of_nothing() -> dict[str, tuple[float, float]]:
+def of_nothing(ways: Iterable[str]) -> dict[str, tuple[float, float]]:
     """Return, by way, the median seconds and CPU seconds of a job that does nothing, one at a time."""
-    measured = [{way: perform(way, JOBS, 1, nothing) for way in WAYS} for _ in range(REPEATS)]
-    return {way: _medians([each[way] for each in measured]) for way in WAYS}
+    measured = [{way: perform(way, JOBS, 1, nothing) for way in ways} for _ in range(REPEATS)]
+    return {way: _medians([each[way] for each in measured]) for way in measured[0]}
 
 
-def of_runs() -> dict[str, tuple[float, float]]:
-    """Return, by way, two medians: the rate of two parallel runs over twice that of a single bare one, and the CPU
-    seconds of the bare one over those of each of the two.
-    """
-    found: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
+def of_runs() -> dict[str, float]:
+    """Return, by way, the median rate of two parallel runs over twice that of a single bare one."""
+    found: dict[str, list[float]] = {way: [] for way in WAYS}
     perform("bare", 1, 1, worker_command)  # caches the features of real images
     for _ in range(REPEATS):
-        alone, cpu_alone = perform("bare", 1, 1, worker_command)
+        alone, _ = perform("bare", 1, 1, worker_command)
         for way, ratios in found.items():
-            seconds, cpu = perform(way, 2, 2, worker_command)
-            ratios.append((alone / (2 * seconds), cpu_alone / cpu))
+            ratios.append(alone / (2 * perform(way, 2, 2, worker_command)[0]))
             print(way, ratios[-1], flush=True)
-    return {way: _medians(ratios) for way, ratios in found.items()}
+    return {way: statistics.median(ratios) for way, ratios in found.items()}
 
 
 def _medians(pairs: list[tuple[float, float]]) -> tuple[float, float]:
@@ -135,23 +136,21 @@ def memory() -> tuple[float, float]:
 
 def main() -> None:
     busy = psutil.cpu_percent(interval=5) > 10
+    nothings = of_nothing(("bare", "local"))  # before Ray starts, whose processes would be counted, too
     meter = Meter()
     ray.init("local", num_cpus=2, object_store_memory=80 * 2**20, include_dashboard=False, log_to_driver=False)
     start_seconds, start_cpu = meter.read()
-    nothings = of_nothing()
+    nothings |= of_nothing(("ray",))
     ray_mib, task_mib = memory()
     runs = of_runs()
     ray.shutdown()
-    lines = []
-    for label, measured, index, form in (
-        ("seconds of a job that does nothing", nothings, 0, ".2f"),
-        ("… CPU seconds", nothings, 1, ".3f"),
-        ("rate of two parallel runs over twice that of one", runs, 0, ".2f"),
-        ("CPU seconds of a single run over those of each of two", runs, 1, ".2f"),
-    ):
-        lines.append([label, *(f"{measured[way][index]:{form}}" for way in WAYS)])
+    lines = [
+        ["seconds of a job that does nothing", *(f"{nothings[way][0]:.2f}" for way in WAYS)],
+        ["… CPU seconds", *(f"{nothings[way][1]:.3f}" for way in WAYS)],
+        ["rate of two parallel runs over twice that of one", *(f"{runs[way]:.2f}" for way in WAYS)],
+    ]
     lines.append(["start of the executor, seconds (CPU seconds)", "–", "0", f"{start_seconds:.1f} ({start_cpu:.1f})"])
-    lines.append(["memory of the executor, and of each run on top, MiB", "–", "0", f"{ray_mib:.0f} + {task_mib:.0f}"])
+    lines.append(["memory of the executor, and of a task's process, MiB", "–", "0", f"{ray_mib:.0f} + {task_mib:.0f}"])
     table = markdown(("", "bare processes", *EXECUTORS), lines)
     said = f"{devices.cores()} cores, Ray {ray.__version__}, medians of {REPEATS} repeats"
     if busy:

@@ -1,7 +1,7 @@
 """Plant defects in copies of sg2bench, train with them, and write the gate's verdicts into docs/gate.md.
 
-`nox -s defects`, about an hour on 2 cores: 15 runs of critters_gate, and 15 evaluations of trained networks. R1 dropped
-is the variant `no_r1` of critters_study, for which the defect's line is false, too.
+`nox -s defects`, about two hours on 2 cores: 15 runs of critters_gate, and 15 evaluations of trained networks. R1
+dropped is the variant `no_r1` of critters_study, for which the defect's line is false, too.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def ablate(package: Path, runs: Path, seeds: Iterable[int], *options: str) -> Pa
 
 def rows_with(defect: Defect, sound: Path) -> Path:
     """Return the rows of the package with a defect; if it does not affect training, those of the intact networks."""
-    folder = SCRATCH / defect.name.replace(" ", "-")
+    folder = SCRATCH / f"{defect.name.replace(' ', '-')}-{hashlib.sha256(repr(defect).encode()).hexdigest()[:8]}"
     if defect.known:
         of_study = rows.read(KNOWN)
         found = of_study[of_study["variant"] == defect.known].assign(experiment=EXPERIMENT, variant="full")

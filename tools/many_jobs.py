@@ -112,7 +112,7 @@ PHASES = {"plan": plan, "run and report": run_and_report}
 
 
 def measured(phase: str, file: Path, seeds: int) -> dict[str, float]:
-    """Measure seconds, CPU seconds and peak MiB of a phase, including imports if the process is new."""
+    """Measure seconds, CPU seconds and peak MiB of a phase; the last two include the imports of a new process."""
     start = time.monotonic()
     PHASES[phase](file, seeds)
     mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -230,7 +230,7 @@ ON_GPU: dict[str, Callable[[], list[float]]] = {
     "evaluation_gpu": lambda: evaluation(PAPER.model, "cuda"),
     "four_runs_on_one_gpu": lambda: together(4, 1000, "cuda"),
 }
-"""The paper's size, but `four_runs_on_one_gpu` (critters). The naive way is in float32; `train_memory_gpu` in bf16."""
+"""The paper's size, but `four_runs_on_one_gpu` (critters). Naive is in float32, our `train_memory_gpu` in bf16."""
 
 
 def rows(measured: dict[str, Callable[[], list[float]]], device: str) -> Iterator[dict[str, object]]:

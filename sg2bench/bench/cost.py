@@ -22,23 +22,26 @@ class Rates:
     step_seconds: float
     """Part of a training step's time that does not depend on its size."""
     gflop_per_second: float
+    """Rate of what grows with a training step's size."""
+    evaluation_gflop_per_second: float
     process_gib: float
     """Memory of a run's process besides networks and step: libraries, and what evaluation needs beyond a step."""
     basis: str
     """Origin of these figures."""
 
 
-CPU = Rates(0.093, 65.8, 0.9, "one thread of an Intel Xeon, measured")
+CPU = Rates(0.093, 65.8, 95.0, 0.9, "one thread of an Intel Xeon, measured")
 """Lines fitted to the points that `nox -s bench -- --costs` measured."""
 
 
-H200 = Rates(0.013, 23_000, 0.0, "as measured on an NVIDIA H200 in float32; --tflops for another GPU")
+H200 = Rates(0.013, 23_000, 23_000, 0.0, "as measured on an NVIDIA H200 in float32; --tflops for another GPU")
 """The fixed part was measured at 32 px, the rate at the paper's size (`tools.gpu_steps`)."""
 
 
 def gpu(tflop_per_second: float) -> Rates:
     """Return the rates of a GPU that sustains this many TFLOP/s in training, with an H200's fixed part of a step."""
-    return Rates(H200.step_seconds, 1000 * tflop_per_second, 0.0, f"a GPU of {tflop_per_second:g} TFLOP/s, assumed")
+    rate = 1000 * tflop_per_second
+    return Rates(H200.step_seconds, rate, rate, 0.0, f"a GPU of {tflop_per_second:g} TFLOP/s, assumed")
 
 
 def step_seconds(gflop: float, rates: Rates, share: float = 1.0) -> float:

@@ -162,7 +162,7 @@ def _model(
     return _Run(
         step.flops / 1e9,
         cost.step_seconds(step.flops / 1e9, rates, machines.share),
-        cost.evaluations(len(kept)) * gflop / (rates.gflop_per_second * machines.share),
+        cost.evaluations(len(kept)) * gflop / (rates.evaluation_gflop_per_second * machines.share),
         (step.state + step.peak) / _GIB + rates.process_gib,
         cost.storage_bytes(step.trained, step.average, len(kept)) / _GIB,
     )

@@ -101,12 +101,12 @@ class RayExecutor:
         try:
             while waiting or pending:
                 with _uninterrupted():
+                    ended, _ = ray.wait(list(pending), num_returns=len(pending), timeout=0) if pending else ([], [])
+                    for task in ended:  # before new ones are submitted, which take their places
+                        self._end(pending.pop(task), task)
                     while waiting and len(pending) < at_once:
                         status = waiting.pop()
                         pending[self._submit(status, device, board)] = status
-                    ended, _ = ray.wait(list(pending), num_returns=len(pending), timeout=0)
-                    for task in ended:
-                        self._end(pending.pop(task), task)
                     _look(pending.values(), board)
                 yield
                 time.sleep(_POLL_SECONDS)
