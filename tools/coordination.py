@@ -1,4 +1,4 @@
-"""Measure the cost of executors for docs/performance.md: `nox -s coordination`, 20 minutes on two free cores.
+"""Measure the cost of executors for docs/performance.md: `nox -s coordination`, 12 minutes on two free cores.
 
 Jobs that do nothing show the cost per job; CPU seconds are those of this process and all that it started, including
 Ray's own processes. Two parallel runs of critters show how much of all time is spent in runs; two bare processes, what
@@ -28,8 +28,8 @@ from sg2bench.runs.status import Status
 from tools.tables import markdown, write_table
 
 REPEATS, JOBS = 3, 20
-FULL = {"variants": {"full": {}}, "claims": []}
-"""Settings for critters: runs of the default study, of a minute and a half."""
+SHORT = {"train.steps": 120, "variants": {"full": {}}, "claims": []}
+"""Settings for critters: runs of under a minute, half as long as the default study's."""
 Executors = dict[str, Callable[[Path, int, Command], Executor]]
 """Executors by name, made from the folder of all runs, the number of parallel jobs, and the command that performs a
 job.
@@ -68,7 +68,7 @@ def _cpu_seconds() -> float:
 def planned(count: int) -> tuple[Path, list[Status]]:
     """Plan this many runs in a new folder."""
     runs = Path(tempfile.mkdtemp())
-    statuses = plan.plan(experiments.load("critters", FULL | {"seeds": list(range(count))}), runs)
+    statuses = plan.plan(experiments.load("critters", SHORT | {"seeds": list(range(count))}), runs)
     plan.write(statuses)
     return runs, statuses
 

@@ -69,7 +69,7 @@ def verdict(found: Effect, sign: int, p_holm: float, worst: float) -> Verdict:
     if p_holm < SURE and sign * (found.effect - none) > 0:
         return "holds here"
     worse_end = found.ci_high if sign > 0 else found.ci_low
-    if found.direction == "better" or sign * (worst - worse_end) > 0:
+    if sign * (worst - worse_end) > 0:
         return "does not hold here"
     return "not decided"
 

@@ -118,3 +118,4 @@ def test_too_few_images_to_extrapolate_are_refused():
     full = Estimate(1.0, {})
     with pytest.raises(ValueError, match="needs 8 real images and 8 sources, got 7"):
         extrapolate(full, lambda *_: 1.0, 20, 7)
+    assert extrapolate(full, lambda *_: 1.0, 8, 8).value == pytest.approx(1)

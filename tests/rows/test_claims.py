@@ -90,6 +90,14 @@ def test_the_margin_is_the_claim_s_or_the_catalogue_s(metric, keys, worst):
     ]
 
 
+def test_other_metrics_and_modes_do_not_count():
+    values = {"full": {"fd_alexnet": [10, 11, 12], "lpips": [1, 2, 3]}, "b": {"fd_alexnet": [20, 22, 24.1]}}
+    others = over_seeds({"b": {"fd_alexnet": [1, 1, 1]}}, mode="reference")
+    (row,) = judge_claims(pd.concat([over_seeds(values), others]), experiment(claim())).itertuples()
+    assert row.value == pytest.approx((20 * 22 * 24.1) ** (1 / 3))
+    assert (row.seeds, row.baseline_seeds) == (3, 3)
+
+
 def test_p_values_are_corrected_for_the_claims_alone():
     rng = np.random.default_rng(0)
     values = {name: {"lpips": rng.random(3), "fd_alexnet": rng.random(3)} for name in ("full", "b", "c")}
@@ -107,6 +115,7 @@ def test_seeds_without_rows_are_counted():
     (row,) = judge_claims(over_seeds(values), experiment(claim("lpips"), seeds=(0, 1, 2, 3))).itertuples()
     assert (row.missing, row.baseline_missing) == (2, 1)
     assert row.sentence.endswith(" Seeds without rows (training diverged or failed): b 2 of 4, full 1 of 4.")
+    assert "2 seeds and 3 of full, not paired" in row.sentence
 
 
 def test_a_baseline_of_which_no_run_is_there_decides_nothing():
@@ -136,8 +145,10 @@ def test_a_swing_is_the_spread_over_the_last_half_of_the_steps():
     found = swings(over_steps("fd_alexnet", {"full": [wild]}), Claim(**SWING))
     assert found[["variant", "seed"]].to_numpy().tolist() == [["full", 0]]
     assert found["value"].item() == pytest.approx(np.log(2))
-    eight = swings(over_steps("fd_alexnet", {"full": [[99, 99, 99, 99, 1, 1, 2, 2]]}), Claim(**SWING))
-    assert eight["value"].item() == pytest.approx(np.log(2) / 3**0.5)
+    nine = swings(over_steps("fd_alexnet", {"full": [[99, 99, 99, 99, 1, 2, 4, 8, 16]]}), Claim(**SWING))
+    assert nine["value"].item() == pytest.approx(np.log(2) * 2.5**0.5)  # the last five
+    zero = swings(over_steps("fd_alexnet", {"full": [[0, 100, 100]]}), Claim(**SWING))
+    assert zero["value"].item() == pytest.approx(np.log(1000) / 3**0.5)  # a thousandth of the largest in its place
     share = swings(
         over_steps("domain_accuracy", {"full": [[0.7, 0.8, 0.9]]}), Claim(**claim("domain_accuracy", over="swing"))
     )
@@ -153,6 +164,19 @@ def test_a_variant_that_swings_more_holds_the_claim():
     )
     assert row.sentence.endswith(" No run diverged or failed.")
     assert (row.value, row.seeds) == (pytest.approx(0.42, abs=0.05), 3)
+
+
+def test_a_run_of_too_few_steps_is_left_out_of_swings():
+    found = swings(over_steps("fd_alexnet", {"full": [[2, 2], [2, 4, 8]]}), Claim(**SWING))
+    assert found[["variant", "seed"]].to_numpy().tolist() == [["full", 1]]
+
+
+def test_a_swing_of_a_variant_that_never_ended_is_not_called_short():
+    runs = {"full": [[2, 2.1, 2], [2, 2.1, 2.2], [2, 2, 2.1]]}
+    (row,) = judge_claims(over_steps("fd_alexnet", runs), experiment(SWING)).itertuples()
+    assert (row.verdict, row.missing, row.baseline_missing) == (OPEN, 3, 0)
+    assert "A swing needs" not in row.sentence
+    assert row.sentence.endswith(" Seeds without rows (training diverged or failed): b 3 of 3, full 0 of 3.")
 
 
 def test_two_steps_are_too_few_for_a_swing():

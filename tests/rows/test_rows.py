@@ -207,6 +207,8 @@ def test_rows_of_half_of_the_sources_are_read_and_are_no_run_s_result(tiny, tmp_
 )
 def test_the_best_step_is_best_on_the_even_sources_in_the_metric_s_direction(tiny, metric, shifts, best):
     even = [on_half(table(tiny), "even", step, shift) for step, shift in zip((10, 20, 30), shifts, strict=True)]
+    for rows_of_step, shift in zip(even, shifts, strict=True):
+        rows_of_step.loc[rows_of_step["metric"] != metric, "value"] -= 2 * shift  # other metrics go the other way
     odd = [on_half(table(tiny), "odd", step, -shift) for step, shift in zip((10, 20, 30), shifts, strict=True)]
     assert rows.best_step(pd.concat([*even, *odd, table(tiny)]), metric) == best
 
