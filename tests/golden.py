@@ -40,12 +40,18 @@ def model(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def cases(kind: str, suffix: str = "") -> list[Any]:
-    """All cases of a kind (whose file ends in `suffix`), as pytest parameters; those of 256 px are slow."""
+    """All cases of a kind (whose file ends in `suffix`), as pytest parameters; slow are those of 256 px, and trainings
+    that differ from another case only by a term that is switched off.
+    """
     return [
-        pytest.param(case, id=case["id"], marks=[pytest.mark.slow] if case["config"].get("img_size", 0) >= 256 else [])
+        pytest.param(case, id=case["id"], marks=[pytest.mark.slow] if _is_slow(case) else [])
         for case in manifest()["cases"]
         if case["kind"] == kind and case["file"].endswith(suffix)
     ]
+
+
+def _is_slow(case: dict[str, Any]) -> bool:
+    return case["config"].get("img_size", 0) >= 256 or case["id"].startswith("no_")
 
 
 def first(parameters: list[Any]) -> list[Any]:
