@@ -156,8 +156,12 @@ def test_the_command_is_killed(cluster, bucket, expected, tmp_path):
         return kept.info(checkpoint)["LastModified"] if kept.exists(checkpoint) else None
 
     for how, code in ((signal.SIGKILL, -9), (signal.SIGTERM, 143)):
-        before = saved()
-        process = subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-u", *line[1:]],
+            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        next(text for text in process.stdout if text.split()[1:2] == ["running"])
+        before = saved()  # only now: what a killed command had begun to upload has arrived
         while process.poll() is None and saved() == before:
             time.sleep(0.2)
         process.send_signal(how)
