@@ -35,7 +35,9 @@ CPU = Rates(0.093, 65.8, 95.0, 0.9, "one thread of an Intel Xeon, measured")
 
 
 H200 = Rates(0.013, 23_000, 23_000, 0.0, "as measured on an NVIDIA H200 in float32; --tflops for another GPU")
-"""The fixed part was measured at 32 px, the rate at the paper's size (`tools.gpu_steps`)."""
+"""The fixed part was measured at 32 px, the rate of training at the paper's size (`tools.gpu_steps`). Evaluations are
+assumed to run at the same rate.
+"""
 
 
 def gpu(tflop_per_second: float) -> Rates:

@@ -53,6 +53,7 @@ def test_bench(cli, quick_cli, tmp_path):
 
     again = ("bench", SMOKE, *ways, "--max-seconds", 0.1, "--compare", out / "bench.json", "--out", "again")
     process = cli(*again, PYTEST_ADDOPTS="-n 2 --maxfail=1 -k none")  # settings for pytest change nothing
+    assert process.returncode == 0, process.stdout + process.stderr
     assert "(NOW)" in process.stdout
     assert quick_cli("check", "again/bench.csv", "--baseline", out / "bench.csv", "--bench", 0.99).returncode == 0
     before = (out / "bench.csv").read_bytes()
