@@ -41,6 +41,10 @@ def joined() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
+    # Imported later, by the optimisers, it would keep the group. Gloo's threads would then outlive the interpreter, and
+    # could abort the process.
+    import torch._dynamo  # noqa: PLC0415
+
     backends = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backends, timeout=_PATIENCE)
     _joined = True

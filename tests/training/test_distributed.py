@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -178,6 +180,8 @@ def in_process(place, port, folder):
             "unshared": outcome(trained, folder / ["by two", "unshared"][place]),
             "stopped": stopped_together(),
         }
+    if sys.platform == "linux":
+        results["threads"] = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
     torch.save(results, folder / f"{place}.pt")
 
 
@@ -257,6 +261,12 @@ def test_processes_that_see_other_checkpoints_are_refused(both):
 
 def test_a_signal_to_one_stops_all(both):
     assert [results["stopped"] for results in both[0]] == [(False, True, 143)] * 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_no_thread_of_gloo_outlives_the_joint_work(both):
+    for results in both[0]:
+        assert not [name for name in results["threads"] if "gloo" in name]
 
 
 def test_one_process_is_what_there_is_without_torchrun():
