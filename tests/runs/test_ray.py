@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import fsspec
@@ -151,14 +151,16 @@ def test_the_command_is_killed(cluster, bucket, expected, tmp_path):
     checkpoint = f"{bucket}/runs/smoke/full/seed-0/checkpoint.pt"
 
     def saved():
-        """When the last checkpoint was."""
+        """When the last checkpoint was; None while there is none, as between its renaming and the next upload."""
         kept.invalidate_cache()
-        return kept.info(checkpoint)["LastModified"] if kept.exists(checkpoint) else None
+        with suppress(FileNotFoundError):
+            return kept.info(checkpoint)["LastModified"]
+        return None
 
     for how, code in ((signal.SIGKILL, -9), (signal.SIGTERM, 143)):
         before = saved()
         process = subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        while process.poll() is None and saved() == before:
+        while process.poll() is None and saved() in (None, before):
             time.sleep(0.2)
         process.send_signal(how)
         said = process.communicate()[0]
