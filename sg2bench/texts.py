@@ -50,6 +50,13 @@ def plain(text: str) -> str:
     return re.sub(f"^{_FORMULA}+", "", one_line(text)).rstrip()
 
 
+def rounded(value: float, digits: int, sign: str = "") -> str:
+    """Format a number with at most this many significant digits, without zeros at its end, and without an exponent
+    below a million. `sign` is that of format strings.
+    """
+    return f"{float(f'{value:.{digits}g}'):{sign}g}"
+
+
 def markdown(text: str) -> str:
     """Escape text so that Markdown shows it literally, even in a table cell."""
     shown = html.escape(one_line(text), quote=False)

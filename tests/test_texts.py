@@ -72,3 +72,20 @@ def test_names_that_a_domain_may_have(name):
 )
 def test_names_that_no_domain_has(name):
     assert not texts.is_domain(name)
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "sign", "expected"),
+    [
+        (1126.4, 3, "+", "+1130"),
+        (1234.5, 3, "", "1230"),
+        (12345.6, 4, "", "12350"),
+        (0.98, 3, "", "0.98"),
+        (-0.51149, 3, "+", "-0.511"),
+        (0.0, 3, "", "0"),
+        (2.5e7, 3, "", "2.5e+07"),
+        (float("nan"), 3, "", "nan"),
+    ],
+)
+def test_rounded_numbers_have_no_exponent_below_a_million(value, digits, sign, expected):
+    assert texts.rounded(value, digits, sign) == expected

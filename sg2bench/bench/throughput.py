@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from sg2bench import provenance
+from sg2bench import provenance, texts
 from sg2bench.bench import machine
 from sg2bench.config import Model
 from sg2bench.files import atomic_file
@@ -192,10 +192,10 @@ def recommendation(table: pd.DataFrame) -> list[str]:
     default, alike = lines.iloc[0], lines[lines["batch_size"] == best["batch_size"]].iloc[0]
     gains = (best["images_per_second"] / plain["images_per_second"] for plain in (default, alike))
     return [
-        f"Fastest here: {_named(best)}: {best['images_per_second']:.4g} images/s, {next(gains):.1f}× over the default "
-        f"({_named(default)}), {next(gains):.1f}× over it at that batch size.",
-        f"Lowest latency: {_named(quick)}: {quick['ms_per_batch']:.3g} ms (90 % of {quick['rounds']} within "
-        f"{quick['ms_p90']:.3g} ms).",
+        f"Fastest here: {_named(best)}: {texts.rounded(best['images_per_second'], 4)} images/s, {next(gains):.1f}× "
+        f"over the default ({_named(default)}), {next(gains):.1f}× over it at that batch size.",
+        f"Lowest latency: {_named(quick)}: {texts.rounded(quick['ms_per_batch'], 3)} ms "
+        f"(90 % of {quick['rounds']} within {texts.rounded(quick['ms_p90'], 3)} ms).",
     ]
 
 

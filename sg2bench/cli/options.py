@@ -116,7 +116,10 @@ def print_counts(statuses: Sequence[Status]) -> None:
 
 def print_table(frame: Any, columns: list[str]) -> None:
     """Print columns of a frame, aligned and without wrapping."""
-    rows = [[f"{c:.4g}" if isinstance(c, float) else str(c) for c in row] for row in frame[columns].to_numpy(object)]
+    rows = [
+        [texts.rounded(c, 4) if isinstance(c, float) else str(c) for c in row]
+        for row in frame[columns].to_numpy(object)
+    ]
     lines = [columns, *rows]
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     aligned = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)

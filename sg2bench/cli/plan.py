@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sg2bench import texts
 from sg2bench.cli import options
 
 _SHOWN = {
@@ -63,8 +64,10 @@ def _summary(variants: Any, whole: Any) -> list[str]:
     return [
         "",
         f"{whole['runs']} runs, {whole['done']} of them done; {whole['steps']:,} steps in all.",
-        f"Left on {device}: {whole['hours']:.3g} {unit}; the last run ends after {_time(whole['makespan_hours'])}.",
-        f"Memory: {whole['memory_gib']:.2g} GiB per run. Disk: {whole['storage_gib']:.3g} GiB at the end.",
+        f"Left on {device}: {texts.rounded(whole['hours'], 3)} {unit}; the last run ends after "
+        f"{_time(whole['makespan_hours'])}.",
+        f"Memory: {texts.rounded(whole['memory_gib'], 2)} GiB per run. "
+        f"Disk: {texts.rounded(whole['storage_gib'], 3)} GiB at the end.",
         "",
         f"Times: {measured} of {len(variants)} variants measured on runs in --runs, the others estimated from their "
         f"operations at the rate of {rates}"

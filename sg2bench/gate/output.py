@@ -54,7 +54,9 @@ def markdown(table: pd.DataFrame) -> str:
     lines = [f"**{texts.markdown(sentence(table))}**", "", f"| {' | '.join([*columns, 'worse by', 'verdict'])} |"]
     lines.append("| --- " * (len(columns) + 2) + "|")
     for row in _records(shown.sort_values("worse_by", ascending=False)):
-        cells = [f"{row[c]:.4g}" if isinstance(row[c], float) else texts.markdown(str(row[c])) for c in columns]
+        cells = [
+            texts.rounded(row[c], 4) if isinstance(row[c], float) else texts.markdown(str(row[c])) for c in columns
+        ]
         lines.append(f"| {' | '.join([*cells, worse_by(row), row['verdict']])} |")
     return "\n".join([*lines, ""])
 
@@ -65,7 +67,7 @@ def worse_by(row: Mapping[str, Any], sign: str = "+") -> str:
     `sign` is that of format strings.
     """
     return (
-        format(row["worse_by"], f"{sign}.3g") + " absolute" if row.get("absolute") else f"{row['worse_by']:{sign}.1%}"
+        texts.rounded(row["worse_by"], 3, sign) + " absolute" if row.get("absolute") else f"{row['worse_by']:{sign}.1%}"
     )
 
 
@@ -73,7 +75,8 @@ def github_errors(table: pd.DataFrame) -> list[str]:
     """Return a GitHub `::error` line for each regression."""
     lines = []
     for row in _records(table[table["verdict"] == REGRESSION]):
-        change = f"worse by {worse_by(row, '-')}: {row['value']:.4g}, baseline {row['baseline']:.4g}"
+        value, baseline = (texts.rounded(row[column], 4) for column in ("value", "baseline"))
+        change = f"worse by {worse_by(row, '-')}: {value}, baseline {baseline}"
         lines.append(f"::error title=sg2bench, {_escaped(name_of(row))}::{change}".replace("sg2bench,", "sg2bench%2C"))
     return lines
 

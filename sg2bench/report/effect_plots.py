@@ -19,6 +19,7 @@ from sg2bench.report import plots
 from sg2bench.report.panels import mark_beyond
 from sg2bench.rows.effects import SURE
 from sg2bench.rows.sentences import on_scale
+from sg2bench.texts import rounded
 
 FURTHEST_COLOUR = 4
 """Number of standard deviations at which colours saturate."""
@@ -132,7 +133,7 @@ def _panel(axis: Axes, rows: pd.DataFrame) -> None:
         axis.plot(np.clip([low, high], *ends), [place] * 2, color=ink, linewidth=1.6)
         axis.plot(center, place, "o", color=ink, markerfacecolor=ink if row.p_holm < SURE else "white", markersize=5)
         mark_beyond(axis, [low, high], [place] * 2, ink)
-        mark_beyond(axis, [center], [place], ink, lambda value: f"{value:+.3g}{' %' * entry.by_ratio}")
+        mark_beyond(axis, [center], [place], ink, lambda value: f"{rounded(value, 3, '+')}{' %' * entry.by_ratio}")
 
 
 def _span(row: Any) -> tuple[float, float, float]:

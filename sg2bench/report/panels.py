@@ -17,6 +17,7 @@ from sg2bench.report import plots
 from sg2bench.report.variants import number
 from sg2bench.rows import is_line, metrics_and_modes, overall
 from sg2bench.rows import models as models_of
+from sg2bench.texts import rounded
 
 _ACROSS = 4
 """Largest number of panels side by side."""
@@ -137,7 +138,7 @@ def _reference_lines(axis: Axes, levels: dict[str, float]) -> dict[str, Any]:
     """Draw the lines that lie within the axis, and name the others below it; return those drawn."""
     low, high = axis.get_xlim()
     beyond = [
-        f"{REFERENCE_LINES[line]}: {level:.3g} {'←' if level < low else '→'}"
+        f"{REFERENCE_LINES[line]}: {rounded(level, 3)} {'←' if level < low else '→'}"
         for line, level in levels.items()
         if not low <= level <= high
     ]

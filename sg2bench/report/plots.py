@@ -22,6 +22,7 @@ from PIL import Image
 from sg2bench.catalog import METRICS
 from sg2bench.files import atomic_file
 from sg2bench.rows import models as models_of
+from sg2bench.texts import rounded
 
 COLOURS = ("#3b6fb6", "#d1603d", "#4d9a5a", "#8a5fb0", "#c79a2b", "#3a9fa8", "#b54a7f", "#6b6f76")
 MARKERS = ("o", "^", "s", "D")
@@ -196,7 +197,7 @@ def mark_farthest(axis: Axes, lines: Iterable[pd.Series[float]], colours: Iterab
             side, shift = ("right", -5) if steps[place] > middle else ("left", 5)
             axis.plot(steps[place], edge, mark, color=colour, markersize=5)
             axis.annotate(
-                f"{values[place]:.4g}",
+                rounded(values[place], 4),
                 (steps[place], edge),
                 (shift, (9 if mark == "v" else -9) * number),
                 textcoords="offset points",
