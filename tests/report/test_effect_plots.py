@@ -67,7 +67,7 @@ def test_a_variant_far_beyond_is_an_arrow_with_its_value(effects):
     assert 100 < high < 150
     assert [label.get_text() for label in axis.get_yticklabels()] == ["b", "c", "d"]
     assert {place for _, place in markers(axis, ">")} == {2}
-    assert [text.get_text() for text in axis.texts] == [f"{effects['effect'].max() * 100 - 100:+.3g} %"]
+    assert [text.get_text() for text in axis.texts] == [f"{round(effects['effect'].max() * 100 - 100, -1):+.0f} %"]
     assert axis.get_xlabel() == "change, %"
 
 

@@ -80,7 +80,7 @@ def test_a_variant_that_diverges_leaves_room_for_the_others(halves, scale):
     ((step, edge),) = lines(figure)[-1]
     assert step == 4
     assert low < edge < high
-    assert [text.get_text() for text in figure.axes[0].texts] == [f"{scale * 4 * 56.5:.4g}"]
+    assert [text.get_text() for text in figure.axes[0].texts] == [f"{scale * 4 * 56.5:.0f}"]
     assert len(figure.axes[0].collections) == 3
 
 
