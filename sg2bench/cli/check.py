@@ -26,7 +26,7 @@ def check(
         float | None, typer.Option(min=0, max=1, metavar="SHARE", help="Compare throughput: largest fall to tolerate.")
     ] = None,
     last_steps: Annotated[
-        int, typer.Option(min=1, help="Average each run over this many last evaluated steps, to reduce noise.")
+        int, typer.Option(min=1, help="Average each run over its last N evaluated steps, to reduce noise.")
     ] = 1,
     inconclusive_ok: Annotated[bool, typer.Option("--inconclusive-ok", help="Exit 0 if inconclusive.")] = False,
     update_baseline: Annotated[
@@ -44,7 +44,7 @@ def check(
 ) -> None:
     """Test for regressions against a baseline, per variant, mode, metric and domain, over seeds: see docs/gate.md.
 
-    Exit code 0: no regression. 1: a regression. 3: inconclusive.
+    Exit code 0: all lines pass. 1: a regression. 2: bad input. 3: inconclusive.
     """
     from sg2bench import gate
     from sg2bench.gate import output

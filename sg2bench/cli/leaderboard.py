@@ -19,7 +19,7 @@ def add(
     results: Annotated[list[Path], typer.Argument(help="One or more results.csv.")],
     out: Annotated[Path, typer.Option(help="Folder for leaderboard.csv, .md and .html.")] = Path("reports"),
     command: Annotated[
-        str | None, typer.Option(help="Command that made the rows, if no experiment.yaml in their folder says so.")
+        str | None, typer.Option(help="Command that made the rows, if no experiment.yaml in their folder records it.")
     ] = None,
 ) -> None:
     """Merge rows, your own or others', into the leaderboard over all experiments; bad rows are refused by line."""

@@ -30,7 +30,9 @@ def plan(
     experiment: options.ExperimentFile = Path("critters"),
     set_: options.Set = None,
     protocol: options.Protocol = None,
-    gpus: Annotated[int | None, typer.Option(min=1, help="GPUs to plan for; default: this machine.")] = None,
+    gpus: Annotated[
+        int | None, typer.Option(min=1, help="GPUs to plan for; default: this machine's, or its cores.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="CPU threads to plan for, one run on each.")] = None,
     tflops: Annotated[
         float | None, typer.Option(help="TFLOP/s that a GPU sustains in training; default: 23, an H200 in float32.")

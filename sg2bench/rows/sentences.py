@@ -41,7 +41,7 @@ def _change(effect: Effect, unit: str) -> str:
     center, low, high = on_scale(effect)
     suffix = "%" if effect.scale == "ratio" else unit.strip()
     if effect.direction == "unclear" and not isnan(low):
-        return f"does not change measurably: {_with_interval(center, low, high, suffix, '+')}"
+        return f"shows no significant change: {_with_interval(center, low, high, suffix, '+')}"
     if center == 0:
         return "does not change"
     ends = (low, high) if center > 0 else (-high, -low)

@@ -30,7 +30,7 @@ try:
     from ray.exceptions import RayError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 except ImportError as missing:
-    raise ValueError(f"Ray is not installed ({missing}): pip install 'sg2bench[ray]'") from None
+    raise ValueError(f"Ray is not installed ({missing}): in a clone of sg2bench, pip install '.[ray]'") from None
 
 if TYPE_CHECKING:
     from sg2bench.keys import Resources

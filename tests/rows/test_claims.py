@@ -162,7 +162,7 @@ def test_a_variant_that_swings_more_holds_the_claim():
     assert row.sentence.startswith(
         "Without cyc the swing of the Fréchet distance over the last evaluated steps rises by "
     )
-    assert row.sentence.endswith(" No run diverged or failed.")
+    assert row.sentence.endswith(" (latent, 3 seeds). No run diverged or failed.")
     assert (row.value, row.seeds) == (pytest.approx(0.42, abs=0.05), 3)
 
 

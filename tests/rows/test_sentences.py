@@ -27,7 +27,7 @@ def said(effect, noun="the position error", symbol="px"):
         ),
         (
             replace(RATIO, effect=1.04, ci_low=0.92, ci_high=1.18, direction="unclear"),
-            "does not change measurably: +4 % [-8 %, +18 %], from 2.30 to 3.10 px (latent, 5 seeds).",
+            "shows no significant change: +4 % [-8 %, +18 %], from 2.30 to 3.10 px (latent, 5 seeds).",
         ),
         (
             replace(
@@ -62,7 +62,7 @@ def test_a_difference_has_its_unit():
     )
     assert " falls by 0.35 px [0.20, 0.52], from 0.980 to 0.630 px (" in said(DIFFERENCE)
     still = replace(DIFFERENCE, effect=0.0, ci_low=0.0, ci_high=0.0, direction="unclear")
-    assert " does not change measurably: +0.00 px [+0.00, +0.00], " in said(still)
+    assert " shows no significant change: +0.00 px [+0.00, +0.00], " in said(still)
 
 
 @pytest.mark.parametrize(

@@ -105,4 +105,4 @@ def test_options_that_do_not_fit(quick_cli, options, said):
 def test_ray_is_not_installed(quick_cli, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delitem(sys.modules, "sg2bench.runs.ray", raising=False)
-    assert_refused(quick_cli("ablate", SMOKE, "--executor", "ray"), "pip install 'sg2bench[ray]'")
+    assert_refused(quick_cli("ablate", SMOKE, "--executor", "ray"), "pip install '.[ray]'")

@@ -110,4 +110,5 @@ def positions(embeddings: Tensor, patches: int) -> Tensor:
 
 
 def _not_installed(extractor: str, error: ImportError) -> ValueError:
-    return ValueError(f"{extractor} needs a package that is not installed ({error}): pip install 'sg2bench[modern]'")
+    why = f"{extractor} needs a package that is not installed ({error})"
+    return ValueError(f"{why}: in a clone of sg2bench, pip install '.[modern]'")

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
-from sg2bench.evaluation.measures.base import FAKE, HELD_OUT, Fake, RealSet
+from sg2bench.evaluation.measures.base import FAKE, HELD_OUT, REFERENCE, Fake, RealSet
 from sg2bench.evaluation.measures.copies import Measure, gap
 from tests.evaluation.measures.known import left_out
 from tools.coverage import normals
@@ -63,6 +63,22 @@ def test_images_far_from_all_real_ones_are_no_copies():
     found = compared(points(40, 2, shift=9))
     assert found.value == 0
     assert found.interval()[1] == 0
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.3, 1e3])
+def test_lengths_of_features_do_not_matter(scale):
+    """All are scaled to length 1, also short ones."""
+    train, held_out, fake = points(200, 0), points(60, 1), points(40, 2)
+    scaled = compared(*(np.float32(scale) * each for each in (fake, held_out, train)))
+    assert scaled.value == pytest.approx(compared(fake, held_out, train).value, abs=0.005)
+
+
+def test_outputs_that_share_a_reference_are_not_independent():
+    fake = np.concatenate([points(200, 0)[:20], points(20, 2)])
+    shared = compared(fake, outputs=2, references=np.repeat([[0], [1]], [10, 10], 0).repeat(2, 1))
+    alone = compared(fake, outputs=2)
+    assert REFERENCE in shared.influence
+    assert REFERENCE not in alone.influence
 
 
 def test_brightness_alone_does_not_hide_a_copy():

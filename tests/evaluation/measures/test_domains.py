@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 
 from sg2bench.evaluation.measures import domains
@@ -32,6 +33,21 @@ def test_domains_far_apart_are_told_apart_for_sure():
     real = everyone(spread=0.01)
     assert accuracy(real["b"], around("b", 20, 2, 0.01)).value == 1
     assert accuracy(real["b"], around("a", 20, 2, 0.01)).value == 0
+
+
+def test_it_is_a_weak_logistic_regression_on_standardised_features():
+    """C and the scaling change which outputs count: known from the same steps by hand."""
+    counts = dict(zip(NAMES, (60, 20, 20), strict=True))
+    real = RealSet(NAMES, lambda name: 40 + 9 * around(name, counts[name], 0, 0.6), lambda name: around(name, 20, 1))
+    features = np.concatenate([real[name].features for name in NAMES])
+    labels = np.repeat(NAMES, list(counts.values()))
+    mean, deviation = features.mean(0), features.std(0)
+    known = LogisticRegression(C=0.01, class_weight="balanced", max_iter=1000).fit(
+        (features - mean) / deviation, labels
+    )
+    fake = 40 + 9 * around("a", 50, 2, 0.6)
+    expected = known.predict_proba((fake - mean) / deviation)
+    np.testing.assert_allclose(domains.classifier(real).predict_proba(fake), expected, atol=1e-5)
 
 
 def test_it_is_the_share_that_the_classifier_takes_for_the_target():
