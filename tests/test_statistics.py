@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sg2bench.statistics import difference, holm, mean_interval, standardised
+from sg2bench.statistics import Difference, difference, holm, mean_interval, standardised
 
 
 def series(values, seeds=None):
@@ -77,6 +77,19 @@ def test_seeds_needed_do_rule_the_margin_out_nine_times_in_ten():
     ]
     assert np.mean(ruled_out) == pytest.approx(0.9, abs=0.04)
     assert spread.seeds_needed(0.01) is None
+
+
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize("margin", [0.7, 1.0, 2.5])
+def test_seeds_needed_are_the_fewest_whose_quantiles_fit_into_the_margin(paired, margin):
+    stats = pytest.importorskip("scipy.stats")
+    found = Difference(mean=0.2, error=0.5, freedom=9, seeds=4, paired=paired)
+
+    def fits(seeds):
+        t = stats.t(seeds - 1 if paired else 2 * seeds - 2)
+        return (t.ppf(0.95) + t.ppf(0.9)) * 0.5 * 2 / np.sqrt(seeds) <= margin - 0.2
+
+    assert found.seeds_needed(margin) == next(seeds for seeds in range(2, 201) if fits(seeds))
 
 
 def test_holm_by_hand():

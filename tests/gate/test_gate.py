@@ -162,6 +162,8 @@ def test_equality_within_a_tolerance_needs_one_seed(files):
     for change in (0.01, -0.01):  # also for the better: nothing was to change
         other = gate.compare_exactly(*files((0.0,), only("fd_alexnet", [change]), (0.0,)), 1e-6)
         assert gate.verdict(other) == "regression"
+        overall = other[other["target"] == "*"].set_index("metric")["worse_by"]
+        assert overall.to_dict() == {"fd_alexnet": pytest.approx(change / 50), "lpips": 0}
     assert gate.verdict(gate.compare_exactly(*files((0.0,), only("fd_alexnet", [0.01]), (0.0,)), 1e-3)) == "pass"
     with pytest.raises(ValueError, match="has no seed 1"):
         gate.compare_exactly(*files((0.0,), baseline=(0.0, 0.0)), 1e-6)

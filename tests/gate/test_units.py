@@ -76,7 +76,9 @@ def test_a_margin_may_be_in_the_metric_s_own_unit_and_so_is_what_is_said(studies
 def test_equality_near_zero_is_in_the_metric_s_own_unit(studies):
     both = studies("nearest_training_gap", [0.0], [-0.004])
     assert gate.verdict(gate.compare_exactly(*both, 0.005)) == "pass"
-    assert gate.verdict(gate.compare_exactly(*both, 0.003)) == "regression"
+    worse = gate.compare_exactly(*both, 0.003)
+    assert gate.verdict(worse) == "regression"
+    assert worse["worse_by"].to_list() == pytest.approx([0.004] * len(worse))
 
 
 @pytest.mark.parametrize("metric", METRICS)
