@@ -56,7 +56,9 @@ def test_positions_of_the_same_size_are_kept():
 @pytest.mark.parametrize(("network", "library"), [(DINOv2ViTL14, "timm"), (ClipViTL14, "transformers")])
 def test_a_missing_package_is_named_with_its_extra(network, library, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(ValueError, match=rf"not installed .*{library}.*: pip install 'sg2bench\[modern\]'"):
+    with pytest.raises(
+        ValueError, match=rf"not installed .*{library}.*: in a clone of sg2bench, pip install '.\[modern\]'"
+    ):
         network()
 
 
