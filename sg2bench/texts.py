@@ -51,8 +51,8 @@ def plain(text: str) -> str:
 
 
 def rounded(value: float, digits: int, sign: str = "") -> str:
-    """Format a number with at most this many significant digits, without zeros at its end, and without an exponent
-    below a million. `sign` is that of format strings.
+    """Format a number with at most this many significant digits: no trailing zeros, and no exponent from 0.0001 to a
+    million. `sign` is as in format strings.
     """
     return f"{float(f'{value:.{digits}g}'):{sign}g}"
 

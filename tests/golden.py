@@ -40,8 +40,8 @@ def model(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def cases(kind: str, suffix: str = "") -> list[Any]:
-    """All cases of a kind (whose file ends in `suffix`), as pytest parameters; slow are those of 256 px, and trainings
-    that switch a term off or add a mask.
+    """All cases of a kind (whose file ends in `suffix`), as pytest parameters; slow are those of 256 px, and all
+    trainings but `base`.
     """
     return [
         pytest.param(case, id=case["id"], marks=[pytest.mark.slow] if _is_slow(case) else [])
@@ -51,7 +51,7 @@ def cases(kind: str, suffix: str = "") -> list[Any]:
 
 
 def _is_slow(case: dict[str, Any]) -> bool:
-    return case["config"].get("img_size", 0) >= 256 or case["id"].startswith("no_") or case["id"] == "whpf"
+    return case["config"].get("img_size", 0) >= 256 or (case["kind"] == "training" and case["id"] != "base")
 
 
 def first(parameters: list[Any]) -> list[Any]:

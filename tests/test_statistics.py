@@ -82,6 +82,7 @@ def test_seeds_needed_do_rule_the_margin_out_nine_times_in_ten():
 @pytest.mark.parametrize("paired", [True, False])
 @pytest.mark.parametrize("margin", [0.7, 1.0, 2.5])
 def test_seeds_needed_are_the_fewest_whose_quantiles_fit_into_the_margin(paired, margin):
+    """For sides with equally many seeds."""
     stats = pytest.importorskip("scipy.stats")
     found = Difference(mean=0.2, error=0.5, freedom=9, seeds=4, paired=paired)
 

@@ -151,16 +151,16 @@ def test_the_command_is_killed(cluster, bucket, expected, tmp_path):
     checkpoint = f"{bucket}/runs/smoke/full/seed-0/checkpoint.pt"
 
     def saved():
-        """When the last checkpoint was; None while there is none, as between its renaming and the next upload."""
+        """Return the time of the last upload; None before the first, and while an upload replaces the file."""
         kept.invalidate_cache()
         with suppress(FileNotFoundError):
             return kept.info(checkpoint)["LastModified"]
         return None
 
     for how, code in ((signal.SIGKILL, -9), (signal.SIGTERM, 143)):
-        before = saved()
+        earlier = saved()
         process = subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        while process.poll() is None and saved() in (None, before):
+        while process.poll() is None and saved() in (None, earlier):
             time.sleep(0.2)
         process.send_signal(how)
         said = process.communicate()[0]
