@@ -29,7 +29,8 @@ def content_alone(name: str) -> Parts:
 def aligned(images: ImageSet, parts: Callable[[str], Parts | None] = content_and_style) -> ImageSet:
     """Add right images to a set: the target domain's image with the source's content and the reference's style.
 
-    A validation image is preferred to a training image. A set without any such names is returned unchanged.
+    A validation image is preferred to a training image. A set without any such names is returned unchanged. Raises
+    ValueError if two images of a domain and split have the same content and style.
     """
     if not any(parts(name) for of_domain in images.names["val"].values() for name in of_domain):
         return images
@@ -39,7 +40,10 @@ def aligned(images: ImageSet, parts: Callable[[str], Parts | None] = content_and
         for domain, names in images.names[split].items():
             for index, name in enumerate(names):
                 if found := parts(name):
-                    places[domain].setdefault(found, (split, index))
+                    first = places[domain].setdefault(found, (split, index))
+                    if first[0] == split and first[1] != index:
+                        both = f"{names[first[1]]} and {name}"
+                        raise ValueError(f"{split}/{domain}: {both} differ only in their extensions; rename one")
     content = partial(_content, images, parts)
     return replace(images, truth=partial(_look_up, images, parts, places), content=content)
 

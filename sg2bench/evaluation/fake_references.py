@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,7 +40,10 @@ def read(folder: Path, pairs: Sequence[Fakes], images: ImageSet) -> dict[Pair, N
                 raise ValueError(f"{path}: has no line for {name}")
             line, reference = lines.pop(name)
             if reference not in places:
-                raise ValueError(f"{path}: line {line}: val/{pair.target} has no image {reference!r}")
+                raise ValueError(
+                    f"{path}: line {line}: val/{pair.target} has no image {reference!r}, or several with other "
+                    "extensions; give its file name"
+                )
             chosen.append(places[reference])
         found[pair.source, pair.target] = np.array(chosen, np.int64).reshape(len(pair.files), -1)
     if lines:
@@ -49,7 +53,8 @@ def read(folder: Path, pairs: Sequence[Fakes], images: ImageSet) -> dict[Pair, N
 
 
 def _places(images: ImageSet, domain: str) -> dict[str, int]:
+    """Return places of validation images by name, and by name without extension where only one image has it."""
     names = images.names["val"].get(domain, ())
-    return {Path(name).stem: index for index, name in enumerate(names)} | {
-        name: index for index, name in enumerate(names)
-    }
+    stems = Counter(Path(name).stem for name in names)
+    short = {Path(name).stem: place for place, name in enumerate(names) if stems[Path(name).stem] == 1}
+    return short | {name: place for place, name in enumerate(names)}

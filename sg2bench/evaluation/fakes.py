@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +40,7 @@ class Fakes:
 
 
 def read(folder: Path, images: ImageSet) -> list[Fakes]:
-    """List the files `<source>2<target>/<stem>_<k>.png` of a folder; `<stem>.png` if a source has a single output.
+    """List the files `<source>2<target>/<stem>_<k>.png` of a folder, or `<stem>.png` if all sources have one output.
 
     If the source domain has validation images, the stems must be theirs: all of them, or the first of them in name
     order. Warns about files that are left out. Raises ValueError that names the bad folder or file.
@@ -78,21 +78,16 @@ def _pair_of_files(folder: Path, images: ImageSet, left_out: listing.LeftOut) ->
     found: dict[str, dict[int, Path]] = {}
     paths, others = listing.images(folder)
     left_out.update(others)
+    are_numbered = any(path.stem not in known for path in paths)
     for path in paths:
-        stem, number = path.stem, 1
-        if stem not in known:
-            match = re.fullmatch(r"(.+)_(\d+)", stem)
-            if match is None:
-                raise ValueError(f"{path}: name fakes <stem of the source>_<k>{path.suffix}")
-            stem, number = match[1], int(match[2])
-            if known and stem not in known:
-                raise ValueError(f"{path}: val/{source} has no image `{stem}`; name fakes <stem of the source>_<k>")
+        stem, number = _source_and_number(path, known, source) if are_numbered else (path.stem, 1)
         if number in found.setdefault(stem, {}):
             raise ValueError(f"{path}: another file is already output {number} of {stem}; remove one")
         found[stem][number] = path
     if not found:
         raise ValueError(f"{folder}: holds no images ({', '.join(EXTENSIONS)}){f', but {others}' if others else ''}")
-    if known and (missing := [stem for stem in known[: len(found)] if stem not in found]):
+    stems = list(known)[: len(found)] or sorted(found)
+    if missing := [stem for stem in stems if stem not in found]:
         raise ValueError(
             f"{folder}: has outputs of {len(found)} sources, but none of `{missing[0]}`; give outputs of the first "
             "sources in name order"
@@ -104,16 +99,28 @@ def _pair_of_files(folder: Path, images: ImageSet, left_out: listing.LeftOut) ->
                 f"{of[min(of)]}: the outputs of `{stem}` are numbered {numbers} …, not 1, 2, …; name fakes "
                 "<stem of the source>_<k>"
             )
-    return Fakes(source, target, {stem: [of[k] for k in sorted(of)] for stem, of in sorted(found.items())})
+    return Fakes(source, target, {stem: [found[stem][k] for k in sorted(found[stem])] for stem in stems})
 
 
-def _stems(images: ImageSet, source: str) -> list[str]:
-    """Return the names of a domain's validation images without extension. Raises ValueError if two are the same."""
-    stems: list[str] = []
-    for name in images.names["val"].get(source, ()):
-        if (stem := Path(name).stem) in stems[-1:]:
+def _source_and_number(path: Path, known: Collection[str], source: str) -> tuple[str, int]:
+    """Split `<stem>_<k>`. Raises ValueError for another name, or if `source` has other images, but not that one."""
+    match = re.fullmatch(r"(.+)_(\d+)", path.stem)
+    if match is None:
+        raise ValueError(f"{path}: name fakes <stem of the source>_<k>{path.suffix}")
+    if known and match[1] not in known:
+        raise ValueError(f"{path}: val/{source} has no image `{match[1]}`; name fakes <stem of the source>_<k>")
+    return match[1], int(match[2])
+
+
+def _stems(images: ImageSet, source: str) -> dict[str, int]:
+    """Return the places of a domain's validation images by name without extension, in their order, which is not that
+    of the stems: `a-1.png` comes before `a.png`. Raises ValueError if two are the same.
+    """
+    stems: dict[str, int] = {}
+    for place, name in enumerate(images.names["val"].get(source, ())):
+        if (stem := Path(name).stem) in stems:
             raise ValueError(f"val/{source}: two images are called `{stem}`, with different extensions; rename one")
-        stems.append(stem)
+        stems[stem] = place
     return stems
 
 

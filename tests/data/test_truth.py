@@ -65,6 +65,12 @@ def test_a_folder_without_such_names_has_no_truth(root):
     assert sets.load(Data(source="folder", root=root), 32).truth is None
 
 
+def test_two_right_images_of_one_name_are_refused(root):
+    (root / "val/pear/one__blue.webp").write_bytes((root / "val/apple/one__red.png").read_bytes())
+    with pytest.raises(ValueError, match="val/pear: one__blue.png and one__blue.webp differ only in their extensions"):
+        sets.load(Data(source="folder", root=root), 32)
+
+
 TEXT = st.text("ab-. _", min_size=1)
 
 

@@ -57,3 +57,12 @@ def test_what_does_not_fit_is_named_by_its_line(folder, real, lines, message):
 def test_other_columns_are_refused(folder, real):
     with pytest.raises(ValueError, match="column reference is missing; expected the columns file and reference"):
         read(folder, real, *LINES, header="file,style")
+
+
+def test_a_name_that_two_references_share_needs_its_extension(tmp_path, folder, real):
+    draw(tmp_path / "real/val/dog/x.webp", 99)
+    real = folder_sets.load_real(tmp_path / "real")
+    with pytest.raises(ValueError, match="line 2: val/dog has no image 'x', or several with other extensions"):
+        read(folder, real, *LINES)
+    lines = [line.replace(",x", ",x.webp") for line in LINES]
+    np.testing.assert_array_equal(read(folder, real, *lines)["cat", "dog"], [[1, 2], [2, 1]])

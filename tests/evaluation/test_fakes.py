@@ -127,6 +127,28 @@ def test_sources_that_differ_in_their_endings_alone_are_refused(tmp_path):
         fakes.read(tmp_path / "fakes", folder_sets.load_real(tmp_path / "real"))
 
 
+def test_sources_of_one_name_are_refused_wherever_they_are_in_name_order(tmp_path):
+    names = ("train/cat/a.jpg", "train/dog/a.jpg", "val/cat/a.jpg", "val/cat/a-1.jpg", "val/cat/a.png", "val/dog/a.jpg")
+    for seed, name in enumerate(names):
+        draw(tmp_path / "real" / name, seed)
+    draw(tmp_path / "fakes/cat2dog/a_1.png")
+    with pytest.raises(ValueError, match="val/cat: two images are called `a`"):
+        fakes.read(tmp_path / "fakes", folder_sets.load_real(tmp_path / "real"))
+
+
+def test_outputs_are_in_the_order_of_the_sources_which_is_not_that_of_their_stems(tmp_path):
+    names = ("a (1).png", "a-1.png", "a.png", "a_1.png")
+    for number, (split, domain) in enumerate((s, d) for s in ("train", "val") for d in ("cat", "dog")):
+        for place, name in enumerate(names):
+            draw(tmp_path / f"real/{split}/{domain}/{name}", 10 * number + place)
+    real = folder_sets.load_real(tmp_path / "real")
+    for folder, pattern in (("plain", "{}.png"), ("numbered", "{}_1.png")):
+        for name in names:
+            draw(tmp_path / folder / "cat2dog" / pattern.format(name.removesuffix(".png")))
+        (pair,) = fakes.read(tmp_path / folder, real)
+        assert [f"{stem}.png" for stem in pair.files] == list(real.names["val"]["cat"])
+
+
 def test_all_broken_fakes_are_named_at_once(real, folder):
     pairs = fakes.read(folder, real)
     broken = sorted((folder / "cat2dog").iterdir())[:3]
