@@ -37,7 +37,11 @@ class Log:
                 file.write(",".join(line) + "\n")
             file.seek(0)
             columns = file.readline().rstrip("\n").split(",")
-            file.write(",".join(f"{line[c]:.6g}" if c in line else "" for c in columns) + "\n")
+            file.write(",".join(_cell(line[c]) if c in line else "" for c in columns) + "\n")
+
+
+def _cell(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.6g}"
 
 
 def _is_whole(line: str, header: str) -> bool:

@@ -23,6 +23,13 @@ def test_the_first_line_decides_the_columns(log):
     assert log.path.read_text() == "step,ds,cyc\n1,0.25,0.333333\n2,,2e-09\n"
 
 
+def test_all_digits_of_a_step_are_kept(log):
+    log.append({"step": 1_234_567, "a": 1234567.0})
+    assert log.path.read_text() == "step,a\n1234567,1.23457e+06\n"
+    log.truncate(1_234_567)
+    assert log.path.is_file()
+
+
 def test_steps_that_will_be_trained_again_are_cut_off(log):
     whole = "step,a\n2,0.5\n4,0.5\n6,0.25\n"
     assert truncated(log, whole, 4) == "step,a\n2,0.5\n4,0.5\n"
