@@ -97,8 +97,10 @@ def generator(model: Model, num_domains: int) -> tuple[int, int]:
     """Count the operations of encoding one image, and of decoding it in one style."""
     with torch.device("meta"):
         nets = Networks(model, num_domains)
-        image, style = torch.empty(1, 3, model.image_size, model.image_size), torch.empty(1, model.style_dim)
+        image = torch.empty(1, 3, model.image_size, model.image_size)
+        latent, label = torch.empty(1, model.latent_dim), torch.zeros(1, dtype=torch.int64)
     with _without_what_meta_lacks(), torch.no_grad():
+        style = nets.latent_style(latent, label)
         with Counted() as encoding:
             encoded = nets.encode(image)
         with Counted() as decoding:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from sg2bench import experiments
 from sg2bench.bench import counted
 from sg2bench.training.state import State
 
@@ -38,6 +39,18 @@ def test_a_step_holds_the_weights_that_training_has(tiny):
     assert cost.average == averaged
     assert cost.trained == averaged + sum(weight.nbytes for weight in state.discriminator.parameters())
     assert cost.state == 3 * cost.trained + cost.average
+
+
+@pytest.mark.parametrize("name", experiments.shipped())
+def test_every_variant_of_every_experiment_that_ships_is_counted(name):
+    experiment = experiments.load(name)
+    known = set()
+    for variant in experiment.variants:
+        resolved = experiment.resolve(variant)
+        if (resolved.model, resolved.loss) not in known:
+            known.add((resolved.model, resolved.loss))
+            assert sum(counted.generator(resolved.model, 3)) > 0
+            assert counted.training(resolved, 3).flops > 0
 
 
 def test_the_generator_runs_as_often_as_it_is_asked(tiny):
