@@ -69,7 +69,8 @@ def perform_runs(
     """
     executor, device = performer
     collected = runs / experiment.name
-    images = sets.load(experiment.data, experiment.model.image_size)
+    first = experiment.first()
+    images = sets.load(first.data, first.model.image_size)
     experiment = experiment.model_copy(update={"evaluate": with_metrics(experiment.evaluate, images)})
     # bad input is refused before anything is written
     warn_of_unused(known, plan.plan(experiment, runs, known), [out / RESULTS, collected / RESULTS])

@@ -246,6 +246,12 @@ class Experiment(Part):
             raise ValueError("loss.cls and model.discriminator auxiliary go together: give both or neither")
         return self
 
+    def first(self) -> Experiment:
+        """Return the resolved first variant. All variants have its images and image size, or `plan` refuses them; the
+        experiment itself may have others.
+        """
+        return self.resolve(next(iter(self.variants)))
+
     def resolve(self, variant: str) -> Experiment:
         """Return the experiment with this variant's overrides applied, without other variants and without claims."""
         if variant not in self.variants:
@@ -283,11 +289,15 @@ def _describe_one(item: Mapping[str, Any]) -> str:
     return f"{'.'.join(where)}: {message}" if where else message
 
 
+_GROUPS = tuple(name for name, field in Experiment.model_fields.items() if isinstance(field.default, Part))
+"""Keys that are groups of keys: `data`, `model` and so on."""
+
+
 def with_overrides(plain: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Return `plain` with each `a.b` replaced; a mapping for a group of keys changes only the keys that it names."""
     result = copy.deepcopy(plain)
     for dotted, value in overrides.items():
-        if isinstance(value, Mapping) and dotted in ("data", "model", "loss", "train", "evaluate"):
+        if isinstance(value, Mapping) and dotted in _GROUPS:
             result = with_overrides(result, {f"{dotted}.{key}": item for key, item in value.items()})
             continue
         *parents, last = dotted.split(".")

@@ -78,7 +78,8 @@ def plan(
     """
     loaded = experiments.load(with_home(experiment), settings, protocol)
     machines = machines_of(gpus, workers, tflops, loaded.resources)
-    images = sets.load(loaded.data, loaded.model.image_size)
+    first = loaded.first()
+    images = sets.load(first.data, first.model.image_size)
     loaded = loaded.model_copy(update={"evaluate": with_metrics(loaded.evaluate, images)})
     statuses = plan_runs(loaded, with_home(runs))
     by_variant: dict[str, list[Status]] = {}

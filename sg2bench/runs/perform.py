@@ -180,7 +180,7 @@ def reference_lines(experiment: Experiment, images: ImageSet, device: torch.devi
         refuse_too_few_references(images, experiment.evaluate)
     config_hash = training_hash(experiment, images.fingerprint, {})
     halved = any(experiment.resolve(variant).train.evaluated_steps for variant in experiment.variants)
-    size, parts = experiment.model.image_size, HALVES if halved else ()
+    size, parts = experiment.first().model.image_size, HALVES if halved else ()
     found = lines.reference_lines(Evaluator(experiment.evaluate, images, size, device, parts=parts))
     return pd.concat(
         [

@@ -26,6 +26,18 @@ def assert_refused(process, *parts):
         assert part in process.stderr
 
 
+def test_variants_that_all_have_other_images_than_the_experiment_are_reported(in_process, tmp_path):
+    changes = "{data.val_per_domain: 5, data.seed: 3}"
+    settings = ("train.steps=1", "seeds=[0]", f"variants={{full: {changes}, copy: {changes}}}")
+    options = [part for setting in (*settings, "evaluate.metrics=[fd_alexnet]") for part in ("--set", setting)]
+    assert in_process("plan", SMOKE, *options, "--workers", 1).returncode == 0
+    process = in_process("ablate", SMOKE, *options)
+    assert process.returncode == 0, process.stderr
+    table = row_table.read(tmp_path / "reports/smoke/results.csv")
+    row_table.refuse_mixture(table, tmp_path)
+    assert set(table["variant"]) > {"full", "copy"}
+
+
 def test_ablate_repeat_evaluate_report_check(cli, quick_cli, tmp_path, monkeypatch):
     process = cli("ablate", SMOKE, "--set", "train.steps=4")
     assert process.returncode == 0, process.stderr
