@@ -6,14 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from sg2bench import texts, yaml_files
 from sg2bench.catalog import PROTOCOLS
 from sg2bench.config import Experiment, describe, with_overrides
-
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def load(
@@ -74,8 +71,7 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
 
 def dump(experiment: Experiment) -> str:
     """The experiment as YAML that `load` reads back."""
-    plain = experiment.model_dump(mode="json")
-    return str(yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+    return yaml_files.dump(experiment.model_dump(mode="json"))
 
 
 def _experiment(plain: dict[str, Any], settings: Mapping[str, Any] | None, where: str) -> Experiment:

@@ -1,4 +1,4 @@
-"""Strict reading of YAML: duplicate keys are refused, and so is everything that no experiment needs.
+"""YAML files, read strictly: duplicate keys are refused, and so is everything that no experiment needs.
 
 Scalars follow YAML 1.2: `no`, `007` and `2020-01-01` are strings, `1e-4` is a number.
 """
@@ -67,8 +67,15 @@ class _Loader(yaml.SafeLoader):
         return super().construct_object(node, deep)
 
 
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Dumper that quotes texts which YAML 1.1 or 1.2 would read as something else: `no`, `1e3`."""
+
+
 for _kind, _pattern, _first in _RESOLVERS:
-    _Loader.add_implicit_resolver(f"{_TAG}{_kind}", re.compile(rf"(?:{_pattern})\Z"), [c.strip("\0") for c in _first])
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(
+            f"{_TAG}{_kind}", re.compile(rf"(?:{_pattern})\Z"), [c.strip("\0") for c in _first]
+        )
 
 
 def _size(node: Node, known: dict[int, int]) -> int:
@@ -95,6 +102,11 @@ def parse(text: str) -> Any:
         raise ValueError(f"{where}{error.problem or error.context or 'not YAML'}") from None
     except yaml.YAMLError as error:
         raise ValueError(f"not YAML: {' '.join(str(error).split())}") from None
+
+
+def dump(value: Any, width: int | None = None) -> str:
+    """Write scalars, lists and mappings as YAML that `parse` reads back; `width` limits lines, in characters."""
+    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width))
 
 
 def read(path: Path) -> Any:

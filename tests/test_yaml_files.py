@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sg2bench import experiments, yaml_files
@@ -78,8 +78,14 @@ def test_anchors_and_merges():
 
 
 @given(VALUES)
-def test_what_yaml_writes_is_read_back(value):
-    assert yaml_files.parse(yaml.safe_dump(value, allow_unicode=True)) == value
+@example({"0E0": "1e3", "no": "007", "<<": "", "1:30": "0x1F", "~": "2020-01-01"})
+def test_what_is_written_is_read_back(value):
+    assert yaml_files.parse(yaml_files.dump(value)) == value
+
+
+@given(VALUES)
+def test_what_is_written_means_the_same_to_readers_of_yaml_1_1(value):
+    assert yaml.safe_load(yaml_files.dump(value)) == value
 
 
 @pytest.mark.parametrize(
@@ -101,6 +107,16 @@ def test_settings_that_are_refused(settings, message):
     with pytest.raises(ValueError, match="--set") as error:
         experiments.load(None, experiments.parse_settings(settings))
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("group", ["data", "model", "loss", "train", "evaluate", "resources"])
+def test_a_group_of_keys_changes_only_those_that_it_names(group):
+    plain = experiments.load("critters_study").model_dump(mode="json")[group]
+    key = next(key for key in plain if isinstance(plain[key], int | float))
+    loaded = experiments.load("critters_study", experiments.parse_settings([f"{group}={{{key}: {plain[key]}}}"]))
+    assert loaded.model_dump(mode="json")[group] == plain
+    before = {"resources.cpus": 3, "resources": {"gpus": 0.25}}
+    assert experiments.load(None, before).resources.cpus == 3
 
 
 def test_names_that_look_like_values():

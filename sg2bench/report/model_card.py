@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
-from sg2bench import texts
+from sg2bench import texts, yaml_files
 from sg2bench.catalog import METRICS
 from sg2bench.layout import with_home
 from sg2bench.report.variants import hashes, number
@@ -44,7 +43,7 @@ def model_card(results: PathLike, *, variant: str | None = None, name: str | Non
         "tags": ["image-to-image", "stargan-v2"],
         "model-index": [{"name": name, "results": _results(table, values)}],
     }
-    front = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=100)
+    front = yaml_files.dump(metadata, width=100)
     return f"---\n{front}---\n\n# {texts.markdown(name)}\n\n{_body(table, values)}\n"
 
 
