@@ -47,6 +47,12 @@ def run_folder(runs: Path, experiment: str, variant: str, seed: int) -> Path:
     return runs / experiment / variant / f"seed-{seed}"
 
 
+def folder_of_run(checkpoint: Path) -> Path:
+    """Return the folder of a checkpoint's run: the one it is in, or the one above `steps`; links are resolved."""
+    folder = checkpoint.resolve().parent
+    return folder.parent if folder.name == STEPS else folder
+
+
 def ema_file(step: int) -> str:
     """Return the file name of the averaged networks after `step` steps."""
     return f"{step:06d}_nets_ema.ckpt"

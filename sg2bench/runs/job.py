@@ -15,7 +15,7 @@ from sg2bench.data.images import ImageSet
 from sg2bench.evaluation.needs import with_metrics
 from sg2bench.files import atomic_file
 from sg2bench.hashes import lineage_hash, training_hash
-from sg2bench.layout import CONFIG, STEPS, run_folder
+from sg2bench.layout import CONFIG, folder_of_run, run_folder
 from sg2bench.models import checkpoints
 from sg2bench.rows import HASH
 
@@ -92,8 +92,7 @@ def read(folder: Path) -> Job:
 
 def of_checkpoint(checkpoint: Path) -> Job | None:
     """Return the job in whose folder a checkpoint is, or None if it is elsewhere. Raises ValueError like `read`."""
-    folder = checkpoint.resolve().parent
-    folder = folder.parent if folder.name == STEPS else folder
+    folder = folder_of_run(checkpoint)
     mark = next(iter(_HEAD.values())).encode()
     with suppress(OSError), (folder / CONFIG).open("rb") as file:
         return read(folder) if file.read(len(mark)) == mark else None

@@ -15,7 +15,7 @@ from sg2bench import experiments, texts
 from sg2bench.config import Model
 from sg2bench.data import sets
 from sg2bench.evaluation.outputs import to_float
-from sg2bench.layout import CONFIG
+from sg2bench.layout import CONFIG, folder_of_run
 from sg2bench.models import checkpoints
 from sg2bench.models.networks import Networks
 from sg2bench.samples.pictures import Picture
@@ -40,10 +40,10 @@ def model_and_domains(
     domains: Sequence[str] | None,
     by_reference: bool,
 ) -> tuple[Model, tuple[str, ...]]:
-    """Return model and domains of a checkpoint: from an experiment, from `config.yaml` in the same folder, or from the
-    file's shapes. `domains` overrides the names. Raises ValueError if names are needed but unknown.
+    """Return model and domains of a checkpoint: from an experiment, from its run's `config.yaml`, or from the file's
+    shapes. `domains` overrides the names. Raises ValueError if names are needed but unknown.
     """
-    own = checkpoint.parent / CONFIG
+    own = folder_of_run(checkpoint) / CONFIG
     if experiment is None and variant is not None:
         raise ValueError("--variant needs --experiment")
     if experiment is None and not own.is_file():

@@ -63,6 +63,9 @@ def test_a_checkpoint_in_a_run_s_folder_is_of_that_run_s_model(nets, tiny, tmp_p
     (tmp_path / "config.yaml").write_text(experiments.dump(tiny.model_copy(update={"data": data})))
     assert styles.model_and_domains(path, None, None, None, by_reference=True) == (tiny.model, DOMAINS)
     assert styles.model_and_domains(path, None, None, ["a", "b"], by_reference=True)[1] == ("a", "b")
+    (tmp_path / "steps").mkdir()
+    earlier = checkpoints.save_ema(nets, tmp_path / "steps", 2)
+    assert styles.model_and_domains(earlier, None, None, None, by_reference=True) == (tiny.model, DOMAINS)
 
 
 def test_a_published_file_has_the_model_of_its_shapes_and_the_names_given(nets, tiny, tmp_path):
