@@ -25,6 +25,8 @@ class Difference:
 
     mean: float
     error: float
+    spread: float
+    """Standard deviation of the difference between one seed of each side."""
     freedom: float
     seeds: int
     """Number of pairs of seeds, or of seeds on the smaller side."""
@@ -52,13 +54,14 @@ class Difference:
     def seeds_needed(self, margin: float) -> int | None:
         """Return the number of seeds that would rule out the margin with a power of 90 %; None beyond 200.
 
-        It assumes the observed spread and difference, but no improvement: a negative difference counts as 0.
+        It assumes as many seeds on both sides, and the observed spread and difference, but no improvement: a negative
+        difference counts as 0.
         """
-        spread, room = self.error * np.sqrt(self.seeds), margin - max(self.mean, 0)
+        room = margin - max(self.mean, 0)
         for seeds in range(2, _MOST_SEEDS + 1):
             freedom = (seeds - 1) * (1 if self.paired else 2)
             quantiles = stdtrit(freedom, 1 - PASS_LEVEL) + stdtrit(freedom, _POWER)
-            if quantiles * spread / np.sqrt(seeds) <= room:
+            if quantiles * self.spread / np.sqrt(seeds) <= room:
                 return seeds
         return None
 
@@ -73,9 +76,9 @@ class Difference:
 def difference(new: pd.Series[float], old: pd.Series[float], step: float = 0.0) -> Difference:
     """Return new minus old, each indexed by seed: paired if both have the same two or more seeds, else Welch's.
 
-    The error is NaN if a side has a single seed. Where no seed differs from another, but the sides do, chance may be
-    hidden in the `step` that values move in (one image of a share, 0 for a continuous value): the error is then that
-    of rounding to such steps, whose variance is step² / 12 a value (Sheppard 1898).
+    The error is NaN if a side has a single seed. Where all seeds agree but the sides differ, chance may be hidden by
+    the `step` in which values move (one image of a share, 0 for a continuous value): the error is then that of rounding
+    to such steps, with a variance of step² / 12 per value (Sheppard 1898).
     """
     paired = set(new.index) == set(old.index)
     theirs = old if not paired or new.index.equals(old.index) else old.reindex(new.index)
@@ -86,18 +89,22 @@ def _difference(new: Array, old: Array, paired: bool, step: float) -> Difference
     """Compute `difference` from arrays; paired sides have the same order of seeds."""
     fewest = min(len(new), len(old))
     if fewest >= 2 and (mean := _constant_difference(new, old, paired)) is not None:
-        rounding = step * np.sqrt((1 / len(new) + 1 / len(old)) / 12) if mean else 0.0
-        return Difference(mean, float(rounding), fewest - 1, fewest, paired)
+        of_one = step / np.sqrt(12) if mean else 0.0
+        error, spread = of_one * np.sqrt(1 / len(new) + 1 / len(old)), of_one * np.sqrt(2)
+        return Difference(mean, float(error), float(spread), fewest - 1, fewest, paired)
     if len(new) >= 2 and paired:
         each = new - old
-        return Difference(each.mean(), each.std(ddof=1) / np.sqrt(len(each)), len(each) - 1, len(each), paired=True)
+        spread = each.std(ddof=1)
+        return Difference(each.mean(), spread / np.sqrt(len(each)), spread, len(each) - 1, len(each), paired=True)
     mean = float(new.mean() - old.mean())
     if fewest < 2:
-        return Difference(mean, np.nan, np.nan, fewest, paired=False)
-    parts = np.array([side.var(ddof=1) / len(side) for side in (new, old)])
-    squares = (parts**2 / (np.array([len(new), len(old)]) - 1)).sum()
+        return Difference(mean, np.nan, np.nan, np.nan, fewest, paired=False)
+    variances, counts = np.array([new.var(ddof=1), old.var(ddof=1)]), np.array([len(new), len(old)])
+    parts = variances / counts
+    squares = (parts**2 / (counts - 1)).sum()
     freedom = parts.sum() ** 2 / squares if squares else fewest - 1
-    return Difference(mean, float(np.sqrt(parts.sum())), float(freedom), fewest, paired=False)
+    error, spread = np.sqrt(parts.sum()), np.sqrt(variances.sum())
+    return Difference(mean, float(error), float(spread), float(freedom), fewest, paired=False)
 
 
 def _constant_difference(new: Array, old: Array, paired: bool) -> float | None:

@@ -82,15 +82,23 @@ def test_seeds_needed_do_rule_the_margin_out_nine_times_in_ten():
 @pytest.mark.parametrize("paired", [True, False])
 @pytest.mark.parametrize("margin", [0.7, 1.0, 2.5])
 def test_seeds_needed_are_the_fewest_whose_quantiles_fit_into_the_margin(paired, margin):
-    """For sides with equally many seeds."""
     stats = pytest.importorskip("scipy.stats")
-    found = Difference(mean=0.2, error=0.5, freedom=9, seeds=4, paired=paired)
+    found = Difference(mean=0.2, error=0.5, spread=1.0, freedom=9, seeds=4, paired=paired)
 
     def fits(seeds):
         t = stats.t(seeds - 1 if paired else 2 * seeds - 2)
         return (t.ppf(0.95) + t.ppf(0.9)) * 0.5 * 2 / np.sqrt(seeds) <= margin - 0.2
 
     assert found.seeds_needed(margin) == next(seeds for seeds in range(2, 201) if fits(seeds))
+
+
+def test_seeds_needed_do_not_depend_on_how_many_seeds_each_side_has_now():
+    two, many = [-np.sqrt(0.5), np.sqrt(0.5)], [-np.sqrt(49 / 50), np.sqrt(49 / 50)] * 25  # both of variance 1
+    for new, old in ((two, many), (many, two), (two, two), (many, many)):
+        found = difference(series(new), series(old).rename(index=lambda seed: seed + 100))
+        assert not found.paired
+        assert found.spread == pytest.approx(np.sqrt(2))
+        assert found.seeds_needed(1.0) == 18  # with 34 degrees of freedom, (1.691 + 1.307) · √(2 / 18) is 0.999
 
 
 def test_holm_by_hand():
