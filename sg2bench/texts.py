@@ -54,7 +54,7 @@ def rounded(value: float, digits: int, sign: str = "") -> str:
     """Format a number with at most this many significant digits: no trailing zeros, and no exponent from 0.0001 to a
     million. `sign` is as in format strings.
     """
-    return f"{float(f'{value:.{digits}g}'):{sign}g}"
+    return f"{float(f'{value:.{digits}g}') + 0.0:{sign}g}"  # no -0
 
 
 def markdown(text: str) -> str:

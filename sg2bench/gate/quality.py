@@ -14,7 +14,7 @@ from sg2bench import rows as row_table
 from sg2bench import texts
 from sg2bench.catalog import METRICS
 from sg2bench.files import atomic_file, locked
-from sg2bench.rows import averaged_steps, is_line, last_steps, refuse_mixed_configurations
+from sg2bench.rows import averaged_steps, is_line, last_steps, of_pairs, refuse_mixed_configurations
 from sg2bench.statistics import FAIL_LEVEL, PASS_LEVEL, difference, holm
 
 PASS, REGRESSION, INCONCLUSIVE = "pass", "regression", "inconclusive"
@@ -190,10 +190,10 @@ def verdict(table: pd.DataFrame) -> str:
 def _comparable(results_file: Path, baseline_file: Path, steps: int = 1) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the comparable rows of both: means over sources, for the metrics of the baseline."""
     whole = [_model_rows(path, steps) for path in (results_file, baseline_file)]
-    if steps > 1 and set(whole[0]["step"]) != set(whole[1]["step"]):
+    if steps > 1 and (odd := _other_steps(*whole)):
         raise ValueError(
-            f"the last {steps} evaluated steps of {results_file} and {baseline_file} differ: train both with the same "
-            "train.steps and train.evaluate_every or evaluate_at"
+            f"the last {steps} evaluated steps of {results_file} and {baseline_file} differ: only one of them has "
+            f"{odd}; train both with the same train.steps and train.evaluate_every or evaluate_at"
         )
     new, old = (table[table["source"] == "*"] for table in whole)
     new = new[new["metric"].isin(old["metric"])]
@@ -225,6 +225,13 @@ def _comparable(results_file: Path, baseline_file: Path, steps: int = 1) -> tupl
     return new, old
 
 
+def _other_steps(new: pd.DataFrame, old: pd.DataFrame) -> str:
+    """Name a variant of the baseline, and steps at which only one side measured it; empty if there is none."""
+    ours, theirs = (set(zip(table["variant"], table["steps"], strict=True)) for table in (new, old))
+    odd = sorted(each for each in ours ^ theirs if each[0] in set(old["variant"]))
+    return f"{odd[0][0]} at {odd[0][1]}" if odd else ""
+
+
 def _model_rows(path: Path, steps: int) -> pd.DataFrame:
     """Read a file's rows of models, each run at its last steps. Raises ValueError if they hold no comparable means."""
     table = row_table.read(path)
@@ -250,7 +257,7 @@ def _counts(table: pd.DataFrame) -> dict[tuple[str, ...], set[tuple[int, int]]]:
 
 def _pairs(table: pd.DataFrame) -> dict[tuple[str, ...], set[_Pairs]]:
     """Return the pairs of domains behind each line, if the file holds them; several sets if seeds differ."""
-    pairs = table[table["source"] != "*"]
+    pairs = of_pairs(table)
     pairs = pairs.assign(source=pairs["source"] + " → " + pairs["target"])
     found: dict[tuple[str, ...], set[_Pairs]] = {}
     for key, rows in pd.concat([pairs, pairs.assign(target="*")]).groupby([*KEYS, "seed"], sort=False):

@@ -24,7 +24,7 @@ from sg2bench.layout import (
 )
 from sg2bench.report import examples, html, panels, plots
 from sg2bench.report.variants import COMPARED, in_order, span
-from sg2bench.rows import is_line
+from sg2bench.rows import is_line, of_pairs, of_targets
 from sg2bench.rows import models as models_of
 
 _WIDE = 700
@@ -71,8 +71,10 @@ class Plots:
 
     question: Question
     by_variant: Picture
-    by_target: Picture
+    by_target: list[Picture]
+    """One picture, or none if the rows have no means of target domains."""
     by_pair: list[Picture]
+    """A picture for each metric that has rows of pairs."""
     metrics: list[tuple[str, str]]
 
     @property
@@ -81,7 +83,9 @@ class Plots:
 
 
 def plots_of(table: pd.DataFrame, out: Path) -> list[Plots]:
-    """Draw the values by variant, by target domain and by pair, for each question that the metrics answer."""
+    """Draw the values by variant, and by target domain and by pair as far as the rows have them, for each question that
+    the metrics answer.
+    """
     found = []
     for question in QUESTIONS:
         metrics = [metric for metric in dict.fromkeys(table["metric"]) if METRICS[metric].question == question]
@@ -93,7 +97,7 @@ def plots_of(table: pd.DataFrame, out: Path) -> list[Plots]:
                 question,
                 _by_variant(rows, question, out),
                 _by_target(rows, question, out),
-                [_by_pair(rows[rows["metric"] == metric], metric, out) for metric in metrics],
+                [picture for metric in metrics for picture in _by_pair(rows[rows["metric"] == metric], metric, out)],
                 [
                     (f"{m} {METRICS[m].arrow}", f"{_capital(METRICS[m].unit)}. {_capital(METRICS[m].reading)}.")
                     for m in metrics
@@ -118,16 +122,20 @@ def _by_variant(rows: pd.DataFrame, question: str, out: Path) -> Picture:
     return Picture(title, f"{caption} {counts(rows)}", reading, file)
 
 
-def _by_target(rows: pd.DataFrame, question: str, out: Path) -> Picture:
+def _by_target(rows: pd.DataFrame, question: str, out: Path) -> list[Picture]:
+    if models_of(of_targets(rows)).empty:
+        return []
     file = out / plot_file(question, "target")
     plots.save(panels.targets_plot(rows), file)
     caption = f"Mean over the sources of each target domain. Marks: mean over seeds; whiskers: {_WHISKERS}. {_BEYOND}"
     reading = "a target that is bad for every variant is a difficult domain; if one variant alone is bad, it fails."
     title = f"{question.capitalize()}, by target domain"
-    return Picture(title, f"{caption} {counts(rows)}", reading, file)
+    return [Picture(title, f"{caption} {counts(rows)}", reading, file)]
 
 
-def _by_pair(rows: pd.DataFrame, metric: str, out: Path) -> Picture:
+def _by_pair(rows: pd.DataFrame, metric: str, out: Path) -> list[Picture]:
+    if models_of(of_pairs(rows)).empty:
+        return []
     file = out / plot_file(metric, "pair")
     plots.save(plots.pairs_plot(rows, metric), file)
     caption = (
@@ -139,7 +147,7 @@ def _by_pair(rows: pd.DataFrame, metric: str, out: Path) -> Picture:
         f"{METRICS[metric].reading}. Rows are sources, columns are targets. If columns have uniform colours, the "
         "target determines the value; if rows do, the source."
     )
-    return Picture(f"{metric} by pair", caption, reading, file)
+    return [Picture(f"{metric} by pair", caption, reading, file)]
 
 
 def curves(everything: pd.DataFrame | None, drawn: Sequence[str], out: Path) -> list[Picture]:

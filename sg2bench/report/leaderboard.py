@@ -136,7 +136,7 @@ def _overall_rows(file: Path, command: str | None) -> pd.DataFrame:
 
 def _pairs(table: pd.DataFrame) -> pd.DataFrame:
     """Return the columns `_OF_PAIRS`, by model, seed, mode and metric."""
-    pairs = table[(table["source"] != "*") & (table["target"] != "*")]
+    pairs = row_table.of_pairs(table)
 
     def hashed(rows: pd.DataFrame) -> str:
         each = rows[["source", "target", "n_real", "n_fake"]].astype(str)

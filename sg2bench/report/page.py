@@ -15,7 +15,7 @@ from sg2bench.report import figures, html, variants
 from sg2bench.report.figures import Picture, Plots
 from sg2bench.report.lead import Lead
 from sg2bench.report.steps import Training
-from sg2bench.rows import baseline
+from sg2bench.rows import baseline, of_pairs
 from sg2bench.rows import models as models_of
 
 _MOST_PAIRS = 2000
@@ -72,7 +72,7 @@ def render(
     leave out.
     """
     by_pair = variants.in_order(models_of(table), variants.order(table))
-    by_pair = by_pair[by_pair["source"] != "*"]
+    by_pair = of_pairs(by_pair)
     pairs = by_pair.groupby(["metric", "mode", "variant", "source", "target"], sort=False)["value"]
     means = pairs.agg(["mean", "std", "count"])
     return html.template("report.html.jinja").render(

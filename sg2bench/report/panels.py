@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from sg2bench.catalog import METRICS, REFERENCE_LINES
 from sg2bench.report import plots
 from sg2bench.report.variants import number
-from sg2bench.rows import is_line, metrics_and_modes, overall
+from sg2bench.rows import is_line, metrics_and_modes, of_targets, overall
 from sg2bench.rows import models as models_of
 from sg2bench.texts import rounded
 
@@ -70,7 +70,7 @@ def variants_plot(table: pd.DataFrame) -> Figure:
 def targets_plot(table: pd.DataFrame) -> Figure:
     """Draw the value of each variant for each target domain; whiskers are one standard deviation over seeds."""
     table = models_of(table)
-    by_target = table[(table["source"] == "*") & (table["target"] != "*")]
+    by_target = of_targets(table)
     variants, targets = list(dict.fromkeys(by_target["variant"])), sorted(set(by_target["target"]))
     row = max(0.2, min(0.1 * len(variants), _TALLEST / len(targets)))
     offsets = (np.arange(len(variants)) - (len(variants) - 1) / 2) * 0.8 / len(variants)

@@ -22,6 +22,7 @@ from PIL import Image
 from sg2bench.catalog import METRICS
 from sg2bench.files import atomic_file
 from sg2bench.rows import models as models_of
+from sg2bench.rows import of_pairs
 from sg2bench.texts import rounded
 
 COLOURS = ("#3b6fb6", "#d1603d", "#4d9a5a", "#8a5fb0", "#c79a2b", "#3a9fa8", "#b54a7f", "#6b6f76")
@@ -55,7 +56,7 @@ def pairs_plot(table: pd.DataFrame, metric: str) -> Figure:
     A variant far from the others does not stretch the scale: its values beyond are red.
     """
     table = models_of(table[table["metric"] == metric])
-    pairs = table[(table["source"] != "*") & (table["target"] != "*")]
+    pairs = of_pairs(table)
     variants, modes = (list(dict.fromkeys(pairs[column])) for column in ("variant", "mode"))
     domains = sorted({*pairs["source"], *pairs["target"]})
     panel = min(4.5, max(2.0, 0.3 * len(domains) + 0.4))

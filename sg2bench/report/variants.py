@@ -22,8 +22,11 @@ COMPARED = [name for name, entry in METRICS.items() if "real" in entry.needs]
 
 
 def number(value: float) -> str:
-    """Format with two decimals, one from 100, four below 1."""
-    return f"{round(value, 4) + 0.0:.4f}" if abs(value) < 1 else f"{value:.2f}" if abs(value) < 100 else f"{value:.1f}"
+    """Format with two decimals, one from 100, four below 1; with two significant digits below 0.001."""
+    size = abs(value)
+    if 0 < size < 0.001:
+        return texts.rounded(value, 2)
+    return f"{value + 0.0:.4f}" if size < 1 else f"{value:.2f}" if size < 100 else f"{value:.1f}"
 
 
 def spread(mean: float, deviation: float, signed: bool = False) -> str:

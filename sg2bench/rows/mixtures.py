@@ -24,6 +24,9 @@ def refuse_mixture(everything: pd.DataFrame, path: Path) -> None:
     """
     refuse_other_lines(everything, path)
     table = last_steps(everything)
+    if table.empty and len(everything):
+        some = everything["protocol"].iloc[0]
+        raise ValueError(f"{path}: holds rows of half of the sources only (protocol {some}); give those of all sources")
     if is_line(table).all():
         raise ValueError(f"{path}: holds reference lines only, no variant")
     _refuse_other_values(table, path)
@@ -34,6 +37,9 @@ def refuse_mixture(everything: pd.DataFrame, path: Path) -> None:
         rows = of_half(models(everything), half)
         _refuse_other_values(rows, path)
         refuse_mixed_configurations(rows, path)
+        if len(rows):
+            _refuse_other_pairs(rows, path)
+            _refuse_other_counts(rows, path)
 
 
 def _refuse_other_values(table: pd.DataFrame, path: Path) -> None:

@@ -31,6 +31,16 @@ def overall(table: pd.DataFrame) -> pd.DataFrame:
     return table[(table["source"] == "*") & (table["target"] == "*")]
 
 
+def of_targets(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the means of single target domains over all sources."""
+    return table[(table["source"] == "*") & (table["target"] != "*")]
+
+
+def of_pairs(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of single pairs of domains."""
+    return table[(table["source"] != "*") & (table["target"] != "*")]
+
+
 def baseline(table: pd.DataFrame) -> str:
     """Return the variant that all others are compared with: the first one in the rows."""
     return str(models(table)["variant"].iloc[0])
@@ -62,9 +72,11 @@ def last_steps(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def averaged_steps(table: pd.DataFrame, count: int, path: Path) -> pd.DataFrame:
-    """Average each model's rows, and `step`, over its last `count` evaluated steps, on the even sources.
+    """Average each model's rows, and `step`, over its last `count` evaluated steps, on the even sources; a column
+    `steps` lists them, such as `2000, 3000`.
 
-    All evaluated steps have rows on the even sources. Raises ValueError that names a run with fewer evaluated steps.
+    All evaluated steps have rows on the even sources. Raises ValueError that names a run with fewer evaluated steps, or
+    a step that lacks a row.
     """
     table = models(of_half(table, "even"))
     runs = ["experiment", "variant", "seed"]
@@ -79,9 +91,15 @@ def averaged_steps(table: pd.DataFrame, count: int, path: Path) -> pd.DataFrame:
             f"{path}: {fewest['variant']}, seed {fewest['seed']}, has {fewest['count']} evaluated steps, fewer than "
             f"{count}: set train.evaluate_every or evaluate_at, or average fewer"
         )
-    kept = table.merge(last).sort_values("step", kind="stable")
+    averaged = last.groupby(runs, sort=False)["step"].agg(lambda each: ", ".join(map(str, each))).rename("steps")
+    kept = table.merge(last).merge(averaged.reset_index()).sort_values("step", kind="stable")
     keys = [*runs, "mode", "source", "target", "metric"]
-    means = kept.groupby(keys, sort=False)[["step", "value"]].transform("mean")
+    groups = kept.groupby(keys, sort=False)
+    if (incomplete := groups["step"].transform("size") != count).any():
+        row = kept[incomplete].iloc[0]
+        which = " ".join(str(row[key]) for key in ("metric", "mode", "source", "target"))
+        raise ValueError(f"{path}: {row['variant']}, seed {row['seed']}, has {which} at only some of {row['steps']}")
+    means = groups[["step", "value"]].transform("mean")
     return kept.assign(**means).drop_duplicates(keys, keep="last")
 
 

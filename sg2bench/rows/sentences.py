@@ -88,7 +88,7 @@ def _magnitude(value: float) -> int:
 
 
 def _fixed(value: float, decimals: int, sign: str = "") -> str:
-    if abs(value) >= _LARGEST:
+    if abs(value) >= _LARGEST or (value and decimals > _MOST_DECIMALS):
         return f"{value:{sign}.1e}"
     decimals = min(max(decimals, 0), _MOST_DECIMALS)
     rounded = round(value, decimals) + 0.0  # no -0

@@ -54,6 +54,21 @@ def test_too_few_steps_and_other_steps_are_refused(write):
         api.check(other, old, last_steps=2)
 
 
+def test_other_steps_of_the_same_mean_are_refused(write):
+    old = write("old", lambda seed, step: seed, steps=(1000, 2000, 3000))
+    new = write("new", lambda seed, step: seed, steps=(500, 2500, 3000))
+    with pytest.raises(ValueError, match=r"only one of them has full at 1000, 2000, 3000; train both"):
+        api.check(new, old, last_steps=3)
+
+
+def test_a_metric_that_a_step_lacks_is_named(write):
+    old = write("old", lambda seed, step: seed)
+    table = rows.read(old)
+    rows.write(table[(table["metric"] != "lpips") | (table["step"] != 2)], old)
+    with pytest.raises(ValueError, match=r"full, seed 0, has lpips latent .* at only some of 2, 3"):
+        api.check(old, old, last_steps=2)
+
+
 @pytest.mark.parametrize("options", [{"exact": 0.1}, {"bench": 0.1}])
 def test_means_over_steps_are_for_a_comparison_over_seeds(write, options):
     file = write("old", lambda seed, step: seed)

@@ -105,6 +105,8 @@ def test_from_python(claimed, rows):
         sg2bench.claims(file)
     with pytest.raises(ValueError, match="rows: rows of several experiments cannot be compared: other, tiny"):
         sg2bench.effects(pd.concat([rows, rows.assign(experiment="other")]))
+    with pytest.raises(ValueError, match="rows: column experiment is missing; result rows have experiment, variant"):
+        sg2bench.effects(pd.DataFrame())
     with pytest.raises(ValueError, match="none.csv"):
         sg2bench.effects(claimed / "none.csv")
 

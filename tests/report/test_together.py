@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 from sg2bench import gate
 from sg2bench import rows as row_table
 from sg2bench.report import leaderboard, variants, write
-from sg2bench.rows import is_line
+from sg2bench.rows import is_line, refuse_mixture
+from tests.rows.test_rows import on_half
+from tests.tables import table
 
 
 @pytest.fixture
@@ -19,8 +23,8 @@ def two_runs(rows):
 
 
 def test_equal_reference_lines_count_once(folder, rows, two_runs, without_plots):
-    for name, table in (("in", rows), ("twice", two_runs)):
-        row_table.write(table, folder / name / "results.csv")
+    for name, content in (("in", rows), ("twice", two_runs)):
+        row_table.write(content, folder / name / "results.csv")
         write.write(folder / name / "results.csv", folder / f"{name}-out", "x")
         leaderboard.add([folder / name / "results.csv"], folder / f"{name}-board", "x")
     for place in ("out/leaderboard.md", "out/summary.csv", "board/leaderboard.md"):
@@ -44,6 +48,24 @@ def test_differing_reference_lines_are_refused_with_both(folder, two_runs, colum
             ValueError, match=r"reference line `real` has two values, 1.5 of 4 .* \(config_hash e{16}\)"
         ):
             refused()
+
+
+def test_steps_on_half_of_the_sources_need_the_same_pairs_and_counts(tiny):
+    sides = [table(tiny, variant) for variant in ("full", "no_ds")]
+    even = [on_half(side, "even", step) for side in sides for step in (2, 4)]
+    refuse_mixture(pd.concat([*sides, *even]), Path("rows"))
+    for change, message in (
+        ({"n_fake": 3}, "has n_fake 3, 4; values of unequal counts"),
+        ({"target": "cat"}, "no_ds seed 0 and full seed 0 have different pairs of domains"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            refuse_mixture(
+                pd.concat([*sides, *even[:-2], *(rows.assign(**change) for rows in even[-2:])]), Path("rows")
+            )
+    with pytest.raises(
+        ValueError, match="rows: holds rows of half of the sources only .protocol offline, even sources"
+    ):
+        refuse_mixture(pd.concat(even), Path("rows"))
 
 
 def test_captions_and_histories_name_all_devices_versions_and_days(tiny, rows, tmp_path):

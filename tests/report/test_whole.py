@@ -106,6 +106,16 @@ def test_a_folder_that_is_no_report_keeps_its_files(folder):
     assert (folder / "out/curves.csv").read_text() == (folder / "out/grids/mine.png").read_text() == "mine"
 
 
+@pytest.mark.parametrize("line", ["", ".", "..", "/", "../own.txt", "grids/..", "grids/../own.txt"])
+def test_a_list_that_names_no_file_of_a_report_removes_nothing_else(folder, earlier, line):
+    (folder / "own.txt").write_text("kept")
+    with (folder / "out/.report-files").open("a") as file:
+        file.write(f"{line}\n")
+    write.write(folder / "in/results.csv", folder / "out", "x")
+    assert (folder / "own.txt").read_text() == "kept"
+    assert "" not in (folder / "out/.report-files").read_text().splitlines()
+
+
 def test_a_place_that_cannot_be_written_is_refused_before_anything_is_drawn(folder, quick_cli, monkeypatch):
     monkeypatch.setattr(panels, "variants_plot", lambda *_: pytest.fail("drawn"))
     (folder / "file").touch()

@@ -36,6 +36,27 @@ def test_caption_says_what_the_numbers_are(rows):
         assert part in caption
 
 
+@pytest.mark.parametrize("left_out", ["pairs", "pairs and targets"])
+def test_rows_of_means_alone_have_a_page_without_the_plots_by_pair(folder, rows, left_out):
+    means = rows[(rows["source"] == "*") & ((rows["target"] == "*") | (left_out == "pairs"))]
+    row_table.write(means, folder / "in/results.csv")
+    text = write.write(folder / "in/results.csv", folder / "out", "x").read_text()
+    pictures = {path.name for path in (folder / "out").glob("*.png")}
+    assert not {name for name in pictures if name.endswith("by-pair.png")}
+    assert ("realistic-by-target.png" in pictures) == ("By target domain and by pair" in text) == (left_out == "pairs")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        *((0.0, "0.0000"), (-0.0, "0.0000"), (0.5, "0.5000"), (12.346, "12.35"), (123.46, "123.5")),
+        *((-0.00123, "-0.0012"), (4.2e-4, "0.00042"), (-4e-5, "-4e-05"), (1e-9, "1e-09"), (0.99999, "1.0000")),
+    ],
+)
+def test_no_number_but_zero_looks_like_zero(value, text):
+    assert variants.number(value) == text
+
+
 def test_report_folder(folder):
     written = write.write(folder / "in/results.csv", folder / "out", "the command")
     found = {path.relative_to(folder / "out").as_posix() for path in (folder / "out").rglob("*.*")}

@@ -72,6 +72,7 @@ def test_a_difference_has_its_unit():
         (DIFFERENCE, "-0.35 [-0.52, -0.20]"),
         (replace(RATIO, ci_low=1.348, ci_high=1.352), "+35.0 % [+34.8 %, +35.2 %]"),
         (replace(DIFFERENCE, effect=-0.0001, ci_low=-0.04, ci_high=0.04), "+0.000 [-0.040, +0.040]"),
+        (replace(DIFFERENCE, effect=4e-9, ci_low=1e-9, ci_high=7e-9), "+4.0e-09 [+1.0e-09, +7.0e-09]"),
         (replace(RATIO, ci_high=1e15), "+35 % [+20 %, +1.0e+17 %]"),
         (replace(RATIO, ci_low=float("nan")), "+35.0 %"),
         (Effect("ratio"), "–"),
