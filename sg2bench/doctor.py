@@ -7,6 +7,7 @@ import platform
 import queue
 import shutil
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from sg2bench import packages
-from sg2bench.files import cache_folder, make_writable, offline
+from sg2bench.files import cache_folder, offline
 from sg2bench.version import __version__
 
 if TYPE_CHECKING:
@@ -93,12 +94,16 @@ def _folders() -> Iterator[Finding]:
     }
     for folder, remedy in remedies.items():
         name = "cache" if folder == cache_folder() else "folder"
+        existing = next(place for place in (folder, *folder.parents) if place.exists())
         try:
-            make_writable(folder)
+            with tempfile.TemporaryFile(dir=existing):
+                pass
         except OSError as error:
             yield Finding("fails", name, f"{folder}: not writable ({error.strerror})", remedy)
         else:
-            yield Finding("ok", name, f"{folder}: writable")
+            yield Finding(
+                "ok", name, f"{folder}: {'writable' if existing == folder else 'will be created when needed'}"
+            )
 
 
 def _weights(answers: Answers) -> Iterator[Finding]:

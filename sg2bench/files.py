@@ -144,7 +144,7 @@ def write_digests(folder: Path, names: Iterable[str], **facts: str) -> None:
 def add_digest(folder: Path, name: str, **facts: str) -> None:
     """Add the current digest of one more file; those of other files are kept if the facts are the same."""
     digests = {name: sha256(folder / name)}
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         noted = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
         if facts.items() <= noted.items():
             digests = noted["sha256"] | digests

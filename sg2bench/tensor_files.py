@@ -49,6 +49,8 @@ def load(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror if path.exists() else 'no such checkpoint'}") from None
+    except MemoryError:
+        raise
     except Exception:  # torch raises many kinds of exceptions for files that are not checkpoints
         raise ValueError(
             f"{path}: not a checkpoint that can be loaded safely: the file is damaged, truncated, compressed, of "

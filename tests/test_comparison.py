@@ -133,6 +133,11 @@ def test_choices_of_several_readers_are_counted_together(tmp_path):
     assert (ties["ci_low"][0], ties["ci_high"][0]) == (0, 1)
 
 
+def test_no_choices():
+    with pytest.raises(ValueError, match="name at least one file of choices"):
+        sg2bench.read_choices([])
+
+
 def test_choices_that_the_page_did_not_save_are_refused(tmp_path):
     for change, message in (
         (lambda text: text.replace("left\n", "best\n", 1), "line 2: choice is 'best', expected left, right or tie"),

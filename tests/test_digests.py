@@ -12,6 +12,8 @@ def test_digests_are_added_one_by_one_as_long_as_the_facts_are_the_same(tmp_path
     assert [is_intact(tmp_path, name, lineage="1") for name in "abc"] == [False, True, False]
     add_digest(tmp_path, "c", lineage="2")
     assert [is_intact(tmp_path, name, lineage="2") for name in "abc"] == [False, False, True]
-    (tmp_path / "digests.json").write_text("[")
-    add_digest(tmp_path, "a", lineage="2")
-    assert is_intact(tmp_path, "a", lineage="2")
+    for damaged in ("[", "[]", "1", '{"lineage": "2", "sha256": []}'):
+        (tmp_path / "digests.json").write_text(damaged)
+        assert not is_intact(tmp_path, "a", lineage="2")
+        add_digest(tmp_path, "a", lineage="2")
+        assert is_intact(tmp_path, "a", lineage="2")

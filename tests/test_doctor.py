@@ -75,6 +75,15 @@ def test_a_cache_that_cannot_be_written_to(quick_cli, tmp_path, monkeypatch):
     assert "→ set SG2BENCH_CACHE to a writable folder" in process.stdout
 
 
+def test_no_folder_is_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("SG2BENCH_CACHE", str(tmp_path / "new/cache"))
+    monkeypatch.chdir(tmp_path)
+    found = by_subject(doctor._folders())
+    assert (found["cache"].state, found["folder"].said) == ("ok", f"{tmp_path}: writable")
+    assert found["cache"].said == f"{tmp_path}/new/cache: will be created when needed"
+    assert not list(tmp_path.iterdir())
+
+
 def test_damaged_weights(tmp_path, monkeypatch):
     monkeypatch.setenv("SG2BENCH_WEIGHTS", str(tmp_path))
     (tmp_path / "lpips-alexnet.ckpt").write_bytes(b"damaged")

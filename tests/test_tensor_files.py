@@ -55,6 +55,13 @@ def test_what_cannot_be_a_file_of_tensors_is_refused(tmp_path):
             tensor_files.load(tmp_path / name)
 
 
+def test_too_little_memory_is_no_damage(tmp_path, monkeypatch):
+    torch.save({"a": 1}, tmp_path / "sound.pt")
+    monkeypatch.setattr(torch, "load", lambda *_, **__: bytearray(2**62))
+    with pytest.raises(MemoryError):
+        tensor_files.load(tmp_path / "sound.pt")
+
+
 @pytest.mark.parametrize("options", FORMATS)
 def test_a_name_of_a_class_that_goes_on_and_on_takes_no_time(tmp_path, options):
     """torch takes minutes for that."""

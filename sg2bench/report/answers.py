@@ -10,7 +10,7 @@ import pandas as pd
 from sg2bench import experiments, yaml_files
 from sg2bench.config import Experiment
 from sg2bench.layout import EXPERIMENT, with_home
-from sg2bench.rows import judge_claims, measure_effects, read, refuse_mixture
+from sg2bench.rows import COLUMNS, judge_claims, measure_effects, read, refuse_mixture
 
 PathLike = str | os.PathLike[str]
 
@@ -50,6 +50,8 @@ def declared(folder: Path) -> Experiment | None:
 def _read(results: PathLike | pd.DataFrame, experiment: PathLike | None) -> tuple[pd.DataFrame, Experiment | None]:
     known = None if experiment is None else experiments.load(with_home(experiment))
     if isinstance(results, pd.DataFrame):
+        if missing := [column for column in COLUMNS if column not in results]:
+            raise ValueError(f"rows: column {missing[0]} is missing; result rows have {', '.join(COLUMNS)}")
         refuse_mixture(results, Path("rows"))
         return results, known
     path = with_home(results)

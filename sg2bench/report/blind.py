@@ -70,6 +70,8 @@ def preference(files: Sequence[Path]) -> pd.DataFrame:
     independent, so the interval is too narrow if several readers saw the same pairs. Raises ValueError for a file that
     the page did not save, or for files about other models.
     """
+    if not files:
+        raise ValueError("name at least one file of choices")
     table = pd.concat([_read(file) for file in files], ignore_index=True)
     names = sorted({*table["left"], *table["right"]})
     if len(names) != 2:

@@ -75,7 +75,8 @@ def _earlier(out: Path) -> set[Path]:
     """Return the files of an earlier report: those that it lists, or, without a list, all that it may have written."""
     try:
         listed = (out / REPORT_FILES).read_text(encoding="utf-8").splitlines()
-        return {place for place in map(Path, listed) if place.parent in (Path(), Path(GRIDS)) and place.name != ".."}
+        places = (Path(line) for line in listed)
+        return {place for place in places if place.parent in (Path(), Path(GRIDS)) and place.name not in ("", "..")}
     except (FileNotFoundError, NotADirectoryError):
         if _MARK not in _head(out / PAGE):
             return set()

@@ -178,7 +178,8 @@ def _connected(address: str | None) -> Iterator[None]:
         with _uninterrupted():
             ray.init(address, **options)
     except (RuntimeError, OSError, ValueError) as error:
-        raise ValueError(f"--address {address}: {_why(error)}") from None
+        where = "--executor ray" if address is None else f"--address {address}"
+        raise ValueError(f"{where}: {_why(error)}") from None
     try:
         yield
     finally:
