@@ -130,7 +130,7 @@ def tests_lowest(session: nox.Session) -> None:
     oldest = session.run(*resolve, "pyproject.toml", external=True, silent=True).split()
     groups = nox.project.dependency_groups(PROJECT, "tests")
     programs = environment(session, "lowest", "--editable", ".", *oldest, *groups)
-    of_torch = ["-W", "ignore:`torch.jit.script_method` is deprecated:DeprecationWarning"]  # torch 2.11, of itself
+    of_torch = ["-W", "ignore:`torch.jit.script_method` is deprecated:DeprecationWarning"]  # within torch 2.11
     session.run(str(programs / "pytest"), *of_torch, *(session.posargs or USUAL_TESTS), external=True, env=ONE_THREAD)
 
 

@@ -18,7 +18,6 @@ __all__ = [
     "Question",
     "default_metrics",
     "heading",
-    "metric",
     "metrics_of",
 ]
 
@@ -235,7 +234,7 @@ _ALL = (
         quantity="leak",
         extractor=_PROBE,
         unit="share of the source's colours and stripes left in the outputs, read by a probe",
-        reading="0 means no style left from the source, as it should be; 1, all of it. Noise can make it negative",
+        reading="0, as it should be: no style is left from the source; 1: all of it. Noise can make it negative",
         noun="the share of the source's style left",
         question="followed",
         signed=True,
@@ -271,13 +270,6 @@ _ALL = (
 )
 METRICS = {metric.name: metric for metric in _ALL}
 """All metrics by name, in the order of tables."""
-
-
-def metric(name: str) -> Metric:
-    """Return the entry of a metric. Raises ValueError for an unknown name."""
-    if name not in METRICS:
-        raise ValueError(f"no metric `{name}` (known: {', '.join(METRICS)})")
-    return METRICS[name]
 
 
 def metrics_of(protocol: str) -> tuple[str, ...]:

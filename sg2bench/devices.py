@@ -32,7 +32,7 @@ def device(name: str) -> torch.device:
 
 
 def of_this_process(names: str) -> torch.device:
-    """Return the device of this process; of the processes that torchrun started on this machine, each gets one.
+    """Return this process's device; each process that torchrun started on this machine gets its own.
 
     `names` are those of `device`: several separated by commas, or `cuda` for all GPUs. Raises ValueError if there are
     fewer devices than processes.
@@ -46,8 +46,8 @@ def of_this_process(names: str) -> torch.device:
         several = [f"cuda:{index}" for index in range(count)] if device(names).type == "cuda" else ["cpu"] * processes
     if len(several) < processes:
         raise ValueError(
-            f"--device {names}: torchrun started {processes} processes on this machine, which has {len(several)} "
-            f"devices; use --nproc-per-node {len(several)}"
+            f"--device {names}: {len(several)} device{'s' * (len(several) != 1)} for the {processes} processes that "
+            f"torchrun started on this machine; use --nproc-per-node {len(several)}"
         )
     return device(several[place])
 

@@ -20,7 +20,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 _PATIENCE = timedelta(hours=2)
-"""Wait this long for a process that still evaluates its share, or draws pictures."""
+"""Wait this long for a process that is still evaluating its share, or drawing pictures."""
 P = ParamSpec("P")
 S = TypeVar("S")
 T = TypeVar("T")

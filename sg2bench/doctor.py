@@ -50,7 +50,7 @@ class Finding:
 def examine(seconds: float = SECONDS) -> list[Finding]:
     """Check versions, device, folders, weights, and the places that these come from, all in parallel.
 
-    Waits for answers for at most `seconds`, and changes nothing.
+    Waits at most `seconds` for answers. Downloads nothing, and leaves no file.
     """
     end = time.monotonic() + seconds
     places = _places()
@@ -72,7 +72,7 @@ def _device() -> Iterator[Finding]:
     from sg2bench import devices  # noqa: PLC0415
 
     chosen = devices.device("auto")
-    threads = f"{devices.cores()} cores, {torch.get_num_threads()} threads of torch"
+    threads = f"{devices.cores()} cores, {torch.get_num_threads()} torch threads"
     if limit := os.environ.get("OMP_NUM_THREADS"):
         threads += f" (OMP_NUM_THREADS={limit})"
     yield Finding("ok", "device", f"{devices.full_name(chosen)}; {threads}")
@@ -131,14 +131,14 @@ def _weights(answers: Answers) -> Iterator[Finding]:
 
 def _users(file: Weights) -> list[str]:
     """Return the protocols that have a metric on a network with these weights."""
-    from sg2bench.catalog import PROTOCOLS, metric, metrics_of  # noqa: PLC0415
+    from sg2bench.catalog import METRICS, PROTOCOLS, metrics_of  # noqa: PLC0415
     from sg2bench.evaluation.extractors import EXTRACTORS  # noqa: PLC0415 (torch, seconds)
 
     networks = {name for name, network in EXTRACTORS.items() if network.weights_sha256 == file.sha256}
     return [
         protocol
         for protocol in PROTOCOLS
-        if any(metric(name).extractor[protocol] in networks for name in metrics_of(protocol))
+        if any(METRICS[name].extractor[protocol] in networks for name in metrics_of(protocol))
     ]
 
 

@@ -35,8 +35,8 @@ def load(
 
 
 def find(experiment: Path | str) -> Path:
-    """The file of an experiment: a path, or a name of `shipped`, which no folder hides. Raises ValueError if there is
-    none.
+    """Find an experiment's file: a path, or a name of `shipped`, even if a folder has that name, too. Raises ValueError
+    if there is none.
     """
     path = Path(experiment)
     if path.exists() and not path.is_dir():

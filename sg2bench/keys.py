@@ -34,7 +34,7 @@ class Part(BaseModel):
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """Suggest a known word for a wrong one, to end an error message with."""
+    """Return the end of an error message: the known word most like this one, or all known words."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f", did you mean `{close[0]}`?" if close else f" (known: {', '.join(known)})" if known else ""
 

@@ -216,7 +216,7 @@ def _find(client: PyPIClient, settings: dict[str, str], requirement: str, digest
 
 
 def _places(settings: dict[str, str]) -> list[dict[str, list[str]]]:
-    """Folders and indices in pip's order, as `PackageFinder` takes them, each alone; the usual index is {}."""
+    """Return folders and indices in pip's order, each as arguments of a `PackageFinder`; {} is the usual index."""
     folders = [str(Path(place).expanduser()) if place[0] == "~" else place for place in _list(settings, "find-links")]
     places: list[dict[str, list[str]]] = [{"find_links": [folder]} for folder in folders]
     if settings.get("no-index", "0").lower() in ("0", "false", "no", "off", "n", "f"):

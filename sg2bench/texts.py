@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterable, Sequence
 
 _HIDDEN = (
     r"\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffc\ufffe\uffff\ud800-\udfff"
@@ -61,6 +62,11 @@ def markdown(text: str) -> str:
     """Escape text so that Markdown shows it literally, even in a table cell."""
     shown = html.escape(one_line(text), quote=False)
     return shown if shown == "*" else _markup.sub(r"\\\g<0>", shown)
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Format a table in Markdown; the cells are Markdown already."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows))
 
 
 def markdown_code(text: str) -> str:

@@ -102,8 +102,8 @@ def test_more_processes_than_devices_are_refused(gpus, monkeypatch):
     assert devices.of_this_process("cuda:1") == torch.device("cuda:1")
     monkeypatch.setenv("LOCAL_RANK", "0")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    for names, there in (("auto", 2), ("cuda:1", 1)):
-        message = f"--device {names}: torchrun started 4 processes on this machine, which has {there} devices; use"
+    for names, there in (("auto", "2 devices"), ("cuda:1", "1 device")):
+        message = f"--device {names}: {there} for the 4 processes that torchrun started on this machine; use"
         with pytest.raises(ValueError, match=message):
             devices.of_this_process(names)
 

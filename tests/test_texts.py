@@ -45,6 +45,10 @@ def test_markdown_shows_text_as_it_is(text, more):
             assert "<script>" not in form(given_text)
 
 
+def test_a_table_in_markdown():
+    assert texts.markdown_table(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+
+
 def test_what_is_not_seen_does_nothing_on_a_terminal():
     assert texts.visible("a\x1b[31mb\r\x00\x9b\u202e\ud800\ufeff") == "a�[31mb������"
     assert texts.visible("one\ntwo\tthree é 猫 🐈 -=+") == "one\ntwo three é 猫 🐈 -=+"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import get_args
 
+from sg2bench import texts
 from sg2bench.catalog import METRICS, PROTOCOLS, QUESTIONS, Metric, Need
-from tools.tables import ROOT, markdown, replace
+from tools.tables import ROOT, replace
 
 PAGE = ROOT / "docs" / "metrics.md"
 
@@ -16,7 +17,7 @@ def table() -> str:
     parts = []
     for question, meaning in QUESTIONS.items():
         metrics = [metric for metric in METRICS.values() if metric.question == question]
-        parts += [f"**{question.capitalize()}:** {meaning}.", markdown(heads, map(_cells, metrics))]
+        parts += [f"**{question.capitalize()}:** {meaning}.", texts.markdown_table(heads, map(_cells, metrics))]
     return "\n\n".join(parts)
 
 

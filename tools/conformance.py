@@ -21,7 +21,7 @@ from torch_fidelity.metric_fid import fid_statistics_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 
-from sg2bench import weights
+from sg2bench import texts, weights
 from sg2bench.config import Data
 from sg2bench.data import sets
 from sg2bench.data.decode import read_image
@@ -31,7 +31,7 @@ from sg2bench.evaluation.measures import frechet
 from sg2bench.evaluation.measures.lpips import diversity
 from tests import golden
 from tools import coverage, power
-from tools.tables import markdown, write_table
+from tools.tables import write_table
 
 Row = tuple[str, str, float, str, float]
 """Name of the images, metric, our value, library, its value."""
@@ -128,7 +128,7 @@ def table() -> str:
         (name, metric, f"{ours:.6g}", library, f"{theirs:.6g}", f"{ours - theirs:+.1e}")
         for name, metric, ours, library, theirs in found
     ]
-    return markdown(("images, 64 px", "metric", "ours", "trusted", "its value", "difference"), lines)
+    return texts.markdown_table(("images, 64 px", "metric", "ours", "trusted", "its value", "difference"), lines)
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """Measure the cost of executors for docs/performance.md: `nox -s coordination`, 12 minutes on two free cores.
 
 Jobs that do nothing show the cost per job; CPU seconds are those of this process and all that it started, including
-Ray's own processes. Two parallel runs of critters show how much of all time is spent in runs; two bare processes, what
-the machine itself loses, whose cores share caches and memory.
+Ray's own processes. Two parallel runs of critters show how much of all time is spent in runs. Two bare processes show
+what the machine itself loses: its cores share caches and memory.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pathlib import Path
 import psutil
 import ray
 
-from sg2bench import devices, experiments
+from sg2bench import devices, experiments, texts
 from sg2bench.runs import plan
 from sg2bench.runs.executor import Executor
 from sg2bench.runs.local import Command, LocalExecutor, start, worker_command
 from sg2bench.runs.ray import RayExecutor
 from sg2bench.runs.status import Status
-from tools.tables import markdown, write_table
+from tools.tables import write_table
 
 REPEATS, JOBS = 3, 20
 SHORT = {"train.steps": 120, "variants": {"full": {}}, "claims": []}
@@ -151,7 +151,7 @@ def main() -> None:
     ]
     lines.append(["start of the executor, seconds (CPU seconds)", "–", "0", f"{start_seconds:.1f} ({start_cpu:.1f})"])
     lines.append(["memory of the executor, and of a task's process, MiB", "–", "0", f"{ray_mib:.0f} + {task_mib:.0f}"])
-    table = markdown(("", "bare processes", *EXECUTORS), lines)
+    table = texts.markdown_table(("", "bare processes", *EXECUTORS), lines)
     said = f"{devices.cores()} cores, Ray {ray.__version__}, medians of {REPEATS} repeats"
     if busy:
         said += "; other work kept the machine busy"

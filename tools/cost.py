@@ -20,6 +20,7 @@ import torch
 from matplotlib.figure import Figure
 from scipy.optimize import nnls
 
+from sg2bench import texts
 from sg2bench.bench.counted import generator, training
 from sg2bench.bench.throughput import log_axes
 from sg2bench.data import sets
@@ -28,7 +29,7 @@ from sg2bench.files import cache_folder
 from sg2bench.models.networks import Networks
 from tools import many_domains
 from tools.counted import paper_gib
-from tools.tables import ROOT, markdown, write_table
+from tools.tables import ROOT, write_table
 from tools.ways import EVALUATED, PAPER, experiment
 
 STEPS = ((32, 2), (32, 8), (32, 32), (64, 2), (64, 8), (128, 2), (128, 4))
@@ -99,7 +100,7 @@ def table(points: pd.DataFrame, shown: dict[str, str], x: str, ys: dict[str, str
             cells += [f"{row[y]:.3g}", f"{fixed + slope * row[x]:.3g}"]
         lines.append(cells)
     said = [f"{label} = {lines_of[y][0]:.3g} + {lines_of[y][1]:.3g} × {shown[x]}" for y, label in ys.items()]
-    return f"{markdown(heads, lines)}\n\nFitted: {'; '.join(said)}."
+    return f"{texts.markdown_table(heads, lines)}\n\nFitted: {'; '.join(said)}."
 
 
 def afhq() -> str:
@@ -116,13 +117,13 @@ def afhq() -> str:
         hours = flops * PAPER.train.steps / (rate * 1e12) / 3600
         lines.append((str(rate), f"{hours:.1f}", f"{30 * hours:.0f}"))
     heads = ("sustained TFLOP/s", "hours per run", "hours for 6 variants × 5 seeds")
-    return f"{said}\n\n{markdown(heads, lines)}"
+    return f"{said}\n\n{texts.markdown_table(heads, lines)}"
 
 
 def memory() -> str:
     """Return a Markdown table of the memory of a step at the paper's settings, by way and precision."""
     lines = [(way, precision, f"{gib:.1f}") for (way, precision), gib in paper_gib().items()]
-    return markdown(("way", "precision", "GiB"), lines)
+    return texts.markdown_table(("way", "precision", "GiB"), lines)
 
 
 def plot(training: pd.DataFrame, evaluation: pd.DataFrame) -> Figure:

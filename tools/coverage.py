@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sg2bench import texts
 from sg2bench.catalog import METRICS
 from sg2bench.evaluation.measures.base import Fake, FeatureMeasure, Real, measure
 from sg2bench.evaluation.uncertainty import Estimate
-from tools.tables import markdown
 
 Features = NDArray[np.float32]
 
@@ -97,4 +97,6 @@ def table() -> str:
         found = coverage("fd_alexnet_inf", partial(of_normals, d=d), known_distance(d), 300)
         of_what = f"the known distance, {d} dimensions"
         lines.append(("fd_alexnet_inf", of_what, f"{found.held:.1%} of 300", f"{found.width:.2f}"))
-    return markdown(("value", "of what", "intervals that contain it", "width ÷ (3.92 standard deviations)"), lines)
+    return texts.markdown_table(
+        ("value", "of what", "intervals that contain it", "width ÷ (3.92 standard deviations)"), lines
+    )

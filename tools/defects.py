@@ -1,7 +1,7 @@
 """Plant defects in copies of sg2bench, train with them, and write the gate's verdicts into docs/gate.md.
 
-`nox -s defects`, about two hours on 2 cores: 15 runs of critters_gate, and 15 evaluations of trained networks. R1
-dropped is the variant `no_r1` of critters_study, for which the defect's line is false, too.
+`nox -s defects`, about two hours on 2 cores: 15 runs of critters_gate, and 15 evaluations of trained networks. The
+defect "R1 dropped" is not trained again: it is the variant `no_r1` of critters_study.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from sg2bench import experiments, gate, rows
+from sg2bench import experiments, gate, rows, texts
 from sg2bench.catalog import METRICS
 from sg2bench.files import cache_folder
 from sg2bench.layout import RESULTS, ROWS
 from tools.power import BASELINE_SEEDS, EXPERIMENT, LAST_STEPS
-from tools.tables import ROOT, markdown, write_table
+from tools.tables import ROOT, write_table
 
 _SOURCE = b"".join(path.read_bytes() for path in sorted((ROOT / "sg2bench").rglob("*.py")))
 SCRATCH = ROOT / "runs" / "defects" / hashlib.sha256(_SOURCE).hexdigest()[:12]
@@ -131,7 +131,7 @@ def main() -> None:
         lines.append((defect.name, shows, gate.verdict(compared), caught_by(compared)))
         print(*lines[-1], sep=" | ", flush=True)
     heads = ("defect", "shows in", "verdict", "caught by")
-    write_table("gate.md", "defects", markdown(heads, lines), "nox -s defects")
+    write_table("gate.md", "defects", texts.markdown_table(heads, lines), "nox -s defects")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from sg2bench import texts
-from tools.tables import ROOT, markdown, replace
+from tools.tables import ROOT, replace
 
 STUDY = ROOT / "reports/critters_study"
 README = ROOT / "README.md"
@@ -18,7 +18,7 @@ def table() -> str:
         [*map(texts.markdown, (claim.term, claim.purpose)), f"**{claim.verdict}**", texts.markdown(claim.sentence)]
         for claim in claims.itertuples()
     ]
-    return markdown(("term", "what the paper says it is for", "verdict", "evidence"), lines)
+    return texts.markdown_table(("term", "what the paper says it is for", "verdict", "evidence"), lines)
 
 
 def main() -> None:

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sg2bench import experiments, gate, rows
+from sg2bench import experiments, gate, rows, texts
 from sg2bench.gate.quality import adjust, judge, scale_sides
 from sg2bench.layout import RESULTS
 from sg2bench.statistics import difference
-from tools.tables import ROOT, markdown
+from tools.tables import ROOT
 
 EXPERIMENT = "critters_gate"
 """The experiment of the tables in docs/gate.md, whose rows are committed."""
@@ -30,7 +30,7 @@ def simulate(
 ) -> dict[str, float]:
     """Return the shares of verdicts of simulated gates, with all values on the scale of the test.
 
-    Both sides, of `seeds` and `baseline` seeds, are drawn with the covariance of `deviations` (k, lines), those of k
+    Both sides, of `seeds` and `baseline` seeds, are drawn with the covariance of `deviations` (k, lines): those of k
     seeds from their mean. The new side is worse by `effect` (lines,). `overall` (lines,) marks means over all domains;
     `margin` is (lines,), too.
     """
@@ -73,4 +73,4 @@ def table() -> str:
             found = simulate(deviations, overall, margin, effect, seeds, BASELINE_SEEDS, trials=1000)
             by = f"{worse} {beyond[worse]:.0%}" if worse else "nothing"
             lines.append((str(seeds), by, *(f"{found[word]:.1%}" for word in _VERDICTS)))
-    return markdown(("seeds", "worse by", *_VERDICTS), lines)
+    return texts.markdown_table(("seeds", "worse by", *_VERDICTS), lines)

@@ -34,7 +34,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from sg2bench import devices, provenance
+from sg2bench import devices, provenance, texts
 from sg2bench.bench.machine import ceiling, clock_mhz
 from sg2bench.config import Experiment, Model
 from sg2bench.files import cache_folder
@@ -271,7 +271,7 @@ def markdown(table: pd.DataFrame) -> str:
         (row["name"], f"{row['ratio']:.2f}", f"{row['low']:.2f} to {row['high']:.2f}", str(row["repeats"]))
         for row in table.to_dict("records")
     ]
-    return tables.markdown(("name", "ratio", "range over repeats", "repeats"), lines)
+    return texts.markdown_table(("name", "ratio", "range over repeats", "repeats"), lines)
 
 
 def machine() -> dict[str, object]:

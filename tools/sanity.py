@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from sg2bench import texts
 from sg2bench.catalog import METRICS, Mode, default_metrics
 from sg2bench.config import Data, Evaluate
 from sg2bench.data import sets
@@ -19,7 +20,7 @@ from sg2bench.evaluation.uncertainty import Estimate
 from sg2bench.evaluation.values import ANY
 from tools import failures
 from tools.failures import BLUR_PX, NOISE_LEVELS, Translator
-from tools.tables import markdown, write_table
+from tools.tables import write_table
 
 SEEDS, SIDE, TRAIN, SOURCES, OUTPUTS = 10, 32, 200, 40, 5
 METRICS_SHOWN = (*default_metrics("offline"), "kd_alexnet", "precision", "recall", "coverage")
@@ -97,7 +98,9 @@ def main() -> None:
         medians = [np.median([found[metric, failure] for found in by_seed]) for failure in (*FAILURES, FEWER)]
         print(metric, *(f"{share:.0%} ({median:.1f})" for share, median in zip(shares, medians, strict=True)))
         lines.append((f"`{metric}`", *(f"{share:.0%}" if share else "–" for share in shares)))
-    write_table("metrics.md", "sanity", markdown(("metric", *FAILURES, FEWER), lines), "python -m tools.sanity")
+    write_table(
+        "metrics.md", "sanity", texts.markdown_table(("metric", *FAILURES, FEWER), lines), "python -m tools.sanity"
+    )
 
 
 if __name__ == "__main__":

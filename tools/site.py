@@ -59,7 +59,7 @@ def listing(folder: Path) -> str:
     )
     files.sort(key=lambda name: (name != "report.html", name != "leaderboard.md"))
     folders = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    links = [f"* [{name}]({name})" + ": all of it" * (name == "report.html") for name in files] + [
+    links = [f"* [{name}]({name})" + ": in full" * (name == "report.html") for name in files] + [
         f"* [{name}/]({name}/index.md)" for name in folders
     ]
     return "\n".join([f"# {folder.name}", "", *links, ""])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,11 +12,6 @@ from sg2bench import provenance
 
 ROOT = Path(__file__).parent.parent
 _LIBRARIES = ("torch-fidelity", "lpips", "prdc", "numpy")
-
-
-def markdown(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Format a table in Markdown."""
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *lines))
 
 
 def replace(text: str, mark: str, content: str) -> str:

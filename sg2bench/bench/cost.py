@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 FEATURES_GFLOP = {"alexnet": 1.31, "efficientnet-lite0": 0.77, "inception-v3-compat": 11.4}
 FEATURES_GFLOP |= {"inception-v3-torchvision": 11.4, "pixels": 0.0, "dinov2-vitl14": 162.0, "clip-vitl14-336": 382.0}
-"""Of an extractor's pass over an image of 224 px, or of the network's own size if it has one."""
+"""GFLOP of an extractor's pass over an image of 224 px, or of the network's own size if it has one."""
 _SIDE, _OWN_SIZE = 224, ("inception", "dinov2", "clip")
 
 
@@ -49,7 +49,7 @@ def gpu(tflop_per_second: float) -> Rates:
 def step_seconds(gflop: float, rates: Rates, share: float = 1.0) -> float:
     """Return the seconds of a training step of this many GFLOP, for a run that has a `share` of a worker's rate.
 
-    The fixed part is kernels that run in turn: it takes longer if others share the GPU, but no less on several GPUs.
+    The fixed part is kernels that run in turn: it takes longer if others share the GPU, and as long on several GPUs.
     """
     return rates.step_seconds / min(share, 1.0) + gflop / (rates.gflop_per_second * share)
 

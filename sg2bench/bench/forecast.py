@@ -45,7 +45,7 @@ class Machines:
 
 @dataclass(frozen=True)
 class _Run:
-    """The cost of one run of a variant by the model: seconds of a step and of all its evaluations, and GiB."""
+    """The modelled cost of one run of a variant: seconds of a step and of all its evaluations, and GiB."""
 
     gflop: float
     step: float

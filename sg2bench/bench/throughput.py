@@ -193,7 +193,7 @@ def recommendation(table: pd.DataFrame) -> list[str]:
     gains = (best["images_per_second"] / plain["images_per_second"] for plain in (default, alike))
     return [
         f"Fastest here: {_named(best)}: {texts.rounded(best['images_per_second'], 4)} images/s, {next(gains):.1f}× "
-        f"over the default ({_named(default)}), {next(gains):.1f}× over it at that batch size.",
+        f"the default ({_named(default)}), {next(gains):.1f}× the same at that batch size.",
         f"Lowest latency: {_named(quick)}: {texts.rounded(quick['ms_per_batch'], 3)} ms "
         f"(90 % of {quick['rounds']} within {texts.rounded(quick['ms_p90'], 3)} ms).",
     ]

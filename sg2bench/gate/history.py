@@ -30,7 +30,7 @@ _FORMS: csv_files.Forms = {
 }
 _COLOURS = {PASS: "#4d9a5a", INCONCLUSIVE: "#c79a2b", REGRESSION: "#b3261e"}
 _SHOWN = 3
-"""Number of the worst lines of the gate that a line of the history names."""
+"""Number of the gate's worst lines that a line of the history names."""
 _MOST_DRAWN = 60
 """Number of latest runs in the plot."""
 

@@ -51,14 +51,14 @@ def markdown(table: pd.DataFrame) -> str:
     """Write a table of the lines that do not pass, or of all lines if all pass, worst first."""
     shown = table[table["verdict"] != PASS] if verdict(table) != PASS else table
     columns = [column for column in (*KEYS, "device", "batch_size", "seed", "baseline", "value") if column in shown]
-    lines = [f"**{texts.markdown(sentence(table))}**", "", f"| {' | '.join([*columns, 'worse by', 'verdict'])} |"]
-    lines.append("| --- " * (len(columns) + 2) + "|")
+    rows = []
     for row in _records(shown.sort_values("worse_by", ascending=False)):
         cells = [
             texts.rounded(row[c], 4) if isinstance(row[c], float) else texts.markdown(str(row[c])) for c in columns
         ]
-        lines.append(f"| {' | '.join([*cells, worse_by(row), row['verdict']])} |")
-    return "\n".join([*lines, ""])
+        rows.append([*cells, worse_by(row), row["verdict"]])
+    listed = texts.markdown_table([*columns, "worse by", "verdict"], rows)
+    return f"**{texts.markdown(sentence(table))}**\n\n{listed}\n"
 
 
 def worse_by(row: Mapping[str, Any], sign: str = "+") -> str:

@@ -31,8 +31,8 @@ def effects(results: PathLike | pd.DataFrame, *, experiment: PathLike | None = N
 def claims(results: PathLike | pd.DataFrame, *, experiment: PathLike | None = None) -> pd.DataFrame:
     """Return a verdict on each claim of the `experiment`: `holds here`, `does not hold here` or `not decided`.
 
-    Arguments and columns are those of `effects`; `p_holm` is adjusted for the claims alone. Raises ValueError like
-    `effects`, and if the experiment makes no claims.
+    Arguments are those of `effects`, columns are `rows.claims.COLUMNS`; `p_holm` is adjusted for the claims alone.
+    Raises ValueError like `effects`, and if the experiment makes no claims.
     """
     table, known = _read(results, experiment)
     if known is None or not known.claims:

@@ -26,10 +26,8 @@ FURTHEST_COLOUR = 4
 INKS = {"worse": "#b3261e", "better": "#2b6cb0", "unclear": "#7a7f87"}
 _OUTLINED = (("white", 3.0), ("#111", 1.3))
 """Colour and width of a mark's two strokes, visible on any background."""
-_ACROSS = 4
-"""Largest number of panels side by side."""
 _WIDE = 2
-"""An interval that reaches so many times as far as the median one does not widen an axis."""
+"""An interval that reaches over this many times the median reach does not widen an axis."""
 
 
 def overview(effects: pd.DataFrame) -> Figure:
@@ -91,27 +89,18 @@ def _cells(axis: Axes, rows: pd.DataFrame, variants: Sequence[str]) -> Any:
 
 
 def forest(effects: pd.DataFrame) -> Figure:
-    """The effects on one question: a panel for each metric and mode, a line for each variant with its interval.
+    """Draw the effects on one question: a panel for each metric and mode, a line for each variant with its interval.
 
-    Filled: sure after the correction for all effects. A variant whose effect is far beyond all others does not decide
-    how far the axis goes: a triangle at the edge has its value.
+    Filled: significant after Holm's correction for all effects. An effect far beyond all others does not stretch the
+    axis: a triangle at the edge has its value.
     """
     panels = list(effects[["metric", "mode"]].drop_duplicates().itertuples(index=False, name=None))
     variants = list(dict.fromkeys(effects["variant"]))
-    rows = -(-len(panels) // _ACROSS)
-    columns = -(-len(panels) // rows)
-    side = 0.075 * max(map(len, plots.short(variants))) + 0.3
-    height = max(1.0, 0.24 * len(variants) + 0.2) + 0.75
     with mpl.rc_context(plots.STYLE | {"font.size": 9, "axes.titlesize": "medium", "axes.grid.axis": "x"}):
-        figure = Figure(figsize=(max(4.5, 2.6 * columns + side), height * rows + 0.2), layout="constrained")
-        axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
-        for axis, (metric, mode) in zip(axes, panels, strict=False):
+        figure, axes = plots.grid(len(panels), variants, max(1.0, 0.24 * len(variants) + 0.2))
+        for axis, (metric, mode) in zip(axes, panels, strict=True):
             _panel(axis, effects[(effects["metric"] == metric) & (effects["mode"] == mode)])
             axis.set_title(f"{metric} {METRICS[metric].arrow}, {mode}")
-        for axis in axes[len(panels) :]:
-            axis.set_axis_off()
-        axes[0].set_yticks(range(len(variants)), plots.short(variants))
-        axes[0].set_ylim(len(variants) - 0.5, -0.5)
     return figure
 
 

@@ -160,8 +160,8 @@ def curves(everything: pd.DataFrame | None, drawn: Sequence[str], out: Path) -> 
     caption = (
         "Unweighted loss terms (no unit) over training steps; mean over seeds "
         f"(n: {table['seed'].nunique()}), smoothed over 5 log lines. A missing line means that the variant lacks the "
-        f"term. A triangle at the edge marks the extreme value of a variant that goes {plots.FARTHEST} times as far as "
-        "others."
+        f"term. A triangle at the edge marks the extreme of a variant that reaches {plots.FARTHEST} times as far as "
+        "the others."
     )
     reading = (
         "d_ terms belong to the discriminator, g_ terms to the generator, for each mode. Adversarial terms normally "

@@ -19,8 +19,8 @@ MOST_DRAWN = 24
 def fold(table: pd.DataFrame, ranked: Sequence[str], claims: Sequence[Claim]) -> tuple[list[str], str]:
     """Choose the variants that pictures show, in order, and say which are left out and where those are.
 
-    Up to MOST_DRAWN variants are all shown. Of more, these are: the first one of the rows, those that claims are about,
-    and the best of the others.
+    Up to MOST_DRAWN variants are all shown; of more, only the first of the rows, those that claims are about, and the
+    best of the others.
     """
     if len(ranked) <= MOST_DRAWN:
         return list(ranked), ""

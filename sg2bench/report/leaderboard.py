@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -94,10 +94,10 @@ def add(files: Sequence[Path], folder: Path, command: str | None) -> tuple[Path,
     """Merge the overall rows of result files, at the last step of each run, into `leaderboard.csv` of a folder, and
     write `leaderboard.md` and `.html` from all of its rows.
 
-    A row replaces an earlier one with the same `rows.ROW_KEY`. `command` made the rows that have no `experiment.yaml`
-    next to them to say so. Returns the page's path, and how many rows are new and replaced. Raises ValueError without
-    changing anything if a file has a bad row (`rows.read`), no overall value or no command, or if a `leaderboard.md` or
-    `.html` exists that is not from an earlier leaderboard.
+    A row replaces an earlier one with the same `rows.ROW_KEY`. `command` is noted for rows without an `experiment.yaml`
+    next to them. Returns the page's path, and how many rows are new and replaced. Raises ValueError without changing
+    anything if a file has a bad row (`rows.read`), no overall value or no command, or if a `leaderboard.md` or `.html`
+    exists that is not from an earlier leaderboard.
     """
     board = folder / f"{LEADERBOARD}.csv"
     given = [_overall_rows(file, command) for file in files]
@@ -171,8 +171,8 @@ def ranked(table: pd.DataFrame) -> Iterator[Ranking]:
 
 
 def _comparable(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Yield sets of models whose ranking metric has the same protocol hash; other metrics have that hash, too, if
-    possible.
+    """Yield sets of models whose ranking metric has the same protocol hash; of other metrics, rows with that hash are
+    preferred.
     """
     while len(rows):
         ranking = rows[rows["metric"] == next(metric for metric in METRICS if metric in set(rows["metric"]))]
@@ -191,9 +191,9 @@ def markdown(rankings: Sequence[Ranking]) -> str:
         parts.append(f"## {texts.markdown(ranking.title)}")
         for part in ranking.parts:
             rows = [_escaped(row, has_command=part.header[-1] == _MADE[-1]) for row in part.rows]
-            parts += [f"### {part.title}", _markdown_table(part.header, rows)]
+            parts += [f"### {part.title}", texts.markdown_table(part.header, rows)]
         parts.append(texts.markdown(ranking.caption))
-    parts += ["## Published", PUBLISHED_NOTE, _markdown_table(PUBLISHED[0], PUBLISHED[1:])]
+    parts += ["## Published", PUBLISHED_NOTE, texts.markdown_table(PUBLISHED[0], PUBLISHED[1:])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -283,10 +283,6 @@ def _cell(rows: pd.DataFrame, best: int, worst: int) -> str:
     low, high = rows[["ci_low", "ci_high"]].iloc[0]
     interval = "" if np.isnan(low) else f" [{number(low)}, {number(high)}]"
     return f"{number(mean)} †{interval} {rank}"
-
-
-def _markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return "\n".join("| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows))
 
 
 def _escaped(row: Sequence[str], has_command: bool) -> list[str]:

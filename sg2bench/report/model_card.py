@@ -80,11 +80,11 @@ def _results(table: pd.DataFrame, values: list[dict[str, Any]]) -> list[dict[str
 
 
 def _body(table: pd.DataFrame, values: list[dict[str, Any]]) -> str:
-    lines = ["| metric | value | 95 % interval |", "| --- | --- | --- |"]
+    rows = []
     for value in values:
         ends = [number(value["args"][end]) for end in ("ci_low", "ci_high") if end in value["args"]]
         arrow = METRICS[value["type"]].arrow
-        lines.append(f"| {value['name']} {arrow} | {number(value['value'])} | {' to '.join(ends) or '–'} |")
+        rows.append([f"{value['name']} {arrow}", number(value["value"]), " to ".join(ends) or "–"])
     seeds, versions = table["seed"].nunique(), listed(table["sg2bench_version"])
     over = "the interval covers the sample of images" if seeds == 1 else "the interval covers the variation over seeds"
     made = (
@@ -92,7 +92,7 @@ def _body(table: pd.DataFrame, values: list[dict[str, Any]]) -> str:
         f"Protocol {listed(table['protocol'])} {hashes(table)}, data {table['data_fingerprint'].iloc[0]}. Compare with "
         "values of the same protocol hash and data only."
     )
-    return "\n".join([*lines, "", texts.markdown(made)])
+    return f"{texts.markdown_table(('metric', 'value', '95 % interval'), rows)}\n\n{texts.markdown(made)}"
 
 
 def _short(value: float) -> float:

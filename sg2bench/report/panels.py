@@ -19,8 +19,6 @@ from sg2bench.rows import is_line, metrics_and_modes, of_targets, overall
 from sg2bench.rows import models as models_of
 from sg2bench.texts import rounded
 
-_ACROSS = 4
-"""Largest number of panels side by side."""
 _TALLEST = 40.0
 """Largest height of a panel in inches."""
 _LABEL: Any = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
@@ -108,21 +106,13 @@ def _multiples(
     scale.
     """
     found = metrics_and_modes(values)
-    rows = -(-len(found) // _ACROSS)
-    columns = -(-len(found) // rows)
-    side = 0.075 * max(map(len, plots.short(names))) + 0.3
-    figure = Figure(figsize=(max(4.5, 2.6 * columns + side), (height + 0.75) * rows + 0.4), layout="constrained")
-    axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    figure, axes = plots.grid(len(found), names, height)
     panels = []
-    for axis, (metric, mode) in zip(axes, found, strict=False):
+    for axis, (metric, mode) in zip(axes, found, strict=True):
         of_metric = values[values["metric"] == metric]
         _scale(axis, of_metric, levels.get(metric, {}).values())
         axis.set_title(f"{metric} {METRICS[metric].arrow}, {mode}")
         panels.append((axis, Panel(metric, mode, of_metric[of_metric["mode"] == mode], levels.get(metric, {}))))
-    for axis in axes[len(found) :]:
-        axis.set_axis_off()
-    axes[0].set_yticks(range(len(names)), plots.short(names))
-    axes[0].set_ylim(len(names) - 0.5, -0.5)
     return figure, panels
 
 

@@ -41,6 +41,8 @@ STYLE: Any = {
     "figure.constrained_layout.w_pad": 0.08,
     "text.parse_math": False,  # a name may hold dollars
 }
+ACROSS = 4
+"""Largest number of panels side by side."""
 FARTHEST = 3
 """A variant that reaches this many times as far as the next one does not stretch an axis."""
 _BEYOND = "#b3261e"
@@ -112,10 +114,9 @@ def curves_plot(curves: pd.DataFrame) -> Figure:
     variants = list(dict.fromkeys(curves["variant"]))
     looks_of = dict(zip(variants, looks(len(variants)), strict=True))
     with mpl.rc_context(STYLE | {"font.size": 8}):
-        columns = 4
-        rows = max(1, -(-len(terms) // columns))
+        rows = max(1, -(-len(terms) // ACROSS))
         figure = Figure(figsize=(11, 2.1 * rows + 0.5), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        axes = figure.subplots(rows, ACROSS, squeeze=False).ravel()
         for axis, term in zip(axes, terms, strict=False):
             means = curves.groupby(["variant", "step"])[term].mean().dropna()
             found = {
@@ -159,9 +160,23 @@ def undrawable(text: str) -> str:
     return "".join(sorted({character for character in text if ord(character) not in known}))
 
 
+def grid(count: int, names: Sequence[str], height: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure of `count` empty panels, each `height` inches high, with names down the side."""
+    rows = -(-count // ACROSS)
+    columns = -(-count // rows)
+    side = 0.075 * max(map(len, short(names))) + 0.3
+    figure = Figure(figsize=(max(4.5, 2.6 * columns + side), (height + 0.75) * rows + 0.4), layout="constrained")
+    axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    for axis in axes[count:]:
+        axis.set_axis_off()
+    axes[0].set_yticks(range(len(names)), short(names))
+    axes[0].set_ylim(len(names) - 0.5, -0.5)
+    return figure, list(axes[:count])
+
+
 def largest_shown(reaches: Iterable[float]) -> float:
-    """Return the largest of several variants' values that an axis includes: the last one, from the middle one upwards,
-    before a gap of FARTHEST times.
+    """Return the largest value that an axis includes: from the median upwards, the last one before a gap of FARTHEST
+    times.
     """
     found = sorted(reaches)
     for place in range((len(found) - 1) // 2, len(found) - 1):

@@ -18,9 +18,6 @@ from sg2bench.report.variants import spread
 from sg2bench.rows import of_half, overall
 from sg2bench.statistics import mean_interval
 
-_ACROSS = 4
-"""Largest number of panels side by side."""
-
 
 @dataclass(frozen=True)
 class Training:
@@ -43,7 +40,7 @@ def training(halves: pd.DataFrame, out: Path, experiment: str) -> Training | Non
     bands = "95 % interval over seeds" if even["seed"].nunique() > 1 else "95 % interval of the value"
     caption = (
         f"Mean over all pairs of domains and over seeds, only on the even sources. Bands: {bands}. A triangle at the "
-        f"edge marks the extreme value of a variant that goes {plots.FARTHEST} times as far as the others. "
+        f"edge marks the extreme of a variant that reaches {plots.FARTHEST} times as far as the others. "
         f"{figures.counts(of_half(halves, 'even'))}"
     )
     reading = (
@@ -62,7 +59,7 @@ def curves_plot(even: pd.DataFrame) -> Figure:
     panels = list(even[["metric", "mode"]].drop_duplicates().itertuples(index=False, name=None))
     variants = list(dict.fromkeys(even["variant"]))
     looks = dict(zip(variants, plots.looks(len(variants)), strict=True))
-    columns = min(_ACROSS, len(panels))
+    columns = min(plots.ACROSS, len(panels))
     rows = -(-len(panels) // columns)
     with mpl.rc_context(plots.STYLE | {"font.size": 8}):
         figure = Figure(figsize=(max(5.5, 2.75 * columns), 2.3 * rows + 0.5), layout="constrained")

@@ -75,8 +75,8 @@ def in_order(frame: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
 
 
 def tables(table: pd.DataFrame, effects: pd.DataFrame) -> list[Table]:
-    """Return a table for each question that the metrics answer, with variants in one order, and the reference lines it
-    has.
+    """Return a table for each question that the metrics answer: all variants in the same order, then its reference
+    lines.
 
     A cell of `rows` is mean ± standard deviation over seeds, one of `changes` the effect with its 95 % interval, with *
     if it is significant after the correction for all `effects`.
@@ -128,26 +128,22 @@ def markdown(table: pd.DataFrame, effects: pd.DataFrame, claims: pd.DataFrame, c
     parts = [f"# {texts.markdown(table['experiment'].iloc[0])}"]
     if len(claims):
         shown = claims[["term", "purpose", "verdict", "sentence"]].map(texts.markdown).to_numpy().tolist()
-        parts += ["## Claims", _markdown_table(["term", "what it is for", "verdict", "evidence"], shown), RULE]
+        parts += ["## Claims", texts.markdown_table(["term", "what it is for", "verdict", "evidence"], shown), RULE]
     for of_question in tables(table, effects):
         rows = [[texts.markdown(name), *cells] for name, *cells in of_question.rows]
         rows += [[f"*{title}*", *cells] for title, *cells in of_question.lines]
-        parts += [f"## {of_question.title}", _markdown_table(of_question.header, rows)]
+        parts += [f"## {of_question.title}", texts.markdown_table(of_question.header, rows)]
         if of_question.changes:
             changes = [[texts.markdown(name), *map(texts.markdown, cells)] for name, *cells in of_question.changes]
             parts += [
                 f"Change from {texts.markdown(baseline(table))}:",
-                _markdown_table(of_question.header[:-1], changes),
+                texts.markdown_table(of_question.header[:-1], changes),
             ]
     parts += [
         texts.markdown(f"{caption(table)} Protocol hash {hashes(table)}."),
         f"Made by {texts.markdown_code(command)}.",
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows))
 
 
 def caption(table: pd.DataFrame) -> str:

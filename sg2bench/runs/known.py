@@ -1,4 +1,4 @@
-"""Runs that are known from result rows, such as those of another machine or of somebody else's seeds."""
+"""Runs whose rows are known already, such as from another machine or somebody else's seeds."""
 
 from __future__ import annotations
 

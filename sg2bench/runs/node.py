@@ -1,4 +1,4 @@
-"""The part of a cluster's node in a job: start its worker, and keep its folder where all nodes find it.
+"""A cluster node's part in a job: start its worker, and keep its folder where all nodes find it.
 
 This module needs neither torch nor any knowledge of the cluster.
 """

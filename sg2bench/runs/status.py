@@ -29,7 +29,7 @@ class Status:
     reason: str = ""
     """Why it failed, if it could not be started; otherwise its log says why."""
     known: Known | None = None
-    """The file of its rows, if they are not from its folder; it is `skipped` then."""
+    """The file of its rows, if not from its folder; its state is then `skipped`."""
     rows: pd.DataFrame | None = None
     """Its rows, once they are collected."""
 

@@ -45,7 +45,7 @@ def missing(job: Job, table: pd.DataFrame) -> list[Measured]:
 
 
 def of(job: Job, table: pd.DataFrame, measured: list[Measured]) -> pd.DataFrame:
-    """Return only the rows of these, in this order."""
+    """Return only the rows of `measured`, in that order."""
     chosen = [_chosen(job, table, each) for each in measured]
     if len(chosen) == 1:
         return table if chosen[0].all() else table[chosen[0]]

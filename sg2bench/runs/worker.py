@@ -19,7 +19,7 @@ from pathlib import Path
 _PATIENCE = 60
 """Seconds to wait for a worker whose command was killed: it may still finish its step and save."""
 _GRACE = 100
-"""Seconds for the same when torchrun is told to end; shorter than the time that executors give torchrun."""
+"""The same in seconds, if torchrun is asked to end; less than executors grant torchrun itself."""
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ def resume(state: State, folder: Path, steps: int, lineage: str) -> int:
     """Load the last intact checkpoint that is not beyond `steps`; return its step, or 0 if there is none.
 
     Warns about damaged files. Raises ValueError for a checkpoint of another training (`lineage`), and OSError for one
-    that may not be read.
+    that is unreadable.
     """
     damaged, start = [], 0
     for path in (folder / CHECKPOINT, folder / EARLIER_CHECKPOINT):

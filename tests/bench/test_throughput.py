@@ -23,8 +23,8 @@ def test_what_is_recommended():
     )
     fastest, least = throughput.recommendation(table)
     assert fastest == (
-        "Fastest here: cpu (X), batch 8, float32, contiguous, compile: 1000 images/s, 10.0× over the default "
-        "(cpu (X), batch 1, float32, contiguous, eager), 2.5× over it at that batch size."
+        "Fastest here: cpu (X), batch 8, float32, contiguous, compile: 1000 images/s, 10.0× the default "
+        "(cpu (X), batch 1, float32, contiguous, eager), 2.5× the same at that batch size."
     )
     assert least == "Lowest latency: cpu (X), batch 8, float32, contiguous, compile: 8 ms (90 % of 50 within 9 ms)."
 
