@@ -15,7 +15,7 @@ from sg2bench.rows import baseline, commits, days, is_line, listed, metrics_and_
 from sg2bench.rows import models as models_of
 from sg2bench.rows.claims import RULE
 from sg2bench.rows.effects import SURE
-from sg2bench.rows.sentences import change
+from sg2bench.rows.sentences import change, significant
 
 COMPARED = [name for name, entry in METRICS.items() if "real" in entry.needs]
 """Metrics that compare with training images of the target."""
@@ -25,7 +25,7 @@ def number(value: float) -> str:
     """Format with two decimals, one from 100, four below 1; with two significant digits below 0.001."""
     size = abs(value)
     if 0 < size < 0.001:
-        return texts.rounded(value, 2)
+        return significant(value, 2)
     return f"{value + 0.0:.4f}" if size < 1 else f"{value:.2f}" if size < 100 else f"{value:.1f}"
 
 

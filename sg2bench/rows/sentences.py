@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sg2bench.rows.effects import Effect
 
-_MOST_DECIMALS, _LARGEST = 6, 1e6
+_MOST_DECIMALS, _LARGEST = 9, 1e6
 
 
 def sentence(effect: Effect, lead: str, noun: str, symbol: str, mode: str, baseline: str) -> str:
@@ -32,9 +32,9 @@ def change(effect: Any) -> str:
     return _with_interval(*on_scale(effect), "%" if effect.scale == "ratio" else "", "+")
 
 
-def significant(value: float) -> str:
-    """Format a value with three significant digits."""
-    return _fixed(value, 2 - _magnitude(value))
+def significant(value: float, digits: int = 3) -> str:
+    """Format a value with this many significant digits, without an exponent from 1e-8 to a million."""
+    return _fixed(value, digits - 1 - _magnitude(value))
 
 
 def _change(effect: Effect, unit: str) -> str:

@@ -72,7 +72,8 @@ def test_a_difference_has_its_unit():
         (DIFFERENCE, "-0.35 [-0.52, -0.20]"),
         (replace(RATIO, ci_low=1.348, ci_high=1.352), "+35.0 % [+34.8 %, +35.2 %]"),
         (replace(DIFFERENCE, effect=-0.0001, ci_low=-0.04, ci_high=0.04), "+0.000 [-0.040, +0.040]"),
-        (replace(DIFFERENCE, effect=4e-9, ci_low=1e-9, ci_high=7e-9), "+4.0e-09 [+1.0e-09, +7.0e-09]"),
+        (replace(DIFFERENCE, effect=4e-7, ci_low=1e-7, ci_high=7e-7), "+0.00000040 [+0.00000010, +0.00000070]"),
+        (replace(DIFFERENCE, effect=4e-10, ci_low=1e-10, ci_high=7e-10), "+4.0e-10 [+1.0e-10, +7.0e-10]"),
         (replace(RATIO, ci_high=1e15), "+35 % [+20 %, +1.0e+17 %]"),
         (replace(RATIO, ci_low=float("nan")), "+35.0 %"),
         (Effect("ratio"), "–"),
@@ -83,6 +84,6 @@ def test_short_texts_have_the_digits_that_the_interval_allows(effect, expected):
 
 
 def test_three_significant_digits():
-    assert [significant(value) for value in (0, 1151.4, 132.4, 13.25, 0.98, 0.00989, -0.5)] == [
-        *("0.00", "1151", "132", "13.2", "0.980", "0.00989", "-0.500")
+    assert [significant(value) for value in (0, 1151.4, 132.4, 13.25, 0.98, -6.25e-5, -0.5)] == [
+        *("0.00", "1151", "132", "13.2", "0.980", "-0.0000625", "-0.500")
     ]
