@@ -13,9 +13,10 @@ from typing import Any
 
 from sg2bench import weights
 from sg2bench.files import cache_folder
+from sg2bench.texts import markdown_table
 from tests.attack import binaries, commands, interruptions, texts
 from tests.attack.base import Attack, Outcome, withstand
-from tools.tables import markdown, write_table
+from tools.tables import write_table
 
 SEED = 0
 INPUTS: dict[str, tuple[Attack, int]] = {
@@ -72,7 +73,7 @@ def main() -> None:
         for outcome in outcomes
     ]
     minutes = (time.monotonic() - start) / 60
-    table = markdown(("what", "tries", "refused", "failures"), lines)
+    table = markdown_table(("what", "tries", "refused", "failures"), lines)
     write_table("reliability.md", "attack", f"{table}\n\nSeed {SEED}, {minutes:.0f} minutes.", "nox -s attack")
     failures = [f"{outcome.kind}: {failure}" for outcome in outcomes for failure in outcome.failures]
     print("\n".join(failures[:100]))
