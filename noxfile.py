@@ -100,7 +100,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def gpu(session: nox.Session) -> None:
-    """Run everything that needs a GPU: tests, ratios, throughput. Without a GPU, do nothing."""
+    """Run everything that needs a GPU: tests, training steps, ratios, throughput. Without a GPU, do nothing."""
     run(session, "python", "-m", "tools.gpu", env=ONE_THREAD)
 
 

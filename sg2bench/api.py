@@ -9,21 +9,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sg2bench.layout import with_home
+from sg2bench.layout import PathLike, with_home
 
 if TYPE_CHECKING:
+    from sg2bench.catalog import Mode
     from sg2bench.config import Experiment
     from sg2bench.evaluation.translators import Translator
     from sg2bench.runs.known import Known
     from sg2bench.runs.status import Status
 
-PathLike = str | os.PathLike[str]
 Settings = Mapping[str, Any]
-Guided = Literal["latent", "reference"]
 
 
 class FailedRunsError(RuntimeError):
@@ -147,7 +146,7 @@ def score(
     experiment: PathLike | None = None,
     variant: str = "full",
     seed: int = 0,
-    mode: Guided | None = None,
+    mode: Mode | None = None,
     settings: Settings | None = None,
     protocol: str | None = None,
     device: str = "auto",
@@ -183,7 +182,10 @@ def score(
         pairs = fakes.read(with_home(fake), images)
         references = fake_references.read(with_home(fake), pairs, images)
         if references and mode == "latent":
-            raise ValueError(f"--mode latent: {fakes.REFERENCES} in {fake} says that styles are from references")
+            raise ValueError(
+                f"--mode latent: {fakes.REFERENCES} in {fake} says that styles are from references; leave out --mode, "
+                "or remove that file"
+            )
         guided = mode or ("reference" if references else "latent")
         loaded = fakes.fit(loaded, pairs, guided, images, references is not None)
         size = fakes.side_of(pairs)
@@ -217,9 +219,10 @@ def translate(
     """Translate your images into styles of latents or references, and write them to `out`, which must not exist.
 
     Returns a row per image: source, domain, number of the style in its domain, style, file. Model and domains come from
-    the run of the checkpoint, from the `experiment`, or, for a published file, from its shapes and `domains`. `psi`
-    below 1 pulls latent styles towards the mean style of their domain. `frames` is the number of animation frames from
-    one style to the next (0: no animation).
+    the run of the checkpoint, from the `experiment`, or, for a published file, from its shapes and `domains`.
+    `references` holds a folder of images for each target domain; `latent_seeds` is the number of styles in each domain,
+    from latents 0 to N - 1. `psi` from 0 to 1 pulls latent styles towards the mean style of their domain (1: not at
+    all). `frames` is the number of animation frames from one style to the next (0: no animation).
     """
     from sg2bench import devices
     from sg2bench.models import checkpoints
@@ -229,6 +232,13 @@ def translate(
         raise ValueError("give either --references DIR or --latent-seeds N")
     if references is not None and psi != 1:
         raise ValueError("--psi is for latents; styles of references are not truncated")
+    for option, value, least, most in (
+        ("psi", psi, 0, 1),
+        ("frames", frames, 0, 60),
+        ("latent-seeds", latent_seeds, 1, 10_000),
+    ):
+        if value is not None and not least <= value <= most:
+            raise ValueError(f"--{option} {value}: expected {least} to {most}")
     known_by = None if experiment is None else with_home(experiment)
     model, names = styles.model_and_domains(with_home(checkpoint), known_by, variant, domains, references is not None)
     inputs = pictures.read_pictures(with_home(sources), model.image_size)
@@ -272,8 +282,8 @@ def check(
 
     `margins` by metric take precedence over those of the `experiment`. With `exact`, values may differ by at most this
     share. With `bench`, the files are bench.csv, and throughput may fall by at most this share. If `last_steps` is
-    above 1, each run is averaged over this many last evaluated steps, on the even sources. `gate.verdict(table)` is the
-    worst verdict of all rows.
+    above 1, each run is averaged over its last `last_steps` evaluated steps, measured on the sources with an even
+    index. `gate.verdict(table)` is the worst verdict of all rows.
     """
     from sg2bench import gate
 

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from sg2bench.layout import ema_file, with_home
+from sg2bench.layout import PathLike, ema_file, with_home
 
 if TYPE_CHECKING:
     from sg2bench.runs.job import Job
-
-PathLike = str | os.PathLike[str]
 
 
 def compare_blind(
@@ -44,9 +42,13 @@ def compare_blind(
         raise ValueError(f"{other_file}: belongs to {one.name}, like {file}; compare two variants, or two seeds")
     size = one.experiment.model.image_size
     if (one.data_fingerprint, size) != (other.data_fingerprint, other.experiment.model.image_size):
-        raise ValueError(f"{file} and {other_file}: were trained on different images or at different sizes")
-    if pairs < 1 or seed < 0:
-        raise ValueError(f"--pairs {pairs}, --seed {seed}: expected 1 or more, and 0 or more")
+        raise ValueError(
+            f"{file} and {other_file}: were trained on different images or at different sizes; compare runs of one "
+            "experiment"
+        )
+    for option, value, least in (("pairs", pairs, 1), ("seed", seed, 0)):
+        if value < least:
+            raise ValueError(f"--{option} {value}: expected {least} or more")
     images, where = job.load_images(one), devices.device(device)
     models = [
         checkpoints.build(each.experiment.model, len(images.domains), path).to(where)

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from sg2bench import texts
-from sg2bench.catalog import METRICS, REFERENCE_LINES, default_metrics, metrics_of
-from sg2bench.keys import Claim, Part, Resources, Train, Weight, known_metric, refuse_other_variants, suggestion
+from sg2bench.catalog import METRICS, REFERENCE_LINES, Mode, default_metrics, metrics_of
+from sg2bench.keys import Claim, Once, Part, Resources, Train, Weight, known_metric, refuse_other_variants, suggestion
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]
 IMAGE_SIZES = (32, 64, 128, 256, 512)
@@ -129,8 +129,10 @@ class Evaluate(Part):
     """What is measured, on how many images; part of the protocol and its hash."""
 
     protocol: Literal["offline", "standard", "paper", "modern"] = "offline"
-    metrics: tuple[str, ...] = Field((), description="empty: the protocol's default metrics that the images allow")
-    modes: tuple[Literal["latent", "reference"], ...] = ("latent", "reference")
+    metrics: Annotated[tuple[str, ...], Once] = Field(
+        (), description="empty: the protocol's default metrics that the images allow"
+    )
+    modes: Annotated[tuple[Mode, ...], Once] = Field(("latent", "reference"), min_length=1)
     resize: int = Field(224, ge=32, le=512, description="offline: side in pixels of the images that the network sees")
     sources: int | None = Field(
         None, ge=2, le=1_000_000, description="validation images translated per domain; all if null"
@@ -169,20 +171,6 @@ class Evaluate(Part):
         """Return whether a metric is measured in at least one of the modes."""
         return bool(set(METRICS[metric].modes) & set(self.modes))
 
-    @field_validator("metrics")
-    @classmethod
-    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(value)) != len(value):
-            raise ValueError("lists an entry twice")
-        return value
-
-    @field_validator("modes")
-    @classmethod
-    def _some_and_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not value or len(set(value)) != len(value):
-            raise ValueError("must have at least one entry, each once")
-        return value
-
 
 class Experiment(Part):
     """One experiment: a configuration, the variants that change it, the seeds that repeat it."""
@@ -196,7 +184,7 @@ class Experiment(Part):
     evaluate: Evaluate = Evaluate()
     resources: Resources = Resources()
     variants: dict[Name, dict[str, Any]] = Field({"full": {}}, min_length=1)
-    seeds: tuple[Annotated[int, Field(ge=0, lt=2**31, strict=True)], ...] = Field((0,), min_length=1)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**31, strict=True)], ...], Once] = Field((0,), min_length=1)
     margins: dict[str, Annotated[float, Field(gt=0, strict=True)]] = Field(
         {}, description="gate: tolerated worsening by metric, in the unit of docs/metrics.md"
     )
@@ -211,8 +199,6 @@ class Experiment(Part):
 
     @model_validator(mode="after")
     def _variants_resolve(self) -> Experiment:
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("seeds: list each seed once")
         for variant in self.variants:
             if variant in REFERENCE_LINES:
                 raise ValueError(f"variants: the name `{variant}` is reserved for a reference line")
@@ -235,7 +221,8 @@ class Experiment(Part):
                 raise ValueError(f"model.condition {condition} takes no reference: set evaluate.modes to [latent]")
         if self.train.encoder_learns == "both" and condition != "style":
             raise ValueError(
-                f"train.encoder_learns both needs reference guidance, which model.condition {condition} does not have"
+                f"train.encoder_learns both needs model.condition style, got {condition}: only then does training use "
+                "reference guidance"
             )
         if self.train.batch_size % self.resources.processes:
             raise ValueError(
@@ -247,8 +234,8 @@ class Experiment(Part):
         return self
 
     def first(self) -> Experiment:
-        """Return the resolved first variant. All variants have its images and image size, or `plan` refuses them; the
-        experiment itself may have others.
+        """Return the resolved first variant, whose images and image size are those of all variants: `plan` refuses
+        others. The unresolved experiment's own may differ.
         """
         return self.resolve(next(iter(self.variants)))
 
@@ -286,6 +273,8 @@ def _describe_one(item: Mapping[str, Any]) -> str:
             fields = getattr(fields[part].annotation, "model_fields", {}) if part in fields else {}
         return f"unknown key `{'.'.join(where)}`{suggestion(where[-1], fields)}"
     message = item["msg"].removeprefix("Value error, ")
+    if item["type"] != "value_error" and isinstance(item["input"], bool | int | float | str):
+        message += f", got {texts.one_line(repr(item['input']))[:60]}"
     return f"{'.'.join(where)}: {message}" if where else message
 
 

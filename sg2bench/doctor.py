@@ -39,7 +39,7 @@ Answers = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Finding:
-    """Result of one check: `fails` if something will not work, `note` if it matters less. `remedy` says what to do."""
+    """Result of one check: `fails` if something will not work, `note` if few commands need it; and what to do."""
 
     state: State
     subject: str
@@ -47,12 +47,12 @@ class Finding:
     remedy: str = ""
 
 
-def examine(seconds: float = SECONDS) -> list[Finding]:
+def examine() -> list[Finding]:
     """Check versions, device, folders, weights, and the places that these come from, all in parallel.
 
-    Waits at most `seconds` for answers. Downloads nothing, and leaves no file.
+    Waits at most SECONDS for answers. Downloads nothing, and leaves no file.
     """
-    end = time.monotonic() + seconds
+    end = time.monotonic() + SECONDS
     places = _places()
     said = _ask(places)
     local = [*_versions(), *_device(), *_folders()]

@@ -23,6 +23,7 @@ def load(
     """
     if protocol is not None and protocol not in PROTOCOLS:
         raise ValueError(f"--protocol {protocol}: expected {', '.join(PROTOCOLS)}")
+    changed = f" with --set {', '.join(settings)}" if settings else ""
     if protocol is not None:
         settings = {"evaluate.protocol": protocol, "evaluate.metrics": []} | dict(settings or {})
     if experiment is None:
@@ -31,7 +32,7 @@ def load(
     plain = yaml_files.read(path)
     if not isinstance(plain, dict):
         raise ValueError(f"{path}: an experiment is a mapping (name, data, model, …), got {type(plain).__name__}")
-    return _experiment({"name": path.stem} | plain, settings, str(path))
+    return _experiment({"name": path.stem} | plain, settings, f"{path}{changed}")
 
 
 def find(experiment: Path | str) -> Path:

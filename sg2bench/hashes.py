@@ -36,7 +36,7 @@ def training_hash(experiment: Experiment, data_fingerprint: str, files: Mapping[
 
 
 def lineage_hash(experiment: Experiment, data_fingerprint: str, files: Mapping[str, str]) -> str:
-    """Return the hash of a run without its number of steps: runs that share it are the same up to the shorter's end.
+    """Return the hash of a run without its number of steps: runs that share it are identical until the shorter ends.
 
     If `loss.ds_steps` is null, the schedule of the diversity weight depends on `train.steps`, so runs with different
     numbers of steps do not share the hash.

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from sg2bench import texts
-from sg2bench.catalog import METRICS
+from sg2bench.catalog import METRICS, Mode
 from sg2bench.layout import with_home
 
 Weight = Annotated[float, Field(ge=0, le=1e9)]
@@ -46,6 +46,15 @@ def known_metric(name: str) -> str:
     return name
 
 
+def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            raise ValueError(f"`{value}` is listed twice")
+    return values
+
+
+Once = AfterValidator(_once)
+"""Refuses a list that names something twice."""
 MetricName = Annotated[str, AfterValidator(known_metric)]
 
 
@@ -79,7 +88,7 @@ class Train(Part):
     log_every: int = Field(10, ge=1, le=10**9, description="steps between lines of the training log")
     save_every: int = Field(1000, ge=1, le=10**9, description="steps between checkpoints to resume from")
     loader_workers: int = Field(0, ge=0, le=256, description="processes that load images; 0 loads in the trainer")
-    evaluate_at: tuple[Annotated[int, Field(ge=1, strict=True)], ...] = Field(
+    evaluate_at: Annotated[tuple[Annotated[int, Field(ge=1, strict=True)], ...], Once] = Field(
         (), description="steps whose averaged networks are also kept and measured"
     )
     evaluate_every: int | None = Field(
@@ -93,8 +102,6 @@ class Train(Part):
     def _evaluated_within_the_training(self) -> Train:
         if self.evaluate_at and self.evaluate_every:
             raise ValueError("give either evaluate_at or evaluate_every")
-        if len(set(self.evaluate_at)) != len(self.evaluate_at):
-            raise ValueError("evaluate_at: name each step once")
         key = "evaluate_at" if self.evaluate_at else "evaluate_every"
         if (beyond := max([*self.evaluate_at, self.evaluate_every or 0])) > self.steps:
             raise ValueError(f"{key}: step {beyond} is beyond the last step (train.steps is {self.steps})")
@@ -139,7 +146,7 @@ class Claim(Part):
     variant: str = Field(description="variant without the term")
     purpose: str = Field(min_length=1, max_length=200, description="what the term is for")
     metric: MetricName
-    mode: Literal["latent", "reference"] = "latent"
+    mode: Mode = "latent"
     margin: float | None = Field(None, gt=0, description="largest worsening to tolerate; the catalogue's if null")
     over: Literal["value", "swing"] = Field(
         "value", description="swing: how far the metric swings over the last evaluated steps, not its last value"
@@ -173,7 +180,7 @@ def refuse_other_variants(claims: Sequence[Claim], variants: Sequence[str]) -> N
         if claim.variant not in variants:
             raise ValueError(f"{key}.variant: no variant `{claim.variant}`{suggestion(claim.variant, variants[1:])}")
         if claim.subject in [other.subject for other in claims[:place]]:
-            raise ValueError(f"{key}: an earlier claim has the same variant, metric and mode")
+            raise ValueError(f"{key}: an earlier claim has the same variant, metric, mode and `over`")
 
 
 def refuse_unmeasured(claims: Iterable[Claim], measured: Collection[tuple[str, str]]) -> None:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+PathLike = str | os.PathLike[str]
+
 CONFIG, LOG, ROWS, RUN_LOG, LOCK = "config.yaml", "train.csv", "rows.csv", "run.log", ".lock"
 CHECKPOINT, EARLIER_CHECKPOINT = "checkpoint.pt", "checkpoint-earlier.pt"
 DIGESTS = "digests.json"
@@ -34,7 +36,7 @@ LEADERBOARD = "leaderboard"
 """Stem of the names of the leaderboard's CSV, Markdown and HTML files."""
 
 
-def with_home(path: str | os.PathLike[str]) -> Path:
+def with_home(path: PathLike) -> Path:
     """Return the path with `~` expanded, which a shell does not do in `--real=~/x`."""
     try:
         return Path(path).expanduser()

@@ -37,7 +37,7 @@ _SETTINGS = (
     *("trusted-host", "cert", "client-cert", "proxy"),
 )
 _SECTIONS = ("global", "install", "download", ":env:")
-"""Of pip's configuration; a later one takes precedence."""
+"""Sections of pip's configuration; later ones take precedence."""
 
 
 def download_archive(requirement: str, digest: str, folder: Path) -> Path:
@@ -244,5 +244,5 @@ def _run(command: Sequence[str], **options: Any) -> str:
         return subprocess.run(command, check=True, stderr=subprocess.PIPE, text=True, **options).stdout or ""
     except subprocess.CalledProcessError as error:
         lines = [line for line in error.stderr.splitlines() if line.strip()] or ["no message"]
-        cause = "no connection to the package index" if "onnection" in error.stderr else lines[-1]
+        cause = "no connection to the registry" if "onnection" in error.stderr else lines[-1]
         raise ValueError(f"`{' '.join([Path(command[0]).name, *command[1:4]])} …` failed: {cause}") from None

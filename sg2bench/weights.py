@@ -168,19 +168,19 @@ def verify(weights: Weights) -> Path | None:
 
 def _checked(path: Path, weights: Weights) -> Path:
     if problem := _mismatch(path, weights):
-        raise ValueError(f"{path}: {problem}; remove the file to download it again")
+        raise ValueError(f"{path}: {problem}")
     return path
 
 
 def _mismatch(path: Path, weights: Weights) -> str:
-    """Return what is wrong with a file's SHA-256, or nothing.
+    """Return what is wrong with a file's SHA-256, and what to do; empty if nothing is.
 
     If the publisher gives only some digits, the SHA-256 of the first file is noted in the cache, and other files are
     refused from then on.
     """
     found = sha256(path)
     if not found.startswith(weights.sha256):
-        return f"sha256 is {found}, expected {weights.sha256}"
+        return f"sha256 is {found}, expected {weights.sha256}; remove the file to download it again"
     if weights.digest_is_whole:
         return ""
     note = first_digest(weights)
@@ -189,9 +189,12 @@ def _mismatch(path: Path, weights: Weights) -> str:
             temporary.write_text(f"{found}  {weights.file}\n", encoding="utf-8")
     noted = note.read_text(encoding="utf-8", errors="replace").partition(" ")[0]
     if not re.fullmatch("[0-9a-f]{64}", noted):
-        return f"{note} should hold the sha256 of the first such file, but does not; remove the note to trust this file"
+        return f"{note} should hold the sha256 of the first such file, but does not; remove it to trust this file"
     if found != noted:
-        return f"sha256 is {found}, but that of the first such file was {noted}, as noted in {note}"
+        return (
+            f"sha256 is {found}, but that of the first such file was {noted}, as noted in {note}; remove the file to "
+            "download it again"
+        )
     return ""
 
 

@@ -62,7 +62,7 @@ def test_defaults_are_the_paper_s():
         ("variants: {real: {}}", "the name `real` is reserved for a reference line"),
         ("variants: {}", "variants: Dictionary should have at least 1 item"),
         ("variants: {../up: {}}", "variants.../up.[key]: String should match pattern"),
-        ("seeds: [1, 1]", "list each seed once"),
+        ("seeds: [1, 1]", "seeds: `1` is listed twice"),
         ("data: {source: folder}", "needs `root`"),
         (
             "evaluate: {metrics: [fid]}",
@@ -82,7 +82,7 @@ def test_defaults_are_the_paper_s():
         (
             "{model: {condition: label}, loss: {sty: 0, ds: 0}, evaluate: {modes: [latent]}, "
             "train: {encoder_learns: both}}",
-            "train.encoder_learns both needs reference guidance, which model.condition label does not have",
+            "train.encoder_learns both needs model.condition style, got label",
         ),
         ("train: {steps: 9, evaluate_at: [3, 10]}", "train: evaluate_at: step 10 is beyond the last step"),
         (
@@ -90,7 +90,7 @@ def test_defaults_are_the_paper_s():
             "train: evaluate_every: step 10 is beyond the last step",
         ),
         ("train: {evaluate_at: [3], evaluate_every: 2}", "give either evaluate_at or evaluate_every"),
-        ("train: {evaluate_at: [3, 3]}", "evaluate_at: name each step once"),
+        ("train: {evaluate_at: [3, 3]}", "train.evaluate_at: `3` is listed twice"),
         ("train: {evaluate_at: [0]}", "train.evaluate_at.0: Input should be greater than or equal to 1"),
         ("train: {best_by: lpips}", "best_by needs steps to choose from: give evaluate_at"),
         ("train: {evaluate_at: [3], best_by: lpip}", "best_by: no metric `lpip`, did you mean `lpips`?"),
@@ -111,7 +111,7 @@ def test_defaults_are_the_paper_s():
         (claims("no_cyc", "lpips, term: =1"), "claims.0.term: expected plain text on one line, not a"),
         (
             claims("no_cyc", "lpips", "lpips"),
-            "claims.1: an earlier claim has the same variant, metric and mode",
+            "claims.1: an earlier claim has the same variant, metric, mode and `over`",
         ),
         ("- a\n- b", "an experiment is a mapping"),
         ("a: [", "cannot be read as YAML"),

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from sg2bench.catalog import Mode
 from sg2bench.data import critters
 from sg2bench.data.critters import Factors
 from sg2bench.evaluation.evaluator import Evaluator
-from sg2bench.evaluation.guidance import Mode, Pair, guide
+from sg2bench.evaluation.guidance import Pair, guide
 from sg2bench.evaluation.originals import Originals
 from sg2bench.evaluation.values import Value, means
 

@@ -101,15 +101,15 @@ def evaluation_ways(folder, model=EVALUATED.model, device="cpu"):
         return {p: (values[*p, "fd_alexnet"], values[*p, "lpips"]) for p in itertools.permutations(found.domains, 2)}
 
     network = AlexNet(EVALUATED.evaluate.resize).to(device)
-    at_once = images_per_batch(torch.device(device), 32, image_size)
+    size = images_per_batch(torch.device(device), 32, image_size)
 
     def floor():
         for pair, guidance in guide(found, EVALUATED.evaluate, "latent", nets.latent_dim).items():
-            styles = style_codes(nets, found, guidance, pair[1], at_once, image_size)
-            for outputs in translate(nets, found, pair[0], guidance, styles, at_once, image_size):
+            styles = style_codes(nets, found, guidance, pair[1], size, image_size)
+            for outputs in translate(nets, found, pair[0], guidance, styles, size, image_size):
                 network(to_uint8(outputs))
         for domain in found.domains:
-            for some in torch.arange(found.count("train", domain)).split(at_once):
+            for some in torch.arange(found.count("train", domain)).split(size):
                 network(found.batch("train", domain, some.tolist(), image_size).to(device))
 
     def theirs():

@@ -73,13 +73,15 @@ def evaluation_gflop(
 
 
 def evaluations(evaluated_steps: int) -> float:
-    """Return the number of a run's evaluations, in units of one on all sources: the last step on all sources; if steps
-    are evaluated during training, each of these on half of them, and the best and the last on the other half.
+    """Return how many evaluations on all sources a run's evaluations equal.
+
+    The last step is measured on all sources (1). If steps are evaluated during training, each of them adds the even
+    sources (1/2), and the best and the last one add the odd sources (1/2 each).
     """
     return 1 + (evaluated_steps + 2) / 2 if evaluated_steps else 1
 
 
-def at_once(machines: int, share: float) -> int:
+def parallel_runs(machines: int, share: float) -> int:
     """Return the number of parallel runs on these GPUs, if each run takes a `share`: less than one GPU, or several."""
     return machines * math.floor(1 / share) if share <= 1 else math.floor(machines / share)
 

@@ -34,7 +34,7 @@ class Machines:
 
     name: str
     unit: str
-    at_once: int
+    parallel_runs: int
     share: float
     rates: cost.Rates
 
@@ -118,10 +118,10 @@ def machines_of(gpus: int | None, workers: int | None, tflops: float | None, res
     if tflops is not None and tflops <= 0:
         raise ValueError(f"--tflops {tflops}: expected more than 0")
     share = resources.gpus
-    if (at_once := cost.at_once(gpus, share)) == 0:
+    if (parallel_runs := cost.parallel_runs(gpus, share)) == 0:
         raise ValueError(f"--gpus {gpus}: too few, a run takes {share:g} (resources.gpus)")
     rates = cost.H200 if tflops is None else cost.gpu(tflops)
-    return Machines(f"{gpus} GPU{'s' * (gpus > 1)}", "GPU", at_once, share, rates)
+    return Machines(f"{gpus} GPU{'s' * (gpus > 1)}", "GPU", parallel_runs, share, rates)
 
 
 def _models(by_variant: Mapping[str, Sequence[Status]], machines: Machines) -> dict[str, _Run]:
@@ -225,5 +225,5 @@ def _whole(table: pd.DataFrame, seconds: Sequence[float], machines: Machines) ->
     sums = table[["runs", "done", "hours", "storage_gib"]].sum()
     whole = {"variant": "*", "steps": int((table["runs"] * table["steps"]).sum())} | dict(sums)
     whole |= {"memory_gib": table["memory_gib"].max(), "basis": f"{machines.name}; {machines.rates.basis}"}
-    whole["makespan_hours"] = cost.makespan((each for each in seconds if each), machines.at_once) / 3600
+    whole["makespan_hours"] = cost.makespan((each for each in seconds if each), machines.parallel_runs) / 3600
     return pd.DataFrame([whole]).reindex(columns=table.columns).astype({"runs": int, "done": int, "steps": int})

@@ -79,7 +79,7 @@ class _Parameters:
 def bench(
     model: Model, to_time: Sequence[Way], out: Path, max_seconds: float, minutes: float, earlier: Path | None = None
 ) -> pd.DataFrame:
-    """Time one forward pass of a freshly initialised generator (given source and style), each way.
+    """Time one forward pass of a freshly initialised generator (given source and style) in each way `to_time`.
 
     Each way runs for about `max_seconds`, with at least 5 rounds after a warm-up. Ways not started within `minutes` are
     skipped; `attrs["skipped"]` counts them. Ways that fail, such as for lack of a compiler or memory, are left out with

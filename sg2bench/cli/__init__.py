@@ -85,7 +85,9 @@ def _first(
     if version:
         options.print_plain(f"sg2bench {sg2bench.__version__}")
         raise typer.Exit
-    if "WORLD_SIZE" in os.environ and context.invoked_subcommand != "run":  # everything else here works without torch
+    if (
+        "WORLD_SIZE" in os.environ and context.invoked_subcommand != "run"
+    ):  # only torchrun sets it; other commands start without torch
         from sg2bench import distributed
 
         distributed.refuse(f"sg2bench {context.invoked_subcommand}")

@@ -22,7 +22,7 @@ def add(
         str | None, typer.Option(help="Command that made the rows, if no experiment.yaml in their folder records it.")
     ] = None,
 ) -> None:
-    """Merge rows, your own or others', into the leaderboard over all experiments; bad rows are refused by line."""
+    """Merge rows, your own or others', into the leaderboard of all experiments. A bad row is refused with its line."""
     from sg2bench.report import leaderboard
 
     page, new, replaced = leaderboard.add(results, out, command)

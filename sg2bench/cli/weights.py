@@ -54,7 +54,9 @@ def _few_digits(file: Any) -> str:
 
     note = weights.first_digest(file)
     kept = (
-        f"the first such file's SHA-256 is in {note}" if note.is_file() else "that of the first such file will be noted"
+        f"the first such file's SHA-256 is in {note}"
+        if note.is_file()
+        else f"that of the first such file will be noted in {note}"
     )
     return f"the publisher gives {len(file.sha256)} of 64 digits; {kept}"
 

@@ -34,6 +34,7 @@ class Canvas:
         self.cos, self.sin = _rotation(angle)
 
     def ellipse(self, u: float, v: float, ru: float, rv: float, colour: Colour, tilt: float = 0) -> None:
+        """Paint an ellipse: centre (u, v) and radii in radii of the head, tilt in degrees clockwise."""
         cos, sin = _rotation(tilt)
         reach_u, reach_v = math.hypot(ru * cos, rv * sin), math.hypot(ru * sin, rv * cos)
         corners = [(u + a * reach_u, v + b * reach_v) for a in (-1, 1) for b in (-1, 1)]

@@ -48,7 +48,7 @@ def with_factors(root: Path, images: ImageSet) -> ImageSet:
         return images
     if not _is_of_critters(path):
         warnings.warn(
-            f"{texts.one_line(str(path))}: ignored, as it does not describe critters, which needs the columns "
+            f"{texts.one_line(str(path))}: ignored: a file of critters' factors has exactly the columns "
             f"{', '.join(COLUMNS)}",
             stacklevel=2,
         )

@@ -97,6 +97,7 @@ def prefetch(load: Callable[[Part], torch.Tensor], parts: Iterable[Part]) -> Ite
 
 
 def choose_domains(known: tuple[str, ...], wanted: tuple[str, ...] | None, where: str) -> tuple[str, ...]:
+    """Return the `wanted` domains by name, or all. Raises ValueError for an unknown one, or fewer than two."""
     if wanted is None:
         return known
     if missing := sorted(set(wanted) - set(known)):

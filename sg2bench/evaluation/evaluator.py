@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sg2bench import distributed
-from sg2bench.catalog import METRICS
+from sg2bench.catalog import METRICS, Mode
 from sg2bench.config import Evaluate
 from sg2bench.data.images import ImageSet, Split, prefetch
 from sg2bench.devices import true_float32
 from sg2bench.evaluation import array_cache
 from sg2bench.evaluation.extractors import EXTRACTORS
-from sg2bench.evaluation.guidance import Guidance, Mode, Pair, Part, guide, source_count, take
+from sg2bench.evaluation.guidance import Guidance, Pair, Part, guide, source_count, take
 from sg2bench.evaluation.measures.base import (
     FAKE,
     HELD_OUT,
@@ -254,8 +254,12 @@ class Evaluator:
 
     def _refuse_too_few(self, where: str, real: int, sources: int, outputs: int) -> None:
         for (name, extractor, _), metrics in self.groups.items():
-            if lack := shortage(measure(name), metrics, real, sources, outputs, self.extractors[extractor].dim):
-                raise ValueError(f"{where}: the requested metrics need {lack}")
+            for quantity, metric in metrics.items():
+                if lack := shortage(measure(name), quantity, real, sources, outputs, self.extractors[extractor].dim):
+                    raise ValueError(
+                        f"{where}: too few images for {metric}, which needs {lack}; add images, or leave it out with "
+                        "evaluate.metrics"
+                    )
 
 
 def sampled(estimate: Estimate, source: str, target: str) -> Estimate:

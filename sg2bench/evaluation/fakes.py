@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sg2bench import texts
-from sg2bench.catalog import METRICS, Need
+from sg2bench.catalog import METRICS, Mode, Need
 from sg2bench.config import Evaluate, Experiment
 from sg2bench.data import listing
 from sg2bench.data.checks import check
 from sg2bench.data.decode import EXTENSIONS, read_image
 from sg2bench.data.images import ImageSet, prefetch
 from sg2bench.evaluation.evaluator import Evaluator, Progress
-from sg2bench.evaluation.guidance import Mode, Pair
+from sg2bench.evaluation.guidance import Pair
 from sg2bench.evaluation.needs import with_metrics
 from sg2bench.evaluation.translators import checked
 from sg2bench.evaluation.values import Value, means
@@ -103,7 +103,7 @@ def _pair_of_files(folder: Path, images: ImageSet, left_out: listing.LeftOut) ->
 
 
 def _source_and_number(path: Path, known: Collection[str], source: str) -> tuple[str, int]:
-    """Split `<stem>_<k>`. Raises ValueError for another name, or if `source` has other images, but not that one."""
+    """Split `<stem>_<k>`. Raises ValueError for another form, or a stem that the source domain's images lack."""
     match = re.fullmatch(r"(.+)_(\d+)", path.stem)
     if match is None:
         raise ValueError(f"{path}: name fakes <stem of the source>_<k>{path.suffix}")

@@ -13,10 +13,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sg2bench.catalog import Mode
 from sg2bench.config import Evaluate
 from sg2bench.data.images import ImageSet
 
-Mode = Literal["latent", "reference"]
 Pair = tuple[str, str]
 Part = Literal["all", "even", "odd"]
 """Part of the sources that is translated: all, or every other one, by the parity of their index."""

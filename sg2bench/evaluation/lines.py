@@ -47,7 +47,7 @@ def _of_features(evaluator: Evaluator) -> dict[str, list[Value]]:
                 real = evaluator.real[extractor][target]
                 features = evaluator.real[extractor].held_out(source)[:count]
                 n, dim = len(real.features), features.shape[1]
-                able = [quantity for quantity in metrics if not shortage(measured, [quantity], n, count, 1, dim)]
+                able = [quantity for quantity in metrics if not shortage(measured, quantity, n, count, 1, dim)]
                 line, shown = ("real", ANY) if source == target else ("sources", source)
                 estimates = measured.compare(able, real, Fake(features)) if able else {}
                 for quantity in able:

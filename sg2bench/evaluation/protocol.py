@@ -25,7 +25,8 @@ class Protocol:
     shared by all sources of a target.
     `modern`: distances on networks trained without ImageNet's labels, FD-DINOv2 and CMMD. Needs the extra `modern`.
 
-    All but `paper` look at 8-bit images, give every source the same weight and use every reference.
+    All but `paper` look at 8-bit images, give every source the same weight and draw references from all of the target's
+    validation images.
     """
 
     evaluate: Evaluate

@@ -59,7 +59,7 @@ def score(
 ) -> list[Value]:
     """Measure a user's model, every pair in every mode.
 
-    Raises ValueError for outputs that break the contract of `Translator`, and instead of whatever the function raises.
+    Raises ValueError for outputs that break the contract of `Translator`, and for any exception of the function.
     """
     values = []
     for mode in evaluator.evaluate.modes:

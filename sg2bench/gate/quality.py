@@ -36,7 +36,7 @@ def margins(given: Mapping[str, float] | None = None, declared: Mapping[str, flo
         if name not in METRICS:
             raise ValueError(f"--margin {name}={share}: no such metric (known: {', '.join(METRICS)})")
         if not 0 < share < float("inf"):
-            raise ValueError(f"--margin {name}={share}: a margin must be positive")
+            raise ValueError(f"--margin {name}={share}: expected a finite number above 0")
         chosen[name] = share
     return chosen
 

@@ -156,7 +156,8 @@ def infer(path: Path) -> tuple[Model, int]:
             nets = Networks(model, domains)
     except _OtherModelError:
         raise ValueError(
-            f"{path}: not the three networks of StarGAN v2, whose sizes can be inferred; name its experiment"
+            f"{path}: its sizes cannot be inferred, as it does not hold the three networks of StarGAN v2; give "
+            "--experiment"
         ) from None
     for name, network in nets.trained().items():
         _refuse_other_shapes(network.state_dict(), stored[name], name, path, "")

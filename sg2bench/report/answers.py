@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pandas as pd
 
 from sg2bench import experiments, yaml_files
 from sg2bench.config import Experiment
-from sg2bench.layout import EXPERIMENT, with_home
+from sg2bench.layout import EXPERIMENT, PathLike, with_home
 from sg2bench.rows import COLUMNS, judge_claims, measure_effects, read, refuse_mixture
-
-PathLike = str | os.PathLike[str]
 
 
 def effects(results: PathLike | pd.DataFrame, *, experiment: PathLike | None = None) -> pd.DataFrame:

@@ -32,8 +32,8 @@ _FORMS: csv_files.Forms = {
 
 @dataclass(frozen=True)
 class Shown:
-    """One pair of the page: the names of source and reference, and the images of source, reference, left and right
-    output.
+    """One pair of the page: the names of source and reference, the index of the model on the left, and the images of
+    source, reference, left and right output.
     """
 
     source: str
@@ -72,10 +72,16 @@ def preference(files: Sequence[Path]) -> pd.DataFrame:
     """
     if not files:
         raise ValueError("name at least one file of choices")
-    table = pd.concat([_read(file) for file in files], ignore_index=True)
-    names = sorted({*table["left"], *table["right"]})
-    if len(names) != 2:
-        raise ValueError(f"{files[0]}: expected choices between two runs, found {', '.join(names)}")
+    tables = [_read(file) for file in files]
+    names = _runs(tables[0])
+    for file, each in zip(files, tables, strict=True):
+        if len(found := _runs(each)) != 2:
+            raise ValueError(f"{file}: expected choices between two runs, found {', '.join(found)}")
+        if found != names:
+            raise ValueError(
+                f"{file}: is about {' and '.join(found)}, {files[0]} about {' and '.join(names)}; count them separately"
+            )
+    table = pd.concat(tables, ignore_index=True)
     chosen = table["left"].where(table["choice"] == "left", table["right"])[table["choice"] != "tie"]
     rows = []
     for name, other in (names, names[::-1]):
@@ -85,6 +91,10 @@ def preference(files: Sequence[Path]) -> pd.DataFrame:
         counts = {"preferred": preferred, "decided": decided, "ties": len(table) - decided}
         rows.append({"run": name, "other": other} | counts | {"share": share, "ci_low": low, "ci_high": high})
     return pd.DataFrame(rows)
+
+
+def _runs(table: pd.DataFrame) -> list[str]:
+    return sorted({*table["left"], *table["right"]})
 
 
 def _read(path: Path) -> pd.DataFrame:

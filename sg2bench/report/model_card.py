@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -10,12 +9,10 @@ import pandas as pd
 
 from sg2bench import texts, yaml_files
 from sg2bench.catalog import METRICS
-from sg2bench.layout import with_home
+from sg2bench.layout import PathLike, with_home
 from sg2bench.report.variants import hashes, number
 from sg2bench.rows import baseline, last_steps, listed, metrics_and_modes, models, overall, read, refuse_mixture
 from sg2bench.statistics import mean_interval
-
-PathLike = str | os.PathLike[str]
 
 
 def model_card(results: PathLike, *, variant: str | None = None, name: str | None = None) -> str:

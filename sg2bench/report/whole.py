@@ -39,8 +39,8 @@ _MARK = "· sg2bench</title>"
 def whole(out: Path, in_place: bool, copied: Iterable[Path] = ()) -> Iterator[Path]:
     """Yield a folder for a new report. At the end, its files replace an earlier report in `out`.
 
-    `copied` are places of files that it will hold. Raises ValueError, before the report is written, if `out` is not
-    writable or holds a file of somebody else in one of the report's places; and OSError that names a file of `out`.
+    `copied` are paths in `out` of files that it will hold. Raises ValueError, before the report is written, if `out` is
+    not writable or holds a file of somebody else in one of the report's places; and OSError that names a file of `out`.
     """
     try:
         make_writable(out)

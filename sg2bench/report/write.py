@@ -21,7 +21,7 @@ def write(results_file: Path, out: Path, command: str) -> Path:
     """Write verdicts on claims, effects, summary, leaderboard, plots and `report.html` of rows, each run at its last
     step; return the page's path.
 
-    `experiment.yaml`, training curves (`curves.csv`) and sample grids (`grids/<variant>-<mode>.png`) are taken from the
+    `experiment.yaml`, training curves (`curves.csv`) and pictures (`grids/<variant>-<picture>.png`) are taken from the
     folder of the rows, if present. `experiment.yaml` may have claims, and names the command that made the rows; without
     it, that is `command`. An earlier report in `out` is replaced when this one is complete, and stays as it was if
     something fails. Raises ValueError like `rows.read` and `material.read`, for rows of several experiments, image

@@ -66,7 +66,7 @@ def perform_task(task: Task, command: Command, note: Note) -> Outcome:
             directory = Path(task.directory) if Path(task.directory).is_dir() else None
             process = start(command(folder, task.device), folder, f"on node {node}\n", directory)
             try:
-                _watch(process, folder, lambda: note(task.name, last_step(folder)), upload)
+                _watch(process, lambda: note(task.name, last_step(folder)), upload)
             finally:
                 if process.poll() is None:
                     end(process)
@@ -93,9 +93,7 @@ def _folder(task: Task) -> Iterator[tuple[Path, storage.Upload | None]]:
         yield Path(copy), upload
 
 
-def _watch(
-    process: subprocess.Popen[bytes], folder: Path, note: Callable[[], bool], upload: storage.Upload | None
-) -> None:
+def _watch(process: subprocess.Popen[bytes], note: Callable[[], bool], upload: storage.Upload | None) -> None:
     """Note the worker's step, and upload each checkpoint, until it ends or should stop."""
     noted = 0.0
     while process.poll() is None:

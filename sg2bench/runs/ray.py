@@ -96,7 +96,7 @@ class RayExecutor:
         yield
 
     def _perform(self, waiting: list[Status], device: str, board: Any) -> Generator[None]:
-        at_once = self._workers or len(waiting)
+        most_pending = self._workers or len(waiting)
         pending: dict[Any, Status] = {}
         try:
             while waiting or pending:
@@ -104,7 +104,7 @@ class RayExecutor:
                     ended, _ = ray.wait(list(pending), num_returns=len(pending), timeout=0) if pending else ([], [])
                     for task in ended:  # before new ones are submitted, which take their places
                         self._end(pending.pop(task), task)
-                    while waiting and len(pending) < at_once:
+                    while waiting and len(pending) < most_pending:
                         status = waiting.pop()
                         pending[self._submit(status, device, board)] = status
                     _look(pending.values(), board)

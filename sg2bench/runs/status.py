@@ -40,7 +40,7 @@ class Status:
     @property
     def failure(self) -> str:
         """Say that it failed, with the reason or the place of its log."""
-        return f"{self.job.name} failed, {self.reason or f'its log is in {self.job.folder}'}"
+        return f"{self.job.name} failed: {self.reason or f'see its log in {self.job.folder}'}"
 
     @property
     def rate(self) -> float:

@@ -31,15 +31,17 @@ class Pair:
 def choose(images: ImageSet, number: int, seed: int) -> list[tuple[str, int, str, int]]:
     """Draw sources and references among validation images, each as domain and index, without repetition.
 
-    Ordered pairs of domains occur equally often, as far as `number` allows. Raises ValueError if there are fewer than
-    `number` combinations.
+    Ordered pairs of domains occur equally often, as far as `number` allows. Raises ValueError if there
+    are not enough combinations for that.
     """
     rng, found = np.random.default_rng(seed), dict[tuple[str, int, str, int], None]()
     directions = [(source, target) for source in images.domains for target in images.domains if source != target]
     counts = {domain: images.count("val", domain) for domain in images.domains}
     most = len(directions) * min(counts[source] * counts[target] for source, target in directions)
     if number > most:
-        raise ValueError(f"--pairs {number}: these images allow at most {most} different pairs")
+        raise ValueError(
+            f"--pairs {number}: these images allow at most {most}, the same number for each pair of domains"
+        )
     for turn in range(number):
         source, target = directions[turn % len(directions)]
         while True:

@@ -9,20 +9,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sg2bench.catalog import Mode
 from sg2bench.data.images import ImageSet
-from sg2bench.evaluation.guidance import Mode
 from sg2bench.evaluation.outputs import finite, to_float, to_uint8
 from sg2bench.models.networks import Networks
 
 _TILE = 64
 _GAP = 4
 _MOST_DOMAINS = 8
+_STYLES = 2
+"""Styles per domain."""
 
 
 @torch.inference_mode()
-def grid(
-    nets: Networks, images: ImageSet, mode: Mode, image_size: int, per_domain: int = 3, styles_per_domain: int = 2
-) -> Image.Image:
+def grid(nets: Networks, images: ImageSet, mode: Mode, image_size: int, per_domain: int = 3) -> Image.Image:
     """Draw validation images of every domain (top row) in styles of every domain (one row each).
 
     At most 8 domains are shown. Sources are spread evenly over a domain's validation images. References, shown in the
@@ -35,12 +35,12 @@ def grid(
     sources = torch.cat([_spread(images, domain, image_size, per_domain, 0.0) for domain in domains])
     encoded = nets.encode(to_float(sources.to(device)))
     latents = torch.from_numpy(
-        np.random.default_rng(0).standard_normal((len(domains), styles_per_domain, nets.latent_dim), dtype=np.float32)
+        np.random.default_rng(0).standard_normal((len(domains), _STYLES, nets.latent_dim), dtype=np.float32)
     )
     rows = [[torch.full_like(sources[0], 255), *sources]]
     for label, domain in enumerate(domains):
-        references = _spread(images, domain, image_size, styles_per_domain, 0.5)
-        labels = torch.full((styles_per_domain,), label, device=device)
+        references = _spread(images, domain, image_size, _STYLES, 0.5)
+        labels = torch.full((_STYLES,), label, device=device)
         if mode == "latent":
             styles = nets.latent_style(latents[label].to(device), labels)
         else:

@@ -141,7 +141,7 @@ def test_this_machine_is_the_default(monkeypatch):
     assert forecast.machines_of(None, None, None, Resources()).name == "3 CPU threads"
     monkeypatch.setattr(forecast.devices, "slots", lambda *_: ["cuda:0", "cuda:1"] * 2)
     machines = forecast.machines_of(None, None, None, Resources(gpus=0.5))
-    assert (machines.name, machines.at_once) == ("2 GPUs", 4)
+    assert (machines.name, machines.parallel_runs) == ("2 GPUs", 4)
 
 
 def test_the_command_says_what_figures_rest_on(study, quick_cli):

@@ -199,5 +199,5 @@ def test_translate_refuses(quick_cli, tmp_path, experiment):
     assert_refused(quick_cli(*wanted, "--latent-seeds", 1, "--out", "in"), "in: already exists")
     assert_refused(quick_cli("translate", path, "--sources", "none", "--latent-seeds", 1), "none: no such folder")
     torch.save({"generator": {}}, tmp_path / "odd.ckpt")
-    assert_refused(quick_cli("translate", "odd.ckpt", "--sources", "in", "--latent-seeds", 1), "name its experiment")
+    assert_refused(quick_cli("translate", "odd.ckpt", "--sources", "in", "--latent-seeds", 1), "give --experiment")
     assert not (tmp_path / "translated").exists()

@@ -121,7 +121,10 @@ def test_the_worked_example_of_the_docs(cli, tmp_path):
         (("--translator", "math:sqrt"), "a translator needs validation images"),
         (("--fake", "fakes", "--set", "evaluate.metrics=[fdi]"), "has no fdi"),
         (("--fake", "fakes", "--protocol", "odd"), "expected offline, standard, paper"),
-        (("--fake", "fakes"), "cat → dog: the requested metrics need 2 real images and 2 sources of every domain"),
+        (
+            ("--fake", "fakes"),
+            "cat → dog: too few images for fd_alexnet, which needs 2 real images and 2 sources of every domain",
+        ),
     ],
 )
 def test_wrong_use_is_refused(quick_cli, tmp_path, arguments, message):

@@ -108,7 +108,7 @@ def test_a_file_that_was_saved_again_by_another_program_is_read(root):
 def test_a_file_of_something_else_is_left_out_and_named(root, content):
     (root / "factors.csv").write_text(content)
     with pytest.warns(
-        UserWarning, match=r"factors\.csv: ignored, as it does not describe critters, which needs the columns file, x"
+        UserWarning, match=r"factors\.csv: ignored: a file of critters' factors has exactly the columns file, x"
     ):
         found = folder.load(root)
     assert found.truth is None

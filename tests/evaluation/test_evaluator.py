@@ -203,9 +203,13 @@ def test_too_few_images_for_a_metric_are_refused_with_the_number_needed(tiny):
         (
             "fd_alexnet_inf",
             3,
-            "bunny: the requested metrics need 256 real images, 256 outputs and 8 sour",
+            "bunny: too few images for fd_alexnet_inf, which needs 256 real images, 256 outputs and 8 sour",
         ),
-        ("recall", 1, "7 real images and 7 sources of every domain for shares, got 7 and 3"),
+        (
+            "recall",
+            1,
+            "too few images for recall, which needs 7 real images and 7 sources of every domain, got 7 and 3",
+        ),
     ):
         few = tiny.evaluate.model_copy(update={"metrics": (metric,), "outputs_per_source": outputs})
         with pytest.raises(ValueError, match=message):
@@ -236,7 +240,8 @@ def test_reference_lines(evaluator):
 
 def test_too_few_images_are_refused(tiny):
     with pytest.raises(
-        ValueError, match="bunny: the requested metrics need 2 real images and 2 sources of every domain, got 6 and 1"
+        ValueError,
+        match="bunny: too few images for fd_alexnet, which needs 2 real images and 2 sources of every domain, got 6",
     ):
         Evaluator(tiny.evaluate, sets.load(Data(train_per_domain=6, val_per_domain=1), 32), 32)
 

@@ -284,7 +284,7 @@ def test_sizes_are_inferred_from_shapes(model, domains, tmp_path):
     torch.save(published, path)
     assert checkpoints.infer(path)[0].w_hpf == (1.0 if model.get("w_hpf") else 0.0)
     torch.save({"generator": {}}, path)
-    with pytest.raises(ValueError, match="not the three networks of StarGAN v2.*name its experiment"):
+    with pytest.raises(ValueError, match="does not hold the three networks of StarGAN v2; give --experiment"):
         checkpoints.infer(path)
 
 

@@ -42,7 +42,7 @@ def test_a_run_for_which_there_is_no_process_takes_no_other_down(statuses, monke
     monkeypatch.setattr(subprocess, "Popen", start)
     perform(executor(["cpu", "cpu"], "print()"), planned)
     assert [status.state for status in planned] == ["done", "done", "failed", "done"]
-    assert "full/seed-2 failed, it could not be started: " in planned[2].failure
+    assert "full/seed-2 failed: it could not be started: " in planned[2].failure
     assert "Resource temporarily unavailable" in planned[2].failure
     assert str(FailedRunsError(planned[1:3])) == f"{planned[1].failure}, {planned[2].failure}"
 

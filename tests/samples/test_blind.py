@@ -29,7 +29,7 @@ def test_pairs_are_spread_over_directions_and_none_is_there_twice(images):
     assert set(directions) == set(itertools.permutations(images.domains, 2))
     assert set(directions.values()) == {10}
     assert blind.choose(images, 60, 0) == chosen != blind.choose(images, 60, 1)
-    with pytest.raises(ValueError, match="--pairs 151: these images allow at most 150 different pairs"):
+    with pytest.raises(ValueError, match="--pairs 151: these images allow at most 150, the same number for each"):
         blind.choose(images, 151, 0)
 
 

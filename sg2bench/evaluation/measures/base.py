@@ -35,7 +35,9 @@ class Real:
     features: Pooled
     domain: str = ""
     everyone: RealSet | None = None
-    """Images of all domains, for measures that need them, or validation images."""
+    """Features of all domains' training and validation images, for measures that need more than the target's training
+    images.
+    """
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,14 +242,11 @@ def measure(name: str) -> type[Measure]:
     return cast(type[Measure], importlib.import_module(f"sg2bench.evaluation.measures.{name}").Measure)
 
 
-def shortage(
-    measured: type[Measure], quantities: Collection[str], real: int, sources: int, outputs: int, dim: int
-) -> str | None:
-    """Return what some quantities of a measure need, if there are too few images; else None."""
+def shortage(measured: type[Measure], quantity: str, real: int, sources: int, outputs: int, dim: int) -> str | None:
+    """Return what a quantity of a measure needs, if there are too few images; else None."""
     if min(real, sources) < 2:
         return f"2 real images and 2 sources of every domain, got {real} and {sources}"
-    lacks = (measured.shortage(quantity, real, sources, outputs, dim) for quantity in quantities)
-    return next((lack for lack in lacks if lack), None)
+    return measured.shortage(quantity, real, sources, outputs, dim)
 
 
 def of_units(value: float, each_real: Array, each_fake: Array, fake: Fake) -> Estimate:

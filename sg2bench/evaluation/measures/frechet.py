@@ -16,9 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg2bench.evaluation.measures.base import Fake, FeatureMeasure, Real, of_units
-from sg2bench.evaluation.uncertainty import Estimate, Indices, extrapolate
-
-Array = NDArray[np.float64]
+from sg2bench.evaluation.uncertainty import Array, Estimate, Indices, extrapolate
 
 _NOISE = 1e-10
 """Singular values below this share of the largest are rounding errors."""
@@ -113,7 +111,7 @@ class Measure(FeatureMeasure):
         if quantity != "extrapolated" or (min(real, sources) >= 8 and min(real, sources * outputs) >= dim):
             return None
         return (
-            f"{dim} real images, {dim} outputs and 8 sources of every domain for extrapolation, got {real}, "
+            f"{dim} real images, {dim} outputs and 8 sources of every domain, got {real}, "
             f"{sources * outputs} and {sources}"
         )
 

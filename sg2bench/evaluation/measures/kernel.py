@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg2bench.evaluation.measures.base import Fake, FeatureMeasure, Real, of_units
-from sg2bench.evaluation.uncertainty import Estimate
-
-Array = NDArray[np.float64]
+from sg2bench.evaluation.uncertainty import Array, Estimate
 
 Kernel = Callable[[Array, Array], Array]
 """Features (n, d) and (m, d) -> their kernel, (n, m)."""

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg2bench.evaluation.measures.base import FAKE, REAL, Fake, FeatureMeasure, Real
-from sg2bench.evaluation.uncertainty import Estimate
+from sg2bench.evaluation.uncertainty import Array, Estimate
 
-Array = NDArray[np.float64]
 Kept = NDArray[np.bool_]
 
 _ROWS = 1000
@@ -156,4 +155,4 @@ class Measure(FeatureMeasure):
         if enough(real, sources, outputs):
             return None
         least = next(number for number in range(2, 8) if enough(7, number, outputs))
-        return f"7 real images and {least} sources of every domain for shares, got {real} and {sources}"
+        return f"7 real images and {least} sources of every domain, got {real} and {sources}"

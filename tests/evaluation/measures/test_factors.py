@@ -238,11 +238,11 @@ def test_whatever_the_batches(seed, order, sizes, guided):
     references = np.random.default_rng(seed).integers(0, COUNT, (COUNT, OUTPUTS)) if guided else None
     read = vectors("val", COUNT * OUTPUTS, seed=seed + 1).reshape(COUNT, OUTPUTS, -1)
     quantities, real = (*CONTENT, *(FOLLOWED if guided else ()), "leak", "spread"), vectors("train", 20, "dog")
-    at_once = passed(originals, read, quantities, references, real)
+    whole = passed(originals, read, quantities, references, real)
     streamed = passed(originals, read, quantities, references, real, order=np.array(order), sizes=sizes)
-    assert at_once.keys() == streamed.keys() == set(quantities)
-    assert at_once["spread"].influence.keys() == {FAKE, REAL}
-    for quantity, found in at_once.items():
+    assert whole.keys() == streamed.keys() == set(quantities)
+    assert whole["spread"].influence.keys() == {FAKE, REAL}
+    for quantity, found in whole.items():
         low, high = found.interval()
         assert np.isfinite([low, found.value, high]).all()
         assert (0 if quantity != "leak" else -np.inf) <= low <= found.value <= high

@@ -117,13 +117,13 @@ def test_whatever_the_batches(measure_of, seed, order, sizes, guided):
     originals = originals_of(in_memory(val=COUNT), np.arange(COUNT))
     outputs = random_images(COUNT * OUTPUTS, seed).view(COUNT, OUTPUTS, 3, 4, 4)
     references = np.random.default_rng(seed).integers(0, 5, (COUNT, OUTPUTS)) if guided else None
-    at_once = measure_of(outputs, originals, references=references)
+    whole = measure_of(outputs, originals, references=references)
     streamed = measure_of(outputs, originals, references=references, order=np.array(order), sizes=sizes)
-    assert (REFERENCE in at_once.influence) == guided
-    low, high = at_once.interval()
-    assert 0 <= low <= at_once.value <= high <= (1 if measure_of is retrieval else np.inf)
-    assert streamed.value == pytest.approx(at_once.value, rel=1e-9)
-    for sample, each in at_once.influence.items():
+    assert (REFERENCE in whole.influence) == guided
+    low, high = whole.interval()
+    assert 0 <= low <= whole.value <= high <= (1 if measure_of is retrieval else np.inf)
+    assert streamed.value == pytest.approx(whole.value, rel=1e-9)
+    for sample, each in whole.influence.items():
         np.testing.assert_allclose(streamed.influence[sample], each, rtol=1e-9, atol=1e-12)
 
 
