@@ -101,6 +101,15 @@ def test_the_home_folder_is_known_in_every_path(tmp_path, monkeypatch):
     assert [known.train.start_from, known.model.fan_weights, known.data.root] == [tmp_path / name for name in "abc"]
 
 
+@pytest.mark.parametrize(
+    "option", [{"latent_seeds": 0}, {"latent_seeds": 2, "frames": -2}, {"latent_seeds": 2, "psi": 3}]
+)
+def test_functions_have_the_ranges_of_their_commands(option):
+    name = list(option)[-1].replace("_", "-")
+    with pytest.raises(ValueError, match=f"--{name} -?[0-9]: expected "):
+        sg2bench.translate("none.ckpt", "none", **option)
+
+
 def test_no_more_workers_than_runs(tmp_path, monkeypatch):
     asked = []
 

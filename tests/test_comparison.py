@@ -138,6 +138,15 @@ def test_no_choices():
         sg2bench.read_choices([])
 
 
+def test_choices_about_other_runs_are_named(tmp_path):
+    files = [write(tmp_path / name, ["left"]) for name in ("a.csv", "b.csv")]
+    files[1].write_text(files[1].read_text().replace("no_ds", "no_cyc"))
+    with pytest.raises(
+        ValueError, match=r"b.csv: is about full/seed-0 and no_cyc/seed-0, .*a.csv about full/seed-0 and"
+    ):
+        sg2bench.read_choices(files)
+
+
 def test_choices_that_the_page_did_not_save_are_refused(tmp_path):
     for change, message in (
         (lambda text: text.replace("left\n", "best\n", 1), "line 2: choice is 'best', expected left, right or tie"),

@@ -119,6 +119,13 @@ def test_a_group_of_keys_changes_only_those_that_it_names(group):
     assert experiments.load(None, before).resources.cpus == 3
 
 
+def test_what_is_wrong_is_shown_and_whether_the_file_or_a_setting_may_be_at_fault(tmp_path):
+    (tmp_path / "e.yaml").write_text("train: {steps: 0}")
+    for settings, where in ({}, "e.yaml: "), ({"loss.ds": 2}, "e.yaml with --set loss.ds: "):
+        with pytest.raises(ValueError, match=rf"{where}train.steps: Input should be greater .*, got 0$"):
+            experiments.load(tmp_path / "e.yaml", settings)
+
+
 def test_names_that_look_like_values():
     loaded = experiments.load(None, experiments.parse_settings(["data.domains=[no, 0]", "variants={on: {}, 1e3: {}}"]))
     assert loaded.data.domains == ("no", "0")

@@ -136,7 +136,7 @@ def _train() -> dict[str, Tensor]:
 
 
 def _widened(factors: Factors, index: int) -> Factors:
-    """Change every fourth image: a pose from twice the range, and for half of these any colours, as in early outputs."""
+    """Change every fourth image: a pose from twice the range, and for half of these any colours, as early outputs."""
     if index % _WIDER:
         return factors
     rng = np.random.RandomState(index)
