@@ -50,8 +50,8 @@ def refuse_other_place(executor: str, address: str | None, runs: str) -> None:
         raise ValueError(f"--executor {executor}: expected local or ray")
     if executor == "local" and address is not None:
         raise ValueError(f"--address {address}: needs --executor ray")
-    if executor == "local" and storage.is_url(runs):
-        raise ValueError(f"--runs {runs}: a URL needs --executor ray; give a folder")
+    if executor == "local":
+        storage.refuse_url(runs)
 
 
 def perform_runs(

@@ -61,6 +61,8 @@ class Data(Part):
     def _folder_needs_root(self) -> Data:
         if self.source == "folder" and self.root is None:
             raise ValueError("source `folder` needs `root`, the folder that holds train/ and val/")
+        if self.source == "critters" and self.root is not None:
+            raise ValueError("source `critters` is drawn and reads no `root`; for your own images set source: folder")
         return self
 
 
@@ -120,6 +122,8 @@ class Loss(Part):
     def _generator_has_a_loss(self) -> Loss:
         if not (self.adv or self.sty or self.cyc):
             raise ValueError("nothing would train the generator: give at least one of adv, sty, cyc a weight")
+        if self.gp and not self.adv:
+            raise ValueError("gp needs adv: without it there is no discriminator, whose gradient gp penalises")
         if self.cls and not self.adv:
             raise ValueError("cls needs the discriminator, which adv: 0 switches off")
         return self
@@ -244,6 +248,7 @@ class Experiment(Part):
         if variant not in self.variants:
             raise ValueError(f"no variant `{variant}`{suggestion(variant, self.variants)}")
         overrides = self.variants[variant]
+        refuse_repeated(overrides, f"variants.{variant}")
         for key in overrides:
             if key.split(".")[0] not in ("data", "model", "loss", "train"):
                 raise ValueError(
@@ -280,6 +285,16 @@ def _describe_one(item: Mapping[str, Any]) -> str:
 
 _GROUPS = tuple(name for name, field in Experiment.model_fields.items() if isinstance(field.default, Part))
 """Keys that are groups of keys: `data`, `model` and so on."""
+
+
+def refuse_repeated(overrides: Mapping[str, Any], where: str) -> None:
+    """Raise ValueError if a dotted key is given twice, such as `train.steps` and `train: {steps: …}`."""
+    given: set[str] = set()
+    for dotted, value in overrides.items():
+        keys = {f"{dotted}.{key}" for key in value} if isinstance(value, Mapping) and dotted in _GROUPS else {dotted}
+        if twice := sorted(given & keys):
+            raise ValueError(f"{where}: `{twice[0]}` is given twice")
+        given |= keys
 
 
 def with_overrides(plain: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,6 +53,7 @@ def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
+_MOST_EVALUATED = 10_000
 Once = AfterValidator(_once)
 """Refuses a list that names something twice."""
 MetricName = Annotated[str, AfterValidator(known_metric)]
@@ -105,6 +106,10 @@ class Train(Part):
         key = "evaluate_at" if self.evaluate_at else "evaluate_every"
         if (beyond := max([*self.evaluate_at, self.evaluate_every or 0])) > self.steps:
             raise ValueError(f"{key}: step {beyond} is beyond the last step (train.steps is {self.steps})")
+        if self.evaluate_every and (count := self.steps // self.evaluate_every) > _MOST_EVALUATED:
+            raise ValueError(
+                f"evaluate_every: {count} steps would be evaluated; at most {_MOST_EVALUATED} are possible"
+            )
         if self.best_by and not self.evaluated_steps:
             raise ValueError("best_by needs steps to choose from: give evaluate_at or evaluate_every")
         return self

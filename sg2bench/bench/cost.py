@@ -88,15 +88,17 @@ def parallel_runs(machines: int, share: float) -> int:
 
 def makespan(seconds: Iterable[float], workers: int) -> float:
     """Return the seconds until the last run ends, if each free worker takes the next run in order."""
-    free = [0.0] * workers
-    for each in seconds:
+    runs = list(seconds)
+    free = [0.0] * max(1, min(workers, len(runs)))
+    for each in runs:
         heapq.heapreplace(free, free[0] + each)
     return max(free)
 
 
-def storage_bytes(trained: int, average: int, kept_steps: int) -> int:
+def storage_bytes(trained: int, average: int, kept_steps: int, fixed: int = 0) -> int:
     """Return the bytes of a finished run's networks: its checkpoint (weights, their moving average, Adam's two
-    moments), the final networks, and the averaged networks of the steps that are kept.
+    moments), the final networks, and the averaged networks of the steps that are kept. Each file also holds `fixed`
+    bytes of networks that are not trained.
     """
     checkpoint = 3 * trained + average
-    return checkpoint + trained + average + kept_steps * average
+    return checkpoint + trained + average + kept_steps * average + (3 + kept_steps) * fixed

@@ -63,13 +63,15 @@ class Cost(NamedTuple):
     """Bytes of the weights that are trained."""
     average: int
     """Bytes of their moving average, which has no discriminator."""
+    fixed: int
+    """Bytes of the face-alignment network, which is not trained and is in every file."""
     peak: int
     """Peak bytes of everything else in a step, including gradients, but without the workspaces of kernels."""
 
     @property
     def state(self) -> int:
         """Return the bytes of the weights, their moving average and Adam's two moments: the content of a checkpoint."""
-        return 3 * self.trained + self.average
+        return 3 * self.trained + self.average + self.fixed
 
 
 def training(
@@ -83,14 +85,17 @@ def training(
     images = [torch.empty(n, 3, side, side) for _ in range(3)]
     label, code = torch.zeros(n, dtype=torch.int64), torch.empty(n, latent)
     batch = Batch(images[0], label, images[1], images[2], label, code, code, torch.empty(n)).to(torch.device("meta"))
-    networks: tuple[Iterable[nn.Module], ...] = ((state.nets, state.discriminator), (state.ema,))
-    trained, average = (sum(weight.nbytes for each in some for weight in each.parameters()) for some in networks)
+    average, discriminator = _bytes(*state.nets.trained().values()), _bytes(state.discriminator)
     with _without_what_meta_lacks(), Counted() as counted:
         if train_step is None:
-            step.train_step(state, batch, settings.loss, 1.0)
+            step.train_step(state, batch, settings.loss, settings.loss.ds)
         else:
             train_step(state, batch)
-    return Cost(counted.flops, trained, average, counted.peak)
+    return Cost(counted.flops, average + discriminator, average, _bytes(state.nets) - average, counted.peak)
+
+
+def _bytes(*networks: nn.Module) -> int:
+    return sum(weight.nbytes for network in networks for weight in network.parameters())
 
 
 def generator(model: Model, num_domains: int) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from sg2bench.evaluation.needs import with_metrics
 from sg2bench.evaluation.protocol import Protocol
 from sg2bench.keys import Resources
 from sg2bench.layout import with_home
-from sg2bench.runs import times
+from sg2bench.runs import storage, times
 from sg2bench.runs.plan import plan as plan_runs
 from sg2bench.runs.status import Status, last_step
 
@@ -76,6 +76,7 @@ def plan(
     The forecast is for `gpus` GPUs that sustain `tflops` TFLOP/s each, or for `workers` parallel runs on a CPU thread
     each; by default, for this machine. Raises ValueError like `ablate`.
     """
+    storage.refuse_url(runs)
     loaded = experiments.load(with_home(experiment), settings, protocol)
     machines = machines_of(gpus, workers, tflops, loaded.resources)
     first = loaded.first()
@@ -165,7 +166,7 @@ def _model(
         cost.step_seconds(step.flops / 1e9, rates, machines.share),
         cost.evaluations(len(kept)) * gflop / (rates.evaluation_gflop_per_second * machines.share),
         (step.state + step.peak) / _GIB + rates.process_gib,
-        cost.storage_bytes(step.trained, step.average, len(kept)) / _GIB,
+        cost.storage_bytes(step.trained, step.average, len(kept), step.fixed) / _GIB,
     )
 
 

@@ -37,7 +37,7 @@ Set = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, or auto: a GPU if available.")]
 Protocol = Annotated[str | None, typer.Option(help="offline, standard, paper or modern; default: the experiment's.")]
-Runs = Annotated[Path, typer.Option(help="Folder that holds the run folders.")]
+Runs = Annotated[str, typer.Option(help="Folder that holds the run folders.")]
 Variant = Annotated[str | None, typer.Option(help="Variant of the experiment; default: the first.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed to write into the rows.")]
 RowsFile = Annotated[Path, typer.Option(help="CSV to write.")]

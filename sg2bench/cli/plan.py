@@ -37,7 +37,7 @@ def plan(
     tflops: Annotated[
         float | None, typer.Option(help="TFLOP/s that a GPU sustains in training; default: 23, an H200 in float32.")
     ] = None,
-    runs: options.Runs = Path("runs"),
+    runs: options.Runs = "runs",
 ) -> None:
     """Estimate what an experiment will cost, without starting it: hours, memory, storage, and when it will be done.
 

@@ -19,7 +19,7 @@ def run(
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Which seed.")],
     set_: options.Set = None,
     device: options.Device = "auto",
-    runs: options.Runs = Path("runs"),
+    runs: options.Runs = "runs",
 ) -> None:
     """Train and evaluate one variant with one seed; resume it if it was interrupted.
 
@@ -36,15 +36,17 @@ def run(
         perform(job, distributed.together(devices.of_this_process, device), Stop())
 
 
-def _planned(experiment: Path, variant: str, seed: int, set_: list[str] | None, runs: Path) -> Job:
+def _planned(experiment: Path, variant: str, seed: int, set_: list[str] | None, runs: str) -> Job:
     """Write the job into its folder and return it."""
     from sg2bench import experiments
-    from sg2bench.runs import plan
+    from sg2bench.layout import with_home
+    from sg2bench.runs import plan, storage
 
     loaded = experiments.load(experiment, options.settings(set_))
     loaded.resolve(variant)  # refuses an unknown variant
     one = loaded.model_copy(update={"variants": {variant: loaded.variants[variant]}, "seeds": (seed,)})
-    (status,) = plan.plan(one, runs)
+    storage.refuse_url(runs)
+    (status,) = plan.plan(one, with_home(runs))
     plan.write([status])
     options.print_counts([status])
     return status.job

@@ -109,18 +109,19 @@ def files_of(experiment: Experiment) -> dict[str, str]:
 
     Raises ValueError if one is missing.
     """
-    files = {}
-    if experiment.train.start_from:
-        files["train.start_from"] = experiment.train.start_from
-    elif experiment.model.w_hpf:
-        files["model.fan_weights"] = find_fan(experiment.model.fan_weights)
-    digests = {}
-    for key, path in files.items():
-        try:
-            digests[key] = sha256(path)
-        except OSError as error:
-            raise ValueError(f"{key}: {path}: {error.strerror}") from None
+    digests, start = {}, experiment.train.start_from
+    if start:
+        digests["train.start_from"] = _digest("train.start_from", start)
+    if experiment.model.w_hpf and not (start and "fan" in read(start)):
+        digests["model.fan_weights"] = _digest("model.fan_weights", find_fan(experiment.model.fan_weights))
     return digests
+
+
+def _digest(key: str, path: Path) -> str:
+    try:
+        return sha256(path)
+    except OSError as error:
+        raise ValueError(f"{key}: {path}: {error.strerror}") from None
 
 
 def find_fan(path: Path | None) -> Path:

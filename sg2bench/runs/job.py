@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from sg2bench import experiments
 from sg2bench.config import Experiment
@@ -15,7 +17,7 @@ from sg2bench.data.images import ImageSet
 from sg2bench.evaluation.needs import with_metrics
 from sg2bench.files import atomic_file
 from sg2bench.hashes import lineage_hash, training_hash
-from sg2bench.layout import CONFIG, folder_of_run, run_folder
+from sg2bench.layout import CONFIG, LOCK, folder_of_run, run_folder
 from sg2bench.models import checkpoints
 from sg2bench.rows import HASH
 
@@ -70,10 +72,40 @@ def of_seeds(resolved: Experiment, runs: Path, images: ImageSet, files: Mapping[
 
 
 def write(job: Job) -> None:
-    """Write the job into its folder."""
-    head = "".join(f"{mark}{getattr(job, field)}\n" for field, mark in _HEAD.items())
-    with atomic_file(job.folder / CONFIG) as temporary:
-        temporary.write_text(head + experiments.dump(job.experiment), encoding="utf-8")
+    """Write the job into its folder, unless it is there. Raises ValueError if another process is using the folder."""
+    path, text = job.folder / CONFIG, _head(job) + experiments.dump(job.experiment)
+    if path.is_file() and path.read_text(encoding="utf-8", errors="replace") == text:
+        return
+    with exclusively(job.folder), atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def is_written(job: Job) -> bool:
+    """Return whether the folder's configuration has this job's images and training."""
+    try:
+        with (job.folder / CONFIG).open(encoding="utf-8", errors="replace") as file:
+            return file.read(len(_head(job))) == _head(job)
+    except OSError:
+        return False
+
+
+@contextmanager
+def exclusively(folder: Path, patience: float = 0) -> Iterator[None]:
+    """Keep other processes out of a run's folder. Raises ValueError if one still uses it after `patience` seconds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK, timeout=patience)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ValueError(f"{folder}: another process is using this folder; wait for it, or stop it") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _head(job: Job) -> str:
+    return "".join(f"{mark}{getattr(job, field)}\n" for field, mark in _HEAD.items())
 
 
 def read(folder: Path) -> Job:

@@ -75,13 +75,20 @@ def find(job: Job, tables: Sequence[Known]) -> Known | None:
 
 def warn_of_unused(tables: Sequence[Known], statuses: Sequence[Status], out: Sequence[Path]) -> None:
     """Warn about known runs that no planned run uses. Raises ValueError if their table is in `out`, which is
-    overwritten.
+    overwritten, or if a used run has rows there that were not asked for.
     """
     for table in tables:
+        is_overwritten = table.path.resolve() in [file.resolve() for file in out]
         if line := unused(table, statuses):
-            if table.path.resolve() in [file.resolve() for file in out]:
+            if is_overwritten:
                 raise ValueError(f"{line}. Their rows would be overwritten; give --known a copy of the file")
             warnings.warn(line, stacklevel=3)
+        for status in statuses if is_overwritten else ():
+            if status.known is table and len(table.rows_of(status.job)) < len(table.runs[_run(status.job)]):
+                raise ValueError(
+                    f"{table.path}: {status.job.name} has rows of other metrics, modes or steps, which would be "
+                    "overwritten; give --known a copy of the file, or another --out"
+                )
 
 
 def unused(table: Known, statuses: Sequence[Status]) -> str:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sg2bench.layout import RUN_LOG
+from sg2bench.runs.job import is_written
 from sg2bench.runs.status import Status
 
 _POLL_SECONDS = 0.5
@@ -78,7 +79,10 @@ class LocalExecutor:
                 end(process)
                 status.state = "waiting"
                 return
-        status.end(process.returncode == 0)
+        succeeded = process.returncode == 0
+        if succeeded and not is_written(status.job):
+            status.reason = "another command changed its configuration while it waited; start the command again"
+        status.end(succeeded and not status.reason)
 
 
 def start(command: Sequence[str], folder: Path, head: str = "", cwd: Path | None = None) -> subprocess.Popen[bytes]:

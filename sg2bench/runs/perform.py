@@ -5,13 +5,12 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 
 import pandas as pd
 import torch
-from filelock import FileLock, Timeout
 
 from sg2bench import devices, distributed, rows
 from sg2bench.config import Experiment
@@ -22,11 +21,11 @@ from sg2bench.evaluation.guidance import HALVES, refuse_too_few_references
 from sg2bench.evaluation.values import tabulate
 from sg2bench.files import add_digest, is_intact, remove_left_overs, write_digests
 from sg2bench.hashes import training_hash
-from sg2bench.layout import LOCK, ROWS, SAMPLES, STEPS, ema_file
+from sg2bench.layout import ROWS, SAMPLES, STEPS, ema_file
 from sg2bench.models import checkpoints
 from sg2bench.models.networks import Networks
 from sg2bench.runs import pictures, steps, times
-from sg2bench.runs.job import Job, load_images
+from sg2bench.runs.job import Job, exclusively, load_images
 from sg2bench.training.loop import StoppedError, train
 from sg2bench.training.resume import trained_steps
 
@@ -95,22 +94,16 @@ def _prepare(job: Job, device: torch.device) -> tuple[ImageSet, Evaluator]:
 
 @contextmanager
 def _exclusively(folder: Path, patience: float) -> Iterator[None]:
-    """Keep other runs out of the folder. Raises ValueError if one still uses it after `patience` seconds."""
-    lock = FileLock(folder / LOCK, timeout=patience)
+    """Keep other runs out of the folder, for all processes of this one. Raises ValueError like `exclusively`."""
+    with ExitStack() as held:
 
-    def take() -> None:
-        try:
-            lock.acquire()
-        except Timeout:
-            raise ValueError(f"{folder}: another process is using this folder; wait for it, or stop it") from None
-        for each in (folder, folder / SAMPLES, folder / STEPS):
-            remove_left_overs(each)
+        def take() -> None:
+            held.enter_context(exclusively(folder, patience))
+            for each in (folder, folder / SAMPLES, folder / STEPS):
+                remove_left_overs(each)
 
-    distributed.from_first(take)
-    try:
+        distributed.from_first(take)
         yield
-    finally:
-        lock.release()
 
 
 def _perform(job: Job, images: ImageSet, evaluator: Evaluator, device: torch.device, stop: Stop | None) -> None:

@@ -22,6 +22,7 @@ from sg2bench.runs import pictures, steps
 from sg2bench.runs.job import Job
 from sg2bench.runs.known import Known, find
 from sg2bench.runs.status import Status
+from sg2bench.training.resume import trained_steps
 
 _WRITERS = 16
 
@@ -74,9 +75,18 @@ def refuse_folders(experiment: Path, out: Path, collected: Path) -> None:
 
 
 def write(statuses: Iterable[Status]) -> None:
-    """Write each waiting job into its folder; its worker reads nothing else."""
+    """Write each waiting job into its folder, from which its worker reads it, and each finished one whose folder has
+    the configuration of a longer training that never began.
+
+    Raises ValueError if another process is using a folder.
+    """
+    due = [
+        status.job
+        for status in statuses
+        if status.state == "waiting" or (status.known is None and not jobs.is_written(status.job))
+    ]
     with ThreadPoolExecutor(_WRITERS) as pool:  # each waits for the disk
-        for _ in pool.map(jobs.write, (status.job for status in statuses if status.state == "waiting")):
+        for _ in pool.map(jobs.write, due):
             pass
 
 
@@ -121,12 +131,15 @@ def is_measured(job: Job) -> bool:
 def refuse_other_configuration(job: Job) -> None:
     """Raise ValueError if a run's folder holds training of another configuration, with the differences.
 
-    Training of the same lineage with fewer steps is allowed: the job continues it.
+    Training of the same lineage with fewer steps is allowed: the job continues it. So is the configuration of a longer
+    training that has not begun.
     """
     if not (job.folder / CONFIG).is_file() or not _was_trained(job.folder):
         return
     stored = jobs.read(job.folder)
-    if stored.config_hash == job.config_hash or (stored.lineage == job.lineage and stored.steps <= job.steps):
+    if stored.config_hash == job.config_hash:
+        return
+    if stored.lineage == job.lineage and (stored.steps <= job.steps or trained_steps(job.folder) <= job.steps):
         return
     longer = stored.steps < job.steps and job.experiment.loss.ds and not job.experiment.loss.ds_steps
     remedy = f"set loss.ds_steps={stored.steps} to keep the schedule of ds, " if longer else ""

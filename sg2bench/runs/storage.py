@@ -25,6 +25,12 @@ _LATE = [f"{STEPS}/{DIGESTS}", CHECKPOINT, DIGESTS]
 """Files that are uploaded after all others, in this order."""
 
 
+def refuse_url(runs: str | os.PathLike[str]) -> None:
+    """Raise ValueError if the folder of the runs is a URL."""
+    if isinstance(runs, str) and is_url(runs):
+        raise ValueError(f"--runs {runs}: a URL needs `ablate --executor ray`; give a folder")
+
+
 def is_url(runs: str | os.PathLike[str]) -> bool:
     """Return whether this is a URL of storage, not a folder."""
     return "://" in str(runs)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from sg2bench import experiments
-from sg2bench.bench import counted
+from sg2bench.bench import cost, counted
 from sg2bench.training.state import State
 
 
@@ -48,6 +48,21 @@ def test_every_model_of_every_experiment_that_ships_is_counted(name):
     for model, resolved in found.items():
         assert sum(counted.generator(model, 3)) > 0
         assert counted.training(resolved, 3).flops > 0
+
+
+def test_a_term_that_is_off_costs_nothing(tiny):
+    full, without = (counted.training(tiny.resolve(variant), 3).flops for variant in ("full", "no_ds"))
+    assert without < full
+
+
+def test_the_face_alignment_network_is_not_trained_and_is_in_every_file(tiny):
+    plain, masked = (
+        counted.training(tiny.model_copy(update={"model": tiny.model.model_copy(update={"w_hpf": w_hpf})}), 3)
+        for w_hpf in (0, 1)
+    )
+    assert (plain.fixed, masked.fixed // 10**6) == (0, 25)
+    assert masked.trained < 2 * plain.trained
+    assert cost.storage_bytes(0, 0, 2, masked.fixed) == 5 * masked.fixed
 
 
 def test_the_generator_runs_as_often_as_it_is_asked(tiny):

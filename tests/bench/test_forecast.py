@@ -37,7 +37,7 @@ def note(folder, steps, seconds, device="cpu (x)", evaluation=None):
 
 def test_35_equal_runs_on_2_workers(study, monkeypatch):
     counts = []
-    monkeypatch.setattr(counted, "training", lambda *_: counts.append(1) or counted.Cost(4_000_000_000, 100, 50, 2**30))
+    monkeypatch.setattr(counted, "training", lambda *_: counts.append(1) or counted.Cost(4_000_000_000, 100, 50, 0, 2**30))
     table = sg2bench.plan(study, workers=2)
     one, whole = table.iloc[0], table.iloc[-1]
     assert counts == [1]
@@ -54,7 +54,7 @@ def test_35_equal_runs_on_2_workers(study, monkeypatch):
 
 
 def test_gpus_and_their_shares(study, monkeypatch):
-    monkeypatch.setattr(counted, "training", lambda *_: counted.Cost(10**13, 100, 50, 2**30))
+    monkeypatch.setattr(counted, "training", lambda *_: counted.Cost(10**13, 100, 50, 0, 2**30))
     whole = sg2bench.plan(study, gpus=64, tflops=20)
     shared = sg2bench.plan(study, gpus=8, tflops=20, settings={"resources.gpus": 0.25})
     assert whole["seconds_per_step"][0] == pytest.approx(0.513)
@@ -66,7 +66,7 @@ def test_gpus_and_their_shares(study, monkeypatch):
 
 
 def test_measured_runs_come_before_the_model_and_scale_it(study, monkeypatch, tmp_path):
-    monkeypatch.setattr(counted, "training", lambda *_: counted.Cost(4_000_000_000, 100, 50, 2**30))
+    monkeypatch.setattr(counted, "training", lambda *_: counted.Cost(4_000_000_000, 100, 50, 0, 2**30))
     model = sg2bench.plan(study, workers=2)
     for seed, seconds in ((0, 8.0), (1, 9.0), (2, 40.0)):  # the median is taken: one was interrupted
         note(tmp_path / f"runs/tiny/v3/seed-{seed}", 4, seconds, evaluation=7.0)
@@ -103,7 +103,7 @@ def test_a_run_that_was_performed_is_measured_done_and_as_large_as_planned(tiny,
 
 
 def test_a_running_run_has_the_rest_to_do(study, monkeypatch, tmp_path):
-    monkeypatch.setattr(counted, "training", lambda *_: counted.Cost(4_000_000_000, 100, 50, 2**30))
+    monkeypatch.setattr(counted, "training", lambda *_: counted.Cost(4_000_000_000, 100, 50, 0, 2**30))
     folder = tmp_path / "runs/tiny/v1/seed-0"
     note(folder, 3, 6.0)
     (folder / "times.json").write_text(json.dumps({"device": "cpu", "step": 1, "began": 0.0}))

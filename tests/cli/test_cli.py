@@ -26,6 +26,13 @@ def assert_refused(process, *parts):
         assert part in process.stderr
 
 
+@pytest.mark.parametrize("command", [("run", "--variant", "full", "--seed", 0), ("plan",)])
+def test_a_url_is_no_folder(quick_cli, tmp_path, command):
+    process = quick_cli(command[0], SMOKE, *command[1:], "--runs", "memory://bucket/runs")
+    assert_refused(process, "--runs memory://bucket/runs: a URL needs `ablate --executor ray`; give a folder")
+    assert not list(tmp_path.iterdir())
+
+
 def test_variants_that_all_have_other_images_than_the_experiment_are_reported(in_process, tmp_path):
     changes = "{data.val_per_domain: 5, data.seed: 3}"
     settings = ("train.steps=1", "seeds=[0]", f"variants={{full: {changes}, copy: {changes}}}")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from sg2bench import experiments, rows
 from sg2bench.config import Experiment
 from sg2bench.data import critters
 from sg2bench.runs import collect, job, plan
+from sg2bench.runs.local import LocalExecutor
 from sg2bench.runs.perform import perform
 
 CPU = torch.device("cpu")
@@ -58,6 +60,42 @@ def test_a_job_whose_file_was_changed_is_refused(tiny, tmp_path):
     path.write_text(path.read_text().replace("learning_rate: 0.0001", "learning_rate: 0.1"))
     with pytest.raises(ValueError, match="does not match the hash in its second line"):
         job.load_images(job.read(status.job.folder))
+
+
+def test_a_folder_in_use_keeps_its_configuration(tiny, tmp_path):
+    status, _ = plan.plan(tiny, tmp_path)
+    plan.write([status])
+    before = (status.job.folder / "config.yaml").read_bytes()
+    other, _ = plan.plan(changed(tiny, train={"learning_rate": 0.01}), tmp_path)
+    with FileLock(status.job.folder / ".lock"):
+        plan.write([status])  # the same: nothing to write
+        with pytest.raises(ValueError, match="full/seed-0: another process is using this folder"):
+            plan.write([other])
+    assert (status.job.folder / "config.yaml").read_bytes() == before
+
+
+def test_a_run_whose_configuration_another_command_changed_fails(tiny, tmp_path):
+    status, _ = plan.plan(tiny, tmp_path)
+    plan.write([status])
+    plan.write(plan.plan(changed(tiny, train={"learning_rate": 0.01}), tmp_path)[:1])
+    executor = LocalExecutor(["cpu"], lambda *_: [sys.executable, "-c", ""])
+    list(executor.perform([status]))
+    assert status.state == "failed"
+    assert "another command changed its configuration" in status.failure
+
+
+def test_a_longer_training_that_never_began_locks_no_finished_run_out(tiny, tmp_path):
+    tiny = changed(tiny, loss={"ds_steps": 4})
+    status, _ = plan.plan(tiny, tmp_path)
+    plan.write([status])
+    perform(job.read(status.job.folder), CPU)
+    longer, _ = plan.plan(changed(tiny, train={"steps": 100_000}), tmp_path)
+    plan.write([longer])
+    planned = plan.plan(tiny, tmp_path)
+    assert planned[0].state == "skipped"
+    plan.write(planned)
+    assert job.read(status.job.folder) == status.job
+    assert [each.state for each in plan.plan(tiny, tmp_path)] == ["skipped", "waiting"]
 
 
 def test_a_run_is_performed_once_and_measured_again_for_another_protocol(tiny, tmp_path, performed):
