@@ -128,6 +128,8 @@ def evaluate(
     refuse_bad_label(variant, seed)
     where, model = devices.device(device), resolved.model
     images = sets.load(resolved.data, model.image_size)
+    if of_run is not None:
+        job.refuse_other_domains(of_run, images.domains)
     nets = checkpoints.build(model, len(images.domains), file)
     values = Evaluator(resolved.evaluate, images, model.image_size, where).model(nets.to(where))
     if of_run is not None:
@@ -189,7 +191,7 @@ def score(
         guided = mode or ("reference" if references else "latent")
         loaded = fakes.fit(loaded, pairs, guided, images, references is not None)
         size = fakes.side_of(pairs)
-        evaluator = Evaluator(loaded.evaluate, images, size, where)
+        evaluator = Evaluator(loaded.evaluate, images, size, where, draws_references=False)
         values = fakes.score(evaluator, pairs, guided, progress, references)
     else:
         assert translator is not None

@@ -151,6 +151,7 @@ _ALL = (
         "classifier's own accuracy",
         noun="the share of outputs taken for the target domain",
         question="reached",
+        needs=frozenset({"real", "domains"}),
         better="higher",
         most=1.0,
         margin=0.05,

@@ -17,7 +17,7 @@ QUESTIONS: dict[Question, str] = {
 }
 """A translation is right if all four hold."""
 
-Need = Literal["real", "held_out", "outputs", "sources", "references", "truth", "factors"]
+Need = Literal["real", "domains", "held_out", "outputs", "sources", "references", "truth", "factors"]
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,10 @@ class Metric:
     counted: bool = False
     """Whether it is a share of images, and so changes in steps of one image."""
     needs: frozenset[Need] = frozenset({"real"})
-    """`real`: training images of the target; `held_out`: its validation images; `outputs`: two or more outputs per
-    source; `sources`: the translated validation images; `references`: the images that gave the style; `truth`: the one
-    right image for a source and a reference; `factors`: the values that an image was drawn from.
+    """`real`: training images of the target; `domains`: those of two or more; `held_out`: its validation images;
+    `outputs`: two or more outputs per source; `sources`: the translated validation images; `references`: the images
+    that gave the style; `truth`: the one right image for a source and a reference; `factors`: the values that an image
+    was drawn from.
     """
     modes: tuple[Mode, ...] = ("latent", "reference")
     raw: frozenset[str] = frozenset()

@@ -65,7 +65,10 @@ def test_defaults_are_the_paper_s():
         ("data: {root: photos}", "data: source `critters` is drawn and reads no `root`"),
         ("loss: {gp: 1, adv: 0}", "gp needs adv"),
         ("variants: {a: {train.steps: 3, train: {steps: 5}}}", "variants.a: `train.steps` is given twice"),
-        ("train: {steps: 1000000000, evaluate_every: 1}", "1000000000 steps would be evaluated; at most 10000 are possible"),
+        (
+            "train: {steps: 1000000000, evaluate_every: 1}",
+            "1000000000 steps would be evaluated; at most 10000 are possible",
+        ),
         ("seeds: [1, 1]", "seeds: `1` is listed twice"),
         ("data: {source: folder}", "needs `root`"),
         (
@@ -137,7 +140,9 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_overrides(tmp_path):
     path = written(tmp_path, "train: {steps: 3}")
-    loaded = load(path, parse_settings(["train.steps=5", "evaluate.metrics=[lpips]", "data={source: folder, root: a/b}"]))
+    loaded = load(
+        path, parse_settings(["train.steps=5", "evaluate.metrics=[lpips]", "data={source: folder, root: a/b}"])
+    )
     assert loaded.train.steps == 5
     assert loaded.evaluate.metrics == ("lpips",)
     assert loaded.data.root == Path("a/b")

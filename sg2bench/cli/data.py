@@ -44,6 +44,8 @@ def draw(
     from sg2bench.data import critters
 
     loaded = experiments.load(experiment, options.settings(set_))
+    if loaded.data.source != "critters":
+        raise ValueError(f"--experiment {experiment}: its images are not drawn (data.source is {loaded.data.source})")
     count = critters.export(loaded.data, loaded.model.image_size, out)
     options.print_plain(f"{count} images and factors.csv: {out}")
 

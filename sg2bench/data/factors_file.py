@@ -56,7 +56,7 @@ def with_factors(root: Path, images: ImageSet) -> ImageSet:
     lines = _lines(path)
     made_of = {place: _line_of(path, lines, images, place).made_of for place in _places(path, images)}
     for domain in images.domains:
-        for index in {0, images.count("val", domain) - 1}:
+        for index in range(images.count("val", domain)):
             place: Place = ("val", domain, index)
             _refuse_other_image(path, _line_of(path, lines, images, place), images, place)
     side = images.image("val", images.domains[0], 0).width

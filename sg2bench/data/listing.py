@@ -14,6 +14,8 @@ OTHER_FORMAT = "file{s} in another format"
 HIDDEN, HIDDEN_FOLDER = "hidden image{s}", "hidden folder{s}"
 BROKEN_LINK, SPECIAL = "broken link{s}", "device{s} or pipe{s}"
 DEEPER, LOOSE = "file{s} in folders inside a domain's", "image{s} in no domain's folder"
+TWICE = "link{s} to a folder that is read under another name"
+SAME = "folder{s} of translations within a domain"
 EMPTY, UNUSED = "empty folder{s}", "folder{s} other than train and val"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from sg2bench import texts
 from sg2bench.data.images import ImageSet, Split
 
 Parts = tuple[str, str]
@@ -32,15 +34,25 @@ def aligned(images: ImageSet, parts: Callable[[str], Parts | None] = content_and
     A validation image is preferred to a training image. A set without any such names is returned unchanged. Raises
     ValueError if two images of a domain and split have the same content and style.
     """
-    if not any(parts(name) for of_domain in images.names["val"].values() for name in of_domain):
+    found = {domain: [parts(name) for name in names] for domain, names in images.names["val"].items()}
+    if not any(any(of_domain) for of_domain in found.values()):
         return images
+    for domain, of_domain in found.items():
+        contents = {each[0] if each else "" for each in of_domain}
+        if len(of_domain) > 1 and len(contents) == 1 and contents != {""}:
+            warnings.warn(
+                f"val/{domain}: all images have the content `{texts.one_line(*contents)}` by their names "
+                "(<content>__<style>), so no right images are known; rename them if there are some",
+                stacklevel=2,
+            )
+            return images
     places: dict[str, dict[Parts, tuple[Split, int]]] = {domain: {} for domain in images.domains}
     splits: tuple[Split, Split] = ("val", "train")
     for split in splits:
         for domain, names in images.names[split].items():
             for index, name in enumerate(names):
-                if found := parts(name):
-                    first = places[domain].setdefault(found, (split, index))
+                if part := parts(name):
+                    first = places[domain].setdefault(part, (split, index))
                     if first[0] == split and first[1] != index:
                         both = f"{names[first[1]]} and {name}"
                         raise ValueError(f"{split}/{domain}: {both} differ only in their extensions; rename one")

@@ -61,6 +61,7 @@ class Evaluator:
         image_size: int,
         device: torch.device | str = "cpu",
         parts: Collection[Part] = (),
+        draws_references: bool = True,
     ) -> None:
         keep_freed_memory()
         evaluate = with_metrics(evaluate, images)
@@ -91,7 +92,7 @@ class Evaluator:
                 taken = {"all": sources or real, "even": (sources + 1) // 2, "odd": sources // 2}[part]
                 where = domain if part == "all" else f"{part} sources of {domain} (train.evaluate_at or evaluate_every)"
                 self._refuse_too_few(where, real, taken, evaluate.outputs_per_source)
-            if any("truth" in METRICS[metric].needs for metric in evaluate.metrics):
+            if draws_references and any("truth" in METRICS[metric].needs for metric in evaluate.metrics):
                 self._refuse_without_truth(part)
 
     def model(self, nets: Networks, progress: Progress = lambda _: None, part: Part = "all") -> list[Value]:
@@ -267,7 +268,7 @@ def sampled(estimate: Estimate, source: str, target: str) -> Estimate:
     names = {
         REAL: f"train/{target}",
         FAKE: f"val/{source}",
-        REFERENCE: f"references of {source} in {target}",
+        REFERENCE: f"references in {target}",
         HELD_OUT: f"held out {target}",
     }
     return replace(estimate, influence={names[sample]: each for sample, each in estimate.influence.items()})

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from torch import Tensor
 
 from sg2bench import texts
 from sg2bench.catalog import METRICS, Mode, Need
-from sg2bench.config import Evaluate, Experiment
+from sg2bench.config import Evaluate, Experiment, describe
 from sg2bench.data import listing
 from sg2bench.data.checks import check
 from sg2bench.data.decode import EXTENSIONS, read_image
@@ -48,8 +49,11 @@ def read(folder: Path, images: ImageSet) -> list[Fakes]:
     if not folder.is_dir():
         raise ValueError(f"--fake {folder}: no such folder")
     pairs, left_out = [], listing.LeftOut(folder)
+    same = {f"{domain}2{domain}" for domain in images.domains}
     for path, kind in listing.entries(folder):
-        if kind == listing.FOLDER:
+        if kind == listing.FOLDER and path.name in same:
+            left_out.add(listing.SAME, path)
+        elif kind == listing.FOLDER:
             pairs.append(_pair_of_files(path, images, left_out))
         elif path.name != REFERENCES:
             left_out.add(listing.LOOSE if kind == listing.IMAGE else kind, path)
@@ -155,7 +159,11 @@ def fit(
         lacking.add("outputs")
     if any(pair.source not in images.domains for pair in pairs):
         lacking.add("sources")
-    metrics = with_metrics(evaluate.model_copy(update={"modes": (mode,)}), images, lacking).metrics
+    try:
+        evaluate = Evaluate.model_validate(evaluate.model_dump(exclude_unset=True) | {"modes": [mode]})
+    except ValidationError as error:
+        raise ValueError(f"outputs in mode {mode}: {describe(error)}") from None
+    metrics = with_metrics(evaluate, images, lacking).metrics
     if "outputs_per_source" in evaluate.model_fields_set and evaluate.outputs_per_source != outputs:
         raise ValueError(
             f"there are {outputs} outputs per source, but evaluate.outputs_per_source is {evaluate.outputs_per_source}"
@@ -164,7 +172,7 @@ def fit(
         others = ",".join(metric for metric in metrics if metric not in raw)
         raise ValueError(
             f"protocol {evaluate.protocol} measures {', '.join(raw)} on raw outputs, which files cannot hold: use "
-            f"--translator, --protocol standard, or --set evaluate.metrics=[{others}]"
+            f"--translator or --protocol standard{f', or --set evaluate.metrics=[{others}]' * bool(others)}"
         )
     for pair in pairs:
         if evaluate.sources is not None and len(pair.files) != evaluate.sources:
@@ -206,8 +214,9 @@ def score(
     """Measure every pair. Raises ValueError for a broken file, or if there are too few."""
     values = []
     for pair in pairs:
-        progress(f"{mode} {pair.source} → {pair.target}")
         outputs = len(next(iter(pair.files.values())))
+        counts = f"{len(pair.files)} sources × {outputs} output{'s' * (outputs > 1)}"
+        progress(f"{mode} {pair.source} → {pair.target}: {counts}")
         step = max(1, evaluator.images_per_batch // outputs)
         sources = list(pair.files.values())
         parts = (

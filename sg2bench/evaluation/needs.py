@@ -9,6 +9,7 @@ from sg2bench.config import Evaluate
 from sg2bench.data.images import ImageSet
 
 _MEANING: dict[Need, str] = {
+    "domains": "real images of two or more domains",
     "held_out": "validation images of every domain",
     "outputs": "two or more outputs per source",
     "sources": "the validation images that were translated",
@@ -39,6 +40,8 @@ def _missing(metric: str, images: ImageSet, lacking: Collection[Need]) -> Need |
     absent: set[Need] = set(lacking)
     if not all(images.names["val"].get(domain) for domain in images.domains):
         absent |= {"held_out", "sources", "references"}
+    if len(images.domains) < 2:
+        absent.add("domains")
     if images.truth is None:
         absent.add("truth")
     if images.factors is None:

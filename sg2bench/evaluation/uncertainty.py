@@ -26,6 +26,7 @@ class Estimate:
 
     value: float
     influence: Mapping[str, Array]
+    """Of units that were not used, NaN."""
     truncation: float = 0.0
     """Possible error of an extrapolation, on top of the sampling error."""
     least: float = 0.0
@@ -39,8 +40,9 @@ class Estimate:
 
         It uses Student's t with the degrees of freedom of the smallest sample.
         """
-        terms = [np.square(each).sum() * len(each) / (len(each) - 1) for each in self.influence.values()]
-        freedom = min(len(each) for each in self.influence.values()) - 1
+        samples = [each[~np.isnan(each)] for each in self.influence.values()]
+        terms = [np.square(each).sum() * len(each) / (len(each) - 1) for each in samples]
+        freedom = min(map(len, samples)) - 1
         half = max(self.least, float(stdtrit(freedom, 0.975) * np.sqrt(sum(terms)))) + self.truncation
         return max(self.bounds[0], self.value - half), min(self.bounds[1], self.value + half)
 
@@ -56,9 +58,16 @@ def mean(estimates: Sequence[Estimate]) -> Estimate:
     influence: dict[str, Array] = {}
     for estimate in estimates:
         for sample, each in estimate.influence.items():
-            influence[sample] = influence.get(sample, 0) + each / len(estimates)
+            influence[sample] = _added(influence.get(sample, np.array([])), each / len(estimates))
     value, truncation, least = np.mean([[e.value, e.truncation, e.least] for e in estimates], 0).tolist()
     return Estimate(value, influence, truncation, least, estimates[0].bounds)
+
+
+def _added(some: Array, others: Array) -> Array:
+    """Add the influences of the same units; units beyond the end of one, or NaN in it, were not used there."""
+    both = np.full((2, max(len(some), len(others))), np.nan)
+    both[0, : len(some)], both[1, : len(others)] = some, others
+    return np.where(np.isnan(both).all(0), np.nan, np.nansum(both, 0))
 
 
 def extrapolate(full: Estimate, value_of: Callable[[Indices, Indices], float], real: int, fake: int) -> Estimate:

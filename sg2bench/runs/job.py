@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +144,15 @@ def refuse_other_labels(job: Job, experiment: Experiment, variant: str | None, s
         raise ValueError(
             f"--experiment {experiment.name}: has no variant {job.variant}, to which the checkpoint belongs "
             f"according to {job.folder / CONFIG}"
+        )
+
+
+def refuse_other_domains(job: Job, domains: Sequence[str]) -> None:
+    """Raise ValueError if images have other domains than those of a run, whose labels are the places of its domains."""
+    if tuple(domains) != job.experiment.data.domains:
+        raise ValueError(
+            f"{job.folder / CONFIG}: the model's domains are {', '.join(job.experiment.data.domains or ())}, but those "
+            f"of the images are {', '.join(domains)}; name the images' folders like the model's domains"
         )
 
 

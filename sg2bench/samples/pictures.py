@@ -57,13 +57,16 @@ def read_pictures(place: Path, image_size: int) -> list[Picture]:
     return list(pictures.values())
 
 
-def _files(folder: Path, left_out: LeftOut, seen: set[Path]) -> Iterator[Path]:
+def _files(folder: Path, left_out: LeftOut, seen: set[Path], above: frozenset[Path] = frozenset()) -> Iterator[Path]:
     """Yield image files by name, skipping hidden files and folders; follow links, but read no folder twice."""
     seen.add(folder.resolve())
+    above = above | {folder.resolve()}
     for path, kind in listing.entries(folder):
         if kind == listing.IMAGE or (kind == listing.BROKEN_LINK and path.suffix.lower() in EXTENSIONS):
             yield path
         elif kind != listing.FOLDER:
             left_out.add(kind, path)
         elif path.resolve() not in seen:
-            yield from _files(path, left_out, seen)
+            yield from _files(path, left_out, seen, above)
+        elif path.resolve() not in above:
+            left_out.add(listing.TWICE, path)

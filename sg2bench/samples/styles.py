@@ -56,6 +56,11 @@ def model_and_domains(
     # A run's configuration names its domains; for an experiment, the images may be needed to know them.
     names = resolved.data.domains or sets.load(resolved.data, resolved.model.image_size).domains
     known = sorted(set(names))
+    if own.is_file() and (trained := experiments.load(own).data.domains) and known != sorted(trained):
+        raise ValueError(
+            f"--experiment: its domains are {', '.join(known)}, but by {own} the model's are {', '.join(trained)}; leave "
+            "it out"
+        )
     return resolved.model, name_domains(len(known), known if domains is None else domains)
 
 

@@ -37,7 +37,9 @@ def note(folder, steps, seconds, device="cpu (x)", evaluation=None):
 
 def test_35_equal_runs_on_2_workers(study, monkeypatch):
     counts = []
-    monkeypatch.setattr(counted, "training", lambda *_: counts.append(1) or counted.Cost(4_000_000_000, 100, 50, 0, 2**30))
+    monkeypatch.setattr(
+        counted, "training", lambda *_: counts.append(1) or counted.Cost(4_000_000_000, 100, 50, 0, 2**30)
+    )
     table = sg2bench.plan(study, workers=2)
     one, whole = table.iloc[0], table.iloc[-1]
     assert counts == [1]

@@ -175,7 +175,7 @@ def test_factors_of_other_images_are_refused(root, write, why):
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-@pytest.mark.filterwarnings("ignore:.*does not describe critters")
+@pytest.mark.filterwarnings("ignore:.*ignored. a file of critters")
 def test_whatever_is_damaged_is_one_clear_line(root, written, data):
     path = root / "factors.csv"
     content = bytearray((written / "factors.csv").read_bytes())

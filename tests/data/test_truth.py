@@ -65,6 +65,14 @@ def test_a_folder_without_such_names_has_no_truth(root):
     assert sets.load(Data(source="folder", root=root), 32).truth is None
 
 
+def test_names_of_one_content_alone_say_nothing(root):
+    for place in ("val/apple", "val/pear"):
+        for number, path in enumerate(sorted((root / place).iterdir())):
+            path.rename(path.with_name(f"photo__{number:05d}.png"))
+    with pytest.warns(UserWarning, match="val/apple: all images have the content `photo` by their names"):
+        assert sets.load(Data(source="folder", root=root), 32).truth is None
+
+
 def test_two_right_images_of_one_name_are_refused(root):
     (root / "val/pear/one__blue.webp").write_bytes((root / "val/apple/one__red.png").read_bytes())
     with pytest.raises(ValueError, match="val/pear: one__blue.png and one__blue.webp differ only in their extensions"):

@@ -71,7 +71,6 @@ def test_domains_whose_names_hold_a_2(tmp_path):
         (lambda f: [draw(f / f"cat2dog/00009_{k}.png") for k in (1, 2, 3)], "val/cat has no image `00009`"),
         (lambda f: draw(f / "cat2dog/odd.png"), r"odd\.png: name fakes <stem of the source>_<k>"),
         (lambda f: draw(f / "cat2fox/00000_1.png"), "cat2fox: name the folder"),
-        (lambda f: draw(f / "cat2cat/00000_1.png"), "cat2cat: name the folder"),
         (lambda f: draw(f / "cat2dog/00000_01.png"), "another file is already output 1 of 00000"),
         (lambda f: (f / "cat2dog2").mkdir(), "cat2dog2: name the folder"),
         (lambda f: [draw(f / f"bat2dog/x_{k}.png", side=40) for k in (1, 2, 3)], "is 40 pixels wide, .* is 32"),
@@ -81,6 +80,12 @@ def test_what_does_not_fit_is_named(real, folder, change, message):
     change(folder)
     with pytest.raises(ValueError, match=message):
         fakes.side_of(fakes.read(folder, real))
+
+
+def test_translations_within_a_domain_are_left_out(real, folder):
+    draw(folder / "cat2cat/00000_1.png")
+    with pytest.warns(UserWarning, match=r"left out 1 folder of translations within a domain \(cat2cat\)"):
+        assert len(fakes.read(folder, real)) == 2
 
 
 def test_what_is_left_out_is_counted_with_an_example(real, folder):

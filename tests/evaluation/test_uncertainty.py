@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sg2bench.evaluation.measures import frechet, kernel
+from sg2bench.evaluation.measures.base import influence_of_outputs
 from sg2bench.evaluation.uncertainty import Estimate, average, extrapolate, mean
 from tools.coverage import coverage, covered, estimate, known_distance, normals, of_normals
 
@@ -71,6 +72,32 @@ def test_a_share_of_0_is_not_sure():
     low, high = far("precision", 0).interval()
     assert low == 0
     assert 3 / 40 <= high <= 1
+
+
+def test_references_that_pairs_share_count_once():
+    """The error is that of the references alone, which all pairs of a target share."""
+    one = influence_of_outputs(np.array([[1.0, 2], [3, 4]]), np.array([[0, 5], [5, 2]]))
+    np.testing.assert_array_equal(one["reference"], [1, np.nan, 4, np.nan, np.nan, 5])
+    other = {"reference": np.array([1.0, 7])}
+    both = mean([Estimate(0.0, one | other) for other in ({}, other)])
+    np.testing.assert_array_equal(both.influence["reference"], [1, 3.5, 2, np.nan, np.nan, 2.5])
+    alone = Estimate(0.0, {"reference": np.array([1, np.nan, -1])})
+    assert alone.interval() == Estimate(0.0, {"reference": np.array([1.0, -1])}).interval()
+
+
+def test_means_over_pairs_that_share_references_have_intervals_that_hold():
+    def of_repeat(repeat):
+        rng = np.random.default_rng(repeat)
+        drawn, pairs = rng.standard_normal(40), []
+        for _ in range(3):
+            references = np.array([rng.permutation(40)[:5] for _ in range(40)])
+            each = drawn[references] + 0.1 * rng.standard_normal((40, 5))
+            of = influence_of_outputs((each - each.mean()) / each.size, references)
+            pairs.append(Estimate(each.mean(), {"references": of["reference"], f"val/{len(pairs)}": of["fake"] * 0}))
+        low, high = mean(pairs).interval()
+        return low <= 0 <= high
+
+    assert np.mean([of_repeat(repeat) for repeat in range(400)]) > 0.92
 
 
 def test_outputs_that_took_their_style_from_the_same_references_are_not_independent():

@@ -256,10 +256,13 @@ def of_units(value: float, each_real: Array, each_fake: Array, fake: Fake) -> Es
 
 
 def influence_of_outputs(each: Array, references: NDArray[np.int64] | None) -> dict[str, Array]:
-    """Sum influences of outputs (sources, outputs) by source and, given references of that shape, by reference."""
+    """Sum influences of outputs (sources, outputs) by source and, given references of that shape, by reference (NaN for
+    an image that gave no style).
+    """
     influence = {FAKE: each.sum(1)}
     if references is not None and len(used := np.unique(references)) > 1:
-        influence[REFERENCE] = np.bincount(np.searchsorted(used, references.ravel()), weights=each.ravel())
+        influence[REFERENCE] = np.full(used[-1] + 1, np.nan)
+        influence[REFERENCE][used] = np.bincount(references.ravel(), weights=each.ravel())[used]
     return influence
 
 
