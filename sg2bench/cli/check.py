@@ -112,7 +112,7 @@ def _print(compared: Any) -> None:
 
     verdict = gate.verdict(compared)
     shown = compared[compared["verdict"] != gate.PASS] if verdict != gate.PASS else compared
-    columns = [c for c in (*gate.KEYS, "device", "batch_size", "seed", "baseline", "value") if c in compared]
+    columns = [column for column in output.COLUMNS if column in compared]
     shown = shown.assign(worse_by=[output.worse_by(row) for row in shown.to_dict("records")])
     options.print_table(shown, [*columns, "worse_by", "verdict"])
     colour = {gate.PASS: "green", gate.REGRESSION: "red", gate.INCONCLUSIVE: "yellow"}[verdict]

@@ -38,11 +38,12 @@ class Estimate:
     def interval(self) -> tuple[float, float]:
         """Return the 95 % interval for the value's expectation, cut at `bounds`.
 
-        It uses Student's t with the degrees of freedom of the smallest sample.
+        It uses Student's t with the degrees of freedom of the smallest sample, and is NaN if that has a single unit.
         """
         samples = [each[~np.isnan(each)] for each in self.influence.values()]
+        if (freedom := min(map(len, samples)) - 1) < 1:
+            return np.nan, np.nan
         terms = [np.square(each).sum() * len(each) / (len(each) - 1) for each in samples]
-        freedom = min(map(len, samples)) - 1
         half = max(self.least, float(stdtrit(freedom, 0.975) * np.sqrt(sum(terms)))) + self.truncation
         return max(self.bounds[0], self.value - half), min(self.bounds[1], self.value + half)
 

@@ -63,16 +63,20 @@ def read(file: Path) -> pd.DataFrame:
 
 
 def times_margin(row: Mapping[str, Any]) -> float:
-    """Return a line's worsening in units of its margin: 1 is a worsening by the whole margin. NaN without a margin."""
+    """Return a line's worsening in units of its margin: 1 is a worsening by the whole margin. An exact comparison
+    counts any change that it refuses as a worsening.
+    """
     margin = row.get("margin", float("nan"))
-    worse = row["worse_by"] * (1 if row.get("absolute") else abs(row["baseline"]))
+    worse = row["worse_by"] * (1 if row.get("absolute") else abs(row["baseline"]) or 1)
+    if row.get("verdict") == REGRESSION:
+        worse = abs(worse)
     return float(worse / margin) if margin else float("inf") if worse > 0 else 0.0
 
 
 def _line(table: pd.DataFrame) -> dict[str, str]:
     counts = table["verdict"].value_counts()
     rows = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
-    rows.sort(key=lambda row: (row["verdict"] == REGRESSION, row["worse_by"]), reverse=True)
+    rows.sort(key=lambda row: (row["verdict"] == REGRESSION, times_margin(row)), reverse=True)
     worst = "; ".join(f"{name_of(row)} {worse_by(row)}" for row in rows[:_SHOWN])
     most = max((times_margin(row) for row in rows), default=float("nan"))
     known = {"time": provenance.now(), "commit": commit(), "verdict": verdict(table)}

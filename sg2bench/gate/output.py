@@ -14,6 +14,7 @@ import pandas as pd
 from sg2bench import texts
 from sg2bench.files import atomic_file
 from sg2bench.gate.quality import INCONCLUSIVE, KEYS, PASS, REGRESSION, verdict
+from sg2bench.gate.throughput import SETTING
 
 _WORDS = {PASS: "No regression", REGRESSION: "Regression", INCONCLUSIVE: "Inconclusive"}
 
@@ -47,10 +48,14 @@ def advice(table: pd.DataFrame) -> str:
     return f"{int(unsure['seeds_needed'].max())} seeds on each side would be enough if change and spread stay the same"
 
 
+COLUMNS = (*KEYS, "seed", *SETTING, "baseline", "value")
+"""Columns that a table of verdicts shows, as far as it has them: what identifies a line, and both values."""
+
+
 def markdown(table: pd.DataFrame) -> str:
     """Write a table of the lines that do not pass, or of all lines if all pass, worst first."""
     shown = table[table["verdict"] != PASS] if verdict(table) != PASS else table
-    columns = [column for column in (*KEYS, "device", "batch_size", "seed", "baseline", "value") if column in shown]
+    columns = [column for column in COLUMNS if column in shown]
     rows = []
     for row in _records(shown.sort_values("worse_by", ascending=False)):
         cells = [
@@ -62,13 +67,14 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def worse_by(row: Mapping[str, Any], sign: str = "+") -> str:
-    """Format how much worse a line is: as a share of the baseline, or as a difference if its margin is absolute.
+    """Format how much worse a line is: as a share of the baseline, or as a difference if its margin is absolute or the
+    baseline is 0.
 
     `sign` is that of format strings.
     """
-    return (
-        texts.rounded(row["worse_by"], 3, sign) + " absolute" if row.get("absolute") else f"{row['worse_by']:{sign}.1%}"
-    )
+    if row.get("absolute") or row["baseline"] == 0:
+        return texts.rounded(row["worse_by"], 3, sign) + " absolute"
+    return f"{row['worse_by']:{sign}.1%}"
 
 
 def github_errors(table: pd.DataFrame) -> list[str]:
@@ -137,7 +143,7 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def name_of(row: Mapping[str, object]) -> str:
     """Name a line of the gate by its keys."""
-    keys = [key for key in (*KEYS, "seed", "device", "threads", "image_size", "batch_size") if key in row]
+    keys = [key for key in COLUMNS[:-2] if key in row]
     return texts.one_line(" / ".join(str(row[key]) for key in keys))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeAlias
@@ -195,6 +196,7 @@ def _comparable(results_file: Path, baseline_file: Path, steps: int = 1) -> tupl
             f"the last {steps} evaluated steps of {results_file} and {baseline_file} differ: only one of them has "
             f"{odd}; train both with the same train.steps and train.evaluate_every or evaluate_at"
         )
+    _warn_of_other_lengths(whole[0], whole[1], results_file, baseline_file)
     new, old = (table[table["source"] == "*"] for table in whole)
     new = new[new["metric"].isin(old["metric"])]
     for column in ("data_fingerprint", "protocol_hash"):
@@ -230,6 +232,17 @@ def _other_steps(new: pd.DataFrame, old: pd.DataFrame) -> str:
     ours, theirs = (set(zip(table["variant"], table["steps"], strict=True)) for table in (new, old))
     odd = sorted(each for each in ours ^ theirs if each[0] in set(old["variant"]))
     return f"{odd[0][0]} at {odd[0][1]}" if odd else ""
+
+
+def _warn_of_other_lengths(new: pd.DataFrame, old: pd.DataFrame, results_file: Path, baseline_file: Path) -> None:
+    """Warn if a variant's runs are of different steps, as a baseline trained for less time hides a worse model."""
+    ours, theirs = (table.groupby("variant")["step"].agg(set) for table in (new, old))
+    for variant in theirs.index.intersection(ours.index):
+        if ours[variant] != theirs[variant]:
+            sides = ((ours, results_file), (theirs, baseline_file))
+            at = " and ".join(f"step {texts.rounded(max(found[variant]), 9)} in {file}" for found, file in sides)
+            warnings.warn(f"{variant} is compared at {at}", stacklevel=3)
+            return
 
 
 def _model_rows(path: Path, steps: int) -> pd.DataFrame:

@@ -19,6 +19,8 @@ _KEYS: csv_files.Forms = {
     **dict.fromkeys(("precision", "memory_format", "execution"), _WORD),
     "batch_size": _WHOLE,
 }
+SETTING = tuple(_KEYS)
+"""Columns that identify a line of bench.csv."""
 _RATE = "images_per_second"
 _OTHERS = (
     *("clock_mhz", "ms_per_batch", "ms_iqr", "ms_p90", "ms_p99", "rounds", "outliers", "peak_mib"),
@@ -48,6 +50,7 @@ def compare_throughput(bench_file: Path, baseline_file: Path, slower: float) -> 
         raise ValueError(f"{bench_file}: has no line {line}, which {baseline_file} has")
     table = table.reset_index().rename(columns={_RATE: "value"})
     table["worse_by"] = 1 - table["value"] / table["baseline"]
+    table["margin"] = slower * table["baseline"]
     table["verdict"] = np.where(table["worse_by"] > slower, REGRESSION, PASS)
     return table
 

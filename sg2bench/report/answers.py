@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from sg2bench import experiments, yaml_files
 from sg2bench.config import Experiment
+from sg2bench.keys import Claim
 from sg2bench.layout import EXPERIMENT, PathLike, with_home
 from sg2bench.rows import COLUMNS, judge_claims, measure_effects, read, refuse_mixture
 
@@ -22,7 +25,7 @@ def effects(results: PathLike | pd.DataFrame, *, experiment: PathLike | None = N
     be compared.
     """
     table, known = _read(results, experiment)
-    return measure_effects(table, known.claims if known else ())
+    return measure_effects(*in_declared_order(table, known, Path("rows")))
 
 
 def claims(results: PathLike | pd.DataFrame, *, experiment: PathLike | None = None) -> pd.DataFrame:
@@ -42,6 +45,25 @@ def declared(folder: Path) -> Experiment | None:
     path = folder / EXPERIMENT
     plain = yaml_files.read(path) if path.is_file() else None
     return experiments.load(path) if isinstance(plain, dict) and plain.get("claims") else None
+
+
+def in_declared_order(
+    table: pd.DataFrame, known: Experiment | None, where: Path
+) -> tuple[pd.DataFrame, Sequence[Claim]]:
+    """Return rows with the experiment's first variant first, which changes are from, and the claims about them.
+
+    If that variant has no rows, such as after a training that diverged, warns and returns no claims.
+    """
+    if known is None:
+        return table, ()
+    first = next(iter(known.variants))
+    if first not in set(table["variant"]):
+        warnings.warn(
+            f"{where}: has no rows of `{first}`, the experiment's first variant; changes are from another one",
+            stacklevel=2,
+        )
+        return table, ()
+    return table.sort_values("variant", key=lambda names: names != first, kind="stable"), known.claims
 
 
 def _read(results: PathLike | pd.DataFrame, experiment: PathLike | None) -> tuple[pd.DataFrame, Experiment | None]:

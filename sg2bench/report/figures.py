@@ -86,9 +86,9 @@ def plots_of(table: pd.DataFrame, out: Path) -> list[Plots]:
     """Draw the values by variant, and by target domain and by pair as far as the rows have them, for each question that
     the metrics answer.
     """
-    found = []
+    found, measured = [], models_of(table)["metric"]
     for question in QUESTIONS:
-        metrics = [metric for metric in dict.fromkeys(table["metric"]) if METRICS[metric].question == question]
+        metrics = [metric for metric in dict.fromkeys(measured) if METRICS[metric].question == question]
         if not metrics:
             continue
         rows = table[table["metric"].isin(metrics)]

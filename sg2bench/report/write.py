@@ -40,11 +40,12 @@ def write(results_file: Path, out: Path, command: str) -> Path:
     command = material.command(source) or command
     files = {Path(RESULTS): results_file} | found.files
     declared = answers.declared(source)
+    table, about = answers.in_declared_order(table, declared, results_file)
     claims = judge_claims(everything, declared) if declared else pd.DataFrame()
     ranked = variants.order(table)
-    effects = variants.in_order(measure_effects(table, declared.claims if declared else ()), ranked)
+    effects = variants.in_order(measure_effects(table, about), ranked)
     board = variants.markdown(table, effects, claims, command)
-    drawn, folded = folds.fold(table, ranked, declared.claims if declared else ())
+    drawn, folded = folds.fold(table, ranked, about)
     shown = variants.in_order(folds.only(table, drawn), ranked)
     of_steps = variants.in_order(everything[everything["variant"].isin(drawn)], ranked)
     if odd := plots.undrawable("".join({*table["source"], *table["target"]})):

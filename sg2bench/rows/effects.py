@@ -117,13 +117,10 @@ def compare(new: Values, old: Values, by_ratio: bool, sign: int, step: float = 0
     """
     scale: Scale = "ratio" if by_ratio else "difference"
     restored: Callable[[float], float] = math.exp if by_ratio else float
-    are_0 = [len(side) > 0 and not side.any() for side in (new, old)]
+    value, baseline_value = (_center(side, by_ratio) for side in (new, old))
     if by_ratio:
         least = LEAST * max([*new, *old], default=0.0) or 1.0  # if all are 0, the sides are equal, whatever the bound
         new, old = (pd.Series(np.log(np.maximum(side.to_numpy(float), least)), side.index) for side in (new, old))
-    value, baseline_value = (
-        0.0 if is_0 else restored(side.mean()) for side, is_0 in zip((new, old), are_0, strict=True)
-    )
     sides = Effect(scale, value, baseline_value, seeds=len(new), baseline_seeds=len(old))
     if new.empty or old.empty:
         return sides
@@ -140,6 +137,14 @@ def compare(new: Values, old: Values, by_ratio: bool, sign: int, step: float = 0
         direction="worse" if beyond > 0 else "better" if beyond < 0 else "unclear",
         paired=found.paired,
     )
+
+
+def _center(values: Values, by_ratio: bool) -> float:
+    """Return the mean, or the geometric mean if effects are ratios: 0 if a value is 0."""
+    if not by_ratio or values.empty:
+        return float(values.mean())
+    with np.errstate(divide="ignore"):
+        return float(np.exp(np.log(values.to_numpy(float)).mean()))
 
 
 def adjusted(p: Values) -> Values:

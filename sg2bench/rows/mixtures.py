@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -54,17 +55,16 @@ def _refuse_other_values(table: pd.DataFrame, path: Path) -> None:
 
 
 def _refuse_other_pairs(table: pd.DataFrame, path: Path) -> None:
-    pairs = {
-        f"{variant} seed {seed}": set(zip(rows["source"], rows["target"], strict=True))
-        for (variant, seed), rows in table.groupby(["variant", "seed"], sort=False)
-    }
-    first = next(iter(pairs.values()))
-    for name, of_name in pairs.items():
-        if of_name != first:
-            source, target = sorted(of_name ^ first)[0]
+    firsts: dict[tuple[Any, Any], tuple[str, set[Any]]] = {}
+    keys = ["mode", "metric", "variant", "seed"]
+    for (mode, metric, variant, seed), rows in table.groupby(keys, sort=False)[["source", "target"]]:
+        name, pairs = f"{variant} seed {seed}", set(rows.itertuples(index=False, name=None))
+        first, of_first = firsts.setdefault((mode, metric), (name, pairs))
+        if pairs != of_first:
+            source, target = sorted(pairs ^ of_first)[0]
             raise ValueError(
-                f"{path}: {name} and {next(iter(pairs))} have different pairs of domains (e.g. {source} → {target}); "
-                "their means cannot be compared"
+                f"{path}: {name} and {first} have different pairs of domains (e.g. {source} → {target}) in {metric}, "
+                f"{mode}; their means cannot be compared"
             )
 
 

@@ -58,8 +58,8 @@ def model_and_domains(
     known = sorted(set(names))
     if own.is_file() and (trained := experiments.load(own).data.domains) and known != sorted(trained):
         raise ValueError(
-            f"--experiment: its domains are {', '.join(known)}, but by {own} the model's are {', '.join(trained)}; leave "
-            "it out"
+            f"--experiment: its domains are {', '.join(known)}, but by {own} the model's are {', '.join(trained)}; "
+            "leave it out"
         )
     return resolved.model, name_domains(len(known), known if domains is None else domains)
 

@@ -60,6 +60,15 @@ def test_verdicts_on_throughput_have_no_margin(tmp_path):
     assert history.read(tmp_path / "bench.csv")["times_margin"].tolist() == [""]
 
 
+def test_an_exact_comparison_counts_every_change_that_it_refuses(tmp_path):
+    line = {"baseline": 10.0, "margin": 0.1, "verdict": "regression", "variant": "full"}
+    table = pd.DataFrame([line | {"value": 5.0, "worse_by": -0.5}, line | {"value": 10.2, "worse_by": 0.02}])
+    history.append(table, tmp_path / "gate.csv")
+    (found,) = history.read(tmp_path / "gate.csv").to_dict("records")
+    assert found["times_margin"] == "50"
+    assert found["worst"].startswith("full -50.0%")
+
+
 def test_no_line_is_lost_when_several_append(tmp_path):
     table = compared(tmp_path, 1.0)
     threads = [threading.Thread(target=history.append, args=(table, tmp_path / "gate.csv")) for _ in range(4)]

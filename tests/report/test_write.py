@@ -224,3 +224,23 @@ def test_rows_without_an_overall_value_leave_nothing(folder, rows):
     with pytest.raises(ValueError, match="no overall values"):
         write.write(folder / "in/results.csv", folder / "out", "x")
     assert not (folder / "out").exists()
+
+
+def test_a_reference_line_of_a_metric_that_no_model_has_draws_no_empty_plot(folder, rows):
+    odd = rows[(rows["metric"] != "lpips") | (rows["variant"] == "real")]
+    more = rows[rows["variant"] == "real"].assign(metric="lpips", protocol_hash="a" * 16)
+    row_table.write(pd.concat([odd, more]), folder / "in/results.csv")
+    write.write(folder / "in/results.csv", folder / "out", "x")
+    assert not (folder / "out/followed.png").exists()
+
+
+def test_changes_are_from_the_experiment_s_first_variant_whatever_the_order_of_rows(folder, rows):
+    claims = "claims: [{term: ds, variant: no_ds, purpose: styles, metric: lpips}]"
+    claims += "\nvariants: {full: {}, no_ds: {loss.ds: 0}}"
+    (folder / "in/experiment.yaml").write_text(f"# Made by: x\nname: tiny\n{claims}\n")
+    row_table.write(rows.sort_values("variant", ascending=False), folder / "in/results.csv")
+    write.write(folder / "in/results.csv", folder / "out", "x")
+    assert set(pd.read_csv(folder / "out/effects.csv")["baseline"]) == {"full"}
+    row_table.write(rows[rows["variant"] != "full"], folder / "in/results.csv")
+    with pytest.warns(UserWarning, match="has no rows of `full`, the experiment's first variant"):
+        write.write(folder / "in/results.csv", folder / "out", "x")
