@@ -250,8 +250,8 @@ _ALL = (
         quantity="gap",
         extractor=_LAYERS,
         unit="probability that an output is farther from the training images than a real validation image, minus 1/2",
-        reading="0 means no closer to training images than held-out images are; below 0, some outputs are copies; at "
-        "-0.5, all are",
+        reading="0 means no closer to training images than held-out images are; clearly below 0, outputs may be "
+        "copies; at -0.5, all are",
         noun="the gap to training images",
         better="higher",
         signed=True,

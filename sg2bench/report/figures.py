@@ -111,7 +111,10 @@ def _by_variant(rows: pd.DataFrame, question: str, out: Path) -> Picture:
     file = out / plot_file(question)
     plots.save(panels.variants_plot(rows), file)
     caption = f"Mean over all pairs of domains. Dots: seeds; squares: their mean; whiskers: {_WHISKERS}. {_BEYOND}"
-    reading = "two variants differ if their whiskers are far apart. The arrow points to better values."
+    reading = (
+        "whiskers show the spread over seeds, not a test; for differences, see Effects. The arrow points to better "
+        "values."
+    )
     known = set(rows[is_line(rows)]["variant"])
     if titles := [title for line, title in REFERENCE_LINES.items() if line in known]:
         reading += (

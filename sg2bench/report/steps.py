@@ -45,7 +45,7 @@ def training(halves: pd.DataFrame, out: Path, experiment: str) -> Training | Non
     )
     reading = (
         "if a line still improves at the end, the variant needs more steps; if it gets worse again, it had too many. "
-        "Variants differ where their bands are apart. Half of the sources give different values, so "
+        "Overlapping bands may still differ, as seeds are paired. Half of the sources give different values, so "
         "compare these values only with each other."
     )
     picture = Picture("Values over training", caption, reading, out / STEPS_PLOT)

@@ -19,7 +19,7 @@ def sentence(effect: Effect, lead: str, noun: str, symbol: str, mode: str, basel
     if isnan(effect.effect):
         return f"{lead} {noun} cannot be compared: it is not measured for both variants ({mode})."
     unit = f" {symbol}" if symbol else ""
-    sides = f"from {significant(effect.baseline_value)} to {significant(effect.value)}{unit}"
+    sides = f"from {' to '.join(_alike(effect.baseline_value, effect.value))}{unit}"
     return f"{lead} {noun} {_change(effect, unit)}, {sides} ({mode}, {_seeds(effect, baseline)})."
 
 
@@ -30,6 +30,15 @@ def change(effect: Any) -> str:
     if isnan(effect.effect):
         return "–"
     return _with_interval(*on_scale(effect), "%" if effect.scale == "ratio" else "", "+")
+
+
+def _alike(some: float, other: float) -> list[str]:
+    """Format two values with three significant digits, and with more decimals if they would look equal but are not."""
+    texts, decimals = [significant(some), significant(other)], 2 - min(_magnitude(some), _magnitude(other))
+    while some != other and float(texts[0]) == float(texts[1]) and decimals < _MOST_DECIMALS:
+        decimals += 1
+        texts = [_fixed(some, decimals), _fixed(other, decimals)]
+    return texts
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -63,12 +72,18 @@ def _with_interval(center: float, low: float, high: float, suffix: str, sign: st
     """
     half_width = (high - low) / 2
     decimals = (0 if suffix == "%" else 1) - _magnitude(half_width) if half_width > 0 else 2 - _magnitude(center)
+    decimals += next(more for more in (0, 1, 2) if more == 2 or not _hides((center, low, high), decimals + more))
     behind = f" {suffix}" if suffix else ""
     text = f"{_fixed(center, decimals, sign)}{behind}"
     if isnan(low):
         return text
     of_end = " %" if suffix == "%" else ""
     return f"{text} [{_fixed(low, decimals, sign)}{of_end}, {_fixed(high, decimals, sign)}{of_end}]"
+
+
+def _hides(values: tuple[float, ...], decimals: int) -> bool:
+    """Return whether a value that is not 0 would look like 0."""
+    return any(value and not float(_fixed(value, decimals)) for value in values if isfinite(value))
 
 
 def _seeds(effect: Effect, baseline: str) -> str:

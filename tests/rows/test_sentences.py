@@ -71,7 +71,7 @@ def test_a_difference_has_its_unit():
         (RATIO, "+35 % [+20 %, +52 %]"),
         (DIFFERENCE, "-0.35 [-0.52, -0.20]"),
         (replace(RATIO, ci_low=1.348, ci_high=1.352), "+35.0 % [+34.8 %, +35.2 %]"),
-        (replace(DIFFERENCE, effect=-0.0001, ci_low=-0.04, ci_high=0.04), "+0.000 [-0.040, +0.040]"),
+        (replace(DIFFERENCE, effect=-0.0001, ci_low=-0.04, ci_high=0.04), "-0.0001 [-0.0400, +0.0400]"),
         (replace(DIFFERENCE, effect=4e-7, ci_low=1e-7, ci_high=7e-7), "+0.00000040 [+0.00000010, +0.00000070]"),
         (replace(DIFFERENCE, effect=4e-10, ci_low=1e-10, ci_high=7e-10), "+4.0e-10 [+1.0e-10, +7.0e-10]"),
         (replace(RATIO, ci_high=1e15), "+35 % [+20 %, +1.0e+17 %]"),
@@ -81,6 +81,12 @@ def test_a_difference_has_its_unit():
 )
 def test_short_texts_have_the_digits_that_the_interval_allows(effect, expected):
     assert change(effect) == expected
+
+
+def test_what_is_not_zero_or_not_equal_does_not_look_so():
+    shown = change(replace(RATIO, effect=1.09, ci_low=0.9993, ci_high=1.18))
+    assert shown == "+9.0 % [-0.1 %, +18.0 %]"
+    assert "from 1.0000 to 0.9998 " in said(replace(DIFFERENCE, baseline_value=1.0, value=0.9998))
 
 
 def test_three_significant_digits():
