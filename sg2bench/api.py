@@ -169,12 +169,7 @@ def score(
     from sg2bench.hashes import stable_hash
     from sg2bench.rows import refuse_bad_label
 
-    if (fake is None) == (translator is None):
-        raise ValueError("give either --fake DIR or --translator MODULE:CALLABLE")
-    if translator is not None and mode is not None:
-        raise ValueError("--mode is for --fake; for a translator: --set evaluate.modes=[latent]")
-    if mode not in (None, "latent", "reference"):
-        raise ValueError(f"--mode {mode}: expected latent or reference")
+    _refuse_other_model(fake, translator, mode)
     refuse_bad_label(variant, seed)
     images, where = folder.load_real(with_home(real)), devices.device(device)
     loaded = _load(experiment, settings, protocol)
@@ -202,6 +197,16 @@ def score(
         values = translators.score(evaluator, function, loaded.model.latent_dim, progress)
     named = stable_hash(["scored", variant])  # its training is unknown, so its name is hashed instead
     return tabulate(values, loaded, variant, seed, 0, images.fingerprint, where, named, size)
+
+
+def _refuse_other_model(fake: PathLike | None, translator: Translator | str | None, mode: Mode | None) -> None:
+    """Raise ValueError unless exactly one model is given, with a mode that it takes."""
+    if (fake is None) == (translator is None):
+        raise ValueError("give either --fake DIR or --translator MODULE:CALLABLE")
+    if translator is not None and mode is not None:
+        raise ValueError("--mode is for --fake; for a translator: --set evaluate.modes=[latent]")
+    if mode not in (None, "latent", "reference"):
+        raise ValueError(f"--mode {mode}: expected latent or reference")
 
 
 def translate(

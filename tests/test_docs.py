@@ -172,7 +172,7 @@ def test_commands(in_process, tmp_path):
 
 
 def test_reading_the_report(quick_cli, tmp_path):
-    shutil.copytree(ROOT / "reports/critters_short", tmp_path / "reports/critters_short")
+    shutil.copytree(ROOT / "reports/critters_study", tmp_path / "reports/critters_study")
     report, compare, answers = commands("reading-the-report.md")
     process = quick_cli(*report)
     assert process.returncode == 0, process.stderr
