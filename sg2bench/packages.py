@@ -143,7 +143,10 @@ def npm_problem(package: str, seconds: float) -> str:
     npm = shutil.which("npm")
     if npm is None:
         return "npm is not installed; only emoji and glyphs need it"
-    registry = _run([npm, "config", "get", "registry"], stdout=subprocess.PIPE, timeout=seconds).strip()
+    try:
+        registry = _run([npm, "config", "get", "registry"], stdout=subprocess.PIPE, timeout=seconds).strip()
+    except subprocess.TimeoutExpired:
+        return f"npm did not answer within {seconds:g} seconds"
     request = urllib.request.Request(f"{registry.rstrip('/')}/{package.replace('/', '%2F')}", method="HEAD")
     try:
         with urllib.request.urlopen(request, timeout=seconds):

@@ -16,7 +16,9 @@ def check(
     baseline: Annotated[Path, typer.Option(help="CSV to compare with.")],
     margin: Annotated[
         list[str] | None,
-        typer.Option(metavar="METRIC=MARGIN", help="Largest worsening to tolerate; see docs/metrics.md for units."),
+        typer.Option(
+            metavar="METRIC=MARGIN", help="Largest worsening to tolerate, repeatable; see docs/metrics.md for units."
+        ),
     ] = None,
     experiment: Annotated[Path | None, typer.Option(help="Experiment whose `margins` are used.")] = None,
     exact: Annotated[
@@ -30,7 +32,8 @@ def check(
     ] = 1,
     inconclusive_ok: Annotated[bool, typer.Option("--inconclusive-ok", help="Exit 0 if inconclusive.")] = False,
     update_baseline: Annotated[
-        bool, typer.Option("--update-baseline", help="Replace the baseline with RESULTS, without comparing.")
+        bool,
+        typer.Option("--update-baseline", help="Replace the baseline with RESULTS, without comparing; needs --reason."),
     ] = False,
     reason: Annotated[
         str | None, typer.Option(help="Why the baseline changes; added to its history, a file next to it.")

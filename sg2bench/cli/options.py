@@ -33,10 +33,13 @@ errors = _Console(markup=False, emoji=False, highlight=False, stderr=True)
 
 ExperimentFile = Annotated[Path, typer.Argument(help="Experiment in YAML, or the name of a shipped one.")]
 Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. train.steps=200.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. train.steps=200; repeatable."),
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, or auto: a GPU if available.")]
-Protocol = Annotated[str | None, typer.Option(help="offline, standard, paper or modern; default: the experiment's.")]
+Protocol = Annotated[
+    str | None, typer.Option(help="offline, standard, paper or modern; default: the experiment's, else offline.")
+]
 Runs = Annotated[str, typer.Option(help="Folder that holds the run folders.")]
 Variant = Annotated[str | None, typer.Option(help="Variant of the experiment; default: the first.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed to write into the rows.")]

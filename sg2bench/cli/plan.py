@@ -31,7 +31,8 @@ def plan(
     set_: options.Set = None,
     protocol: options.Protocol = None,
     gpus: Annotated[
-        int | None, typer.Option(min=1, help="GPUs to plan for; default: this machine's, or its cores.")
+        int | None,
+        typer.Option(min=1, help="GPUs to plan for; default: this machine's GPUs, or its CPU cores if it has none."),
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="CPU threads to plan for, one run on each.")] = None,
     tflops: Annotated[

@@ -14,7 +14,10 @@ from sg2bench.cli import options
 def translate(
     checkpoint: Annotated[Path, typer.Argument(help="NNNNNN_nets_ema.ckpt")],
     sources: Annotated[Path, typer.Option(help="An image, or a folder of images at any depth.")],
-    references: Annotated[Path | None, typer.Option(help="Folder with one folder of images per domain.")] = None,
+    references: Annotated[
+        Path | None,
+        typer.Option(help="Folder with one folder of images per domain; this or --latent-seeds is required."),
+    ] = None,
     latent_seeds: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Number of styles per domain, from latents 0 … N-1.")
     ] = None,

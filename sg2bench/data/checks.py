@@ -9,14 +9,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import track
-
 from sg2bench import texts
 from sg2bench.data.decode import broken, decode, read_bytes
 from sg2bench.files import atomic_file, cache_folder
 from sg2bench.hashes import stable_hash
+from sg2bench.progress import track
 
 _VERSION = 2
 _SHOWN = 20
@@ -69,9 +66,8 @@ def check(root: Path, folders: Folders) -> Found:
 def _look_at_all(root: Path, files: Sequence[tuple[Path, str]], found: Found) -> dict[Path, ValueError]:
     """Decode files, add them to `found` and update the cache; return the errors of those that cannot be decoded."""
     errors = {}
-    text, console = escape(texts.one_line(f"Checking {len(files)} images of {root}")), Console(stderr=True)
     try:
-        for folder, name in track(files, text, console=console, transient=True, disable=not console.is_terminal):
+        for folder, name in track(files, f"Checking {len(files)} images of {root}"):
             try:
                 found[folder][name] = _look_at(root / folder / name)
             except ValueError as error:

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
-from rich.progress import track
 
 from sg2bench.config import Data
 from sg2bench.data import folder as folders
 from sg2bench.data import tarballs, truth
 from sg2bench.data.images import ImageSet
 from sg2bench.files import cache_folder
+from sg2bench.progress import track
 
 IMAGE_SIZE = 64
 

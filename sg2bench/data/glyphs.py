@@ -19,13 +19,13 @@ from pathlib import Path
 
 import PIL
 from PIL import Image, ImageDraw, ImageFont, ImageOps, features
-from rich.progress import track
 
 from sg2bench.config import Data
 from sg2bench.data import folder as folders
 from sg2bench.data import tarballs
 from sg2bench.data.images import ImageSet
 from sg2bench.files import cache_folder
+from sg2bench.progress import track
 
 VERSION = 1
 IMAGE_SIZE = 64

@@ -9,10 +9,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.progress import track
-
 from sg2bench.files import atomic_folder, offline, sha256
 from sg2bench.packages import npm_pack
+from sg2bench.progress import track
 
 LICENSES = "LICENSES.txt"
 """Name of the file written last into a fetched set, with one line per package."""

@@ -28,7 +28,7 @@ RULE = (
     "Holds here: without the term the claim's metric is worse, with p < 0.05 by a two-sided t-test over seeds after "
     "Holm's correction for the claims of this table. Does not hold here: the 95 % interval lies wholly on the better "
     "side, or excludes a worsening by the margin. Not decided: neither; more seeds may decide it. "
-    "Per cent compare geometric means; the tables show arithmetic ones."
+    "Changes in per cent compare geometric means; the tables show arithmetic ones."
 )
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pandas as pd
 import torch
 from PIL import Image
-from rich.progress import track
 from torch import Tensor
 
 from sg2bench.evaluation.outputs import finite, to_float, to_uint8
 from sg2bench.files import atomic_folder
 from sg2bench.models.blocks import Encoded
 from sg2bench.models.networks import Networks
+from sg2bench.progress import track
 from sg2bench.samples.grids import tiles
 from sg2bench.samples.pictures import Picture
 from sg2bench.samples.styles import Style
@@ -49,7 +49,7 @@ def write(nets: Networks, sources: Sequence[Picture], styles: Sequence[Style], o
     with atomic_folder(out) as work:
         _write_styles(domains, work / "styles.csv")
         (work / "grids").mkdir()
-        for across in track(range(0, len(sources), _SHEET), "Translating", transient=True):
+        for across in track(range(0, len(sources), _SHEET), "Translating"):
             some = sources[across : across + _SHEET]
             encoded = nets.encode(to_float(torch.stack([source.pixels for source in some]).to(device)))
             for domain, of_domain in domains.items():
@@ -122,7 +122,5 @@ def _animate(
     codes = [torch.lerp(a, b, step / frames) for a, b in moves for step in range(frames)]
     still = [source.pixels for source in sources]
     encoded = nets.encode(to_float(torch.stack(still).to(codes[0].device)))
-    pictures = [
-        tiles([still, list(_in_style(nets, encoded, code))]) for code in track(codes, "Interpolating", transient=True)
-    ]
+    pictures = [tiles([still, list(_in_style(nets, encoded, code))]) for code in track(codes, "Interpolating")]
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=_MILLISECONDS, loop=0, quality=90)

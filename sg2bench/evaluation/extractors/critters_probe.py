@@ -13,8 +13,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from filelock import FileLock
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor, nn
 
 from sg2bench.data import critters
@@ -22,6 +20,7 @@ from sg2bench.data.critters import Factors
 from sg2bench.evaluation import array_cache
 from sg2bench.evaluation.extractors.base import Extractor, Features
 from sg2bench.files import cache_folder
+from sg2bench.progress import track
 
 _SIDE, _BATCH, _STEPS, _RATE, _NOISE = 32, 64, 1800, 3e-3, 8.0
 _WIDER, _STRIPES = 4, 2.0
@@ -119,9 +118,7 @@ def _train() -> dict[str, Tensor]:
         network = _network()
         optimizer = torch.optim.Adam(network.parameters())
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=_STEPS)
-        console = Console(stderr=True)
-        text, hidden = "training the probe of critters, once", not console.is_terminal
-        for _ in track(range(_STEPS), text, console=console, transient=True, disable=hidden):
+        for _ in track(range(_STEPS), "training the probe of critters, once"):
             chosen = torch.randint(len(images), (_BATCH,))
             read = network(_coordinates_added(_disturbed(images[chosen].float())))
             loss = ((read - (factors[chosen] - mean) / deviation).square() * weights).mean()
