@@ -115,7 +115,7 @@ def test_the_first_file_decides_where_the_publisher_gives_few_digits(published, 
     assert weights.fetch(published) == path
     for damaged in ("", "text", digest[:8], "\0" * 80):
         note.write_text(damaged)
-        with pytest.raises(ValueError, match=r"net.pth.sha256 should hold .*; remove the note to trust this file"):
+        with pytest.raises(ValueError, match=r"net.pth.sha256 should hold .*; remove it to trust this file"):
             weights.fetch(published)
 
 

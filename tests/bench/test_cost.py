@@ -47,7 +47,7 @@ def test_half_a_gpu_takes_twice_as_long_and_four_a_quarter_for_what_grows_with_s
 
 
 def test_runs_at_the_same_time():
-    assert [cost.at_once(64, share) for share in (1, 0.25, 0.3, 2, 3, 65)] == [64, 256, 192, 32, 21, 0]
+    assert [cost.parallel_runs(64, share) for share in (1, 0.25, 0.3, 2, 3, 65)] == [64, 256, 192, 32, 21, 0]
 
 
 def test_evaluations_of_a_run():

@@ -95,7 +95,7 @@ def test_a_node_that_does_not_fit(task, changes, said):
     [
         (["--executor", "slurm"], "--executor slurm: expected local or ray"),
         (["--address", "auto"], "--address auto: needs --executor ray"),
-        (["--runs", "s3://bucket/runs"], "--runs s3://bucket/runs: a URL needs --executor ray; give a folder"),
+        (["--runs", "s3://bucket/runs"], "--runs s3://bucket/runs: a URL needs `ablate --executor ray`; give a folder"),
     ],
 )
 def test_options_that_do_not_fit(quick_cli, options, said):
