@@ -77,7 +77,7 @@ def read_choices(files: PathLike | Sequence[PathLike]) -> pd.DataFrame:
 
 
 def _run(place: Path) -> tuple[Job, Path]:
-    """Return the run of a folder or checkpoint, and its checkpoint. Raises ValueError if there is none."""
+    """Return the run of a folder or checkpoint, and its checkpoint. Raises ValueError if a run has no checkpoint."""
     from sg2bench.runs import job  # noqa: PLC0415
 
     if place.is_dir():

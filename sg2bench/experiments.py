@@ -36,8 +36,9 @@ def load(
 
 
 def find(experiment: Path | str) -> Path:
-    """Find an experiment's file: a path, or a name of `shipped`, even if a folder has that name, too. Raises ValueError
-    if there is none.
+    """Find an experiment's file: a path, or a name of `shipped`, even if a folder has that name, too.
+
+    Raises ValueError for any other text.
     """
     path = Path(experiment)
     if path.exists() and not path.is_dir():

@@ -116,15 +116,15 @@ def _source_and_number(path: Path, known: Collection[str], source: str) -> tuple
     return match[1], int(match[2])
 
 
-def _stems(images: ImageSet, source: str) -> dict[str, int]:
-    """Return the places of a domain's validation images by name without extension, in their order, which is not that
-    of the stems: `a-1.png` comes before `a.png`. Raises ValueError if two are the same.
+def _stems(images: ImageSet, source: str) -> dict[str, str]:
+    """Return the names of a domain's validation images by their stems, in the order of the names, which is not that of
+    the stems: `a-1.png` comes before `a.png`. Raises ValueError if two have the same stem.
     """
-    stems: dict[str, int] = {}
-    for place, name in enumerate(images.names["val"].get(source, ())):
-        if (stem := Path(name).stem) in stems:
-            raise ValueError(f"val/{source}: two images are called `{stem}`, with different extensions; rename one")
-        stems[stem] = place
+    names = images.names["val"].get(source, ())
+    stems = {Path(name).stem: name for name in names}
+    if twice := [name for name in names if stems[Path(name).stem] != name]:
+        stem = Path(twice[0]).stem
+        raise ValueError(f"val/{source}: two images are called `{stem}`, with different extensions; rename one")
     return stems
 
 

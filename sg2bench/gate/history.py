@@ -85,7 +85,7 @@ def _line(table: pd.DataFrame) -> dict[str, str]:
 
 
 def commit() -> str:
-    """Return the commit that is judged: GitHub's, else that of the working folder; empty if there is none."""
+    """Return the commit that is judged: GitHub's, else that of the working folder; empty outside a repository."""
     if sha := os.environ.get("GITHUB_SHA"):
         return sha[:12]
     try:

@@ -228,7 +228,7 @@ def _comparable(results_file: Path, baseline_file: Path, steps: int = 1) -> tupl
 
 
 def _other_steps(new: pd.DataFrame, old: pd.DataFrame) -> str:
-    """Name a variant of the baseline, and steps at which only one side measured it; empty if there is none."""
+    """Name a variant of the baseline and the steps at which only one side measured it; empty if the steps agree."""
     ours, theirs = (set(zip(table["variant"], table["steps"], strict=True)) for table in (new, old))
     odd = sorted(each for each in ours ^ theirs if each[0] in set(old["variant"]))
     return f"{odd[0][0]} at {odd[0][1]}" if odd else ""

@@ -125,8 +125,8 @@ def _digest(key: str, path: Path) -> str:
 
 
 def find_fan(path: Path | None) -> Path:
-    """Return the path of the face-alignment network: the given one, or that of a pretrained file. Raises ValueError if
-    there is none.
+    """Return the path of the face-alignment network: the given one, or a pretrained file. Raises ValueError if
+    neither is known.
     """
     if (found := path or weights.given("wing.ckpt")) is None:
         raise ValueError(

@@ -27,7 +27,7 @@ class Material:
 
     files: dict[Path, Path]
     experiment: str
-    """The text of `experiment.yaml`, empty if there is none."""
+    """The text of `experiment.yaml`; empty without that file."""
     curves: pd.DataFrame | None
 
 

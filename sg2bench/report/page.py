@@ -68,7 +68,7 @@ def render(
     command: str,
     experiment: str,
 ) -> str:
-    """Return the page as text. `experiment` is the YAML to show, empty if there is none; `folded` says what pictures
+    """Return the page as text. `experiment` is the YAML to show, or empty; `folded` says what pictures
     leave out.
     """
     by_pair = variants.in_order(models_of(table), variants.order(table))

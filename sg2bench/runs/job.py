@@ -109,7 +109,7 @@ def _head(job: Job) -> str:
 
 
 def read(folder: Path) -> Job:
-    """Read the job in a folder. Raises ValueError if there is none."""
+    """Read the job in a folder. Raises ValueError for a folder without a job."""
     path = folder / CONFIG
     experiment = experiments.load(path)
     head = path.read_text(encoding="utf-8").splitlines()[: len(_HEAD)]

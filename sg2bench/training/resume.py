@@ -25,7 +25,7 @@ def save(state: State, folder: Path, step: int, lineage: str) -> None:
 
 
 def resume(state: State, folder: Path, steps: int, lineage: str) -> int:
-    """Load the last intact checkpoint that is not beyond `steps`; return its step, or 0 if there is none.
+    """Load the last intact checkpoint that is not beyond `steps`; return its step, or 0 without one.
 
     Warns about damaged files. Raises ValueError for a checkpoint of another training (`lineage`), and OSError for one
     that is unreadable.

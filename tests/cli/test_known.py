@@ -77,6 +77,15 @@ def test_a_study_goes_on_elsewhere(quick_cli, killed, tmp_path):
     assert not (report / "curves.csv").exists()  # the two files have none next to them
 
 
+def test_known_rows_are_not_overwritten_by_fewer(in_process, study, tmp_path):
+    assert in_process("ablate", "tiny.yaml").returncode == 0
+    before = (tmp_path / "reports/tiny/results.csv").read_bytes()
+    again = ("ablate", "tiny.yaml", "--known", "reports/tiny/results.csv", "--runs", "new", "--set")
+    process = in_process(*again, "evaluate.metrics=[lpips]")
+    assert_refused(process, "full/seed-0 has rows of other metrics, modes or steps, which would be overwritten")
+    assert (tmp_path / "reports/tiny/results.csv").read_bytes() == before
+
+
 def split(report, folder):
     """Two people's tables, a seed each, without what lies next to them."""
     table, names = rows.read(report / "results.csv"), []

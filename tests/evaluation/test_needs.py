@@ -82,6 +82,15 @@ def test_a_metric_asked_for_that_the_images_do_not_allow_is_refused(metric, miss
             Evaluator(Evaluate(metrics=[metric]), images, 32)
 
 
+def test_one_domain_alone_is_enough_for_what_compares_with_its_images():
+    images = known()
+    alone = replace(images, names={split: dict([*names.items()][:1]) for split, names in images.names.items()})
+    assert "domain_accuracy" not in usual(alone)
+    assert "fd_alexnet" in usual(alone)
+    with pytest.raises(ValueError, match="domain_accuracy needs real images of two or more domains; leave it out"):
+        with_metrics(Evaluate(metrics=["domain_accuracy"]), alone)
+
+
 def test_a_set_without_validation_images_has_neither_sources_nor_references():
     images = in_memory()
     images = replace(images, names={**images.names, "val": dict.fromkeys(images.domains, ())})

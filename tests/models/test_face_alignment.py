@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from sg2bench.models import checkpoints
 from sg2bench.models.face_alignment import FaceAlignment, from_heat, masks
 from tests import golden
 
@@ -99,3 +100,20 @@ def test_the_network_stays_as_it_was_given():
     assert not network.training
     assert not network.bn1.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_the_face_alignment_network_counts_unless_the_start_holds_one(tiny, tmp_path):
+    start, wing = tmp_path / "000001_nets.ckpt", tmp_path / "wing.ckpt"
+    wing.write_bytes(b"first")
+    masked = tiny.model_copy(
+        update={
+            "model": tiny.model.model_copy(update={"w_hpf": 1.0, "fan_weights": wing}),
+            "train": tiny.train.model_copy(update={"start_from": start}),
+        }
+    )
+    torch.save({"generator": {"x": torch.zeros(1)}}, start)
+    first = checkpoints.files_of(masked)
+    wing.write_bytes(b"second")
+    assert checkpoints.files_of(masked) != first
+    torch.save({"generator": {"x": torch.zeros(1)}, "fan": {"x": torch.zeros(1)}}, start)
+    assert set(checkpoints.files_of(masked)) == {"train.start_from"}

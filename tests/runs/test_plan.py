@@ -84,6 +84,13 @@ def test_a_run_whose_configuration_another_command_changed_fails(tiny, tmp_path)
     assert "another command changed its configuration" in status.failure
 
 
+def test_images_of_other_domains_have_other_labels(tiny, tmp_path):
+    status, _ = plan.plan(tiny, tmp_path)
+    job.refuse_other_domains(status.job, ("bunny", "cat", "dog"))
+    with pytest.raises(ValueError, match="domains are bunny, cat, dog, but those of the images are bunny, cat, wolf"):
+        job.refuse_other_domains(status.job, ("bunny", "cat", "wolf"))
+
+
 def test_a_longer_training_that_never_began_locks_no_finished_run_out(tiny, tmp_path):
     tiny = changed(tiny, loss={"ds_steps": 4})
     status, _ = plan.plan(tiny, tmp_path)
