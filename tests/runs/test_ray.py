@@ -213,14 +213,14 @@ def failures(cluster, folder, **settings):
 def test_a_node_lacks_the_package(cluster, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(WITHOUT_PACKAGE)
     with another_node(cluster, PYTHONPATH=str(tmp_path)):
-        assert "full/seed-0 failed, a node has no sg2bench: install" in failures(cluster, tmp_path)
+        assert "full/seed-0 failed: a node has no sg2bench: install" in failures(cluster, tmp_path)
 
 
 def test_a_node_lacks_the_weights(cluster, tmp_path):
     nothing = {name: str(tmp_path / "nothing") for name in ("SG2BENCH_CACHE", "SG2BENCH_WEIGHTS")}
     with another_node(cluster, SG2BENCH_OFFLINE="1", **nothing):
         log = tmp_path / "runs/smoke/full/seed-0/run.log"
-        assert failures(cluster, tmp_path) == f"full/seed-0 failed, its log is in {log.parent}"
+        assert failures(cluster, tmp_path) == f"full/seed-0 failed: see its log in {log.parent}"
         assert "is missing" in log.read_text()
 
 
