@@ -67,6 +67,12 @@ def atomic_file(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8, by `atomic_file`."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def copy(source: Path, target: Path) -> None:
     """Copy a file's content, whole or not at all. Raises OSError that names what cannot be read or written."""
     with source.open("rb") as content, atomic_file(target) as temporary, temporary.open("wb") as file:
@@ -152,8 +158,7 @@ def add_digest(folder: Path, name: str, **facts: str) -> None:
 
 
 def _write_digests(folder: Path, digests: dict[str, str], facts: dict[str, str]) -> None:
-    with atomic_file(folder / DIGESTS) as temporary:
-        temporary.write_text(json.dumps(facts | {"sha256": digests}, indent=1), encoding="utf-8")
+    write_text(folder / DIGESTS, json.dumps(facts | {"sha256": digests}, indent=1))
 
 
 def is_intact(folder: Path, name: str, **facts: str) -> bool:

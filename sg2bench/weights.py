@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from sg2bench import tensor_files
-from sg2bench.files import atomic_file, cache_folder, offline, sha256
+from sg2bench.files import atomic_file, cache_folder, offline, sha256, write_text
 from sg2bench.layout import with_home
 from sg2bench.packages import SECONDS, download_archive, extract, write_stream
 
@@ -185,8 +185,7 @@ def _mismatch(path: Path, weights: Weights) -> str:
         return ""
     note = first_digest(weights)
     if not note.exists():
-        with atomic_file(note) as temporary:
-            temporary.write_text(f"{found}  {weights.file}\n", encoding="utf-8")
+        write_text(note, f"{found}  {weights.file}\n")
     noted = note.read_text(encoding="utf-8", errors="replace").partition(" ")[0]
     if not re.fullmatch("[0-9a-f]{64}", noted):
         return f"{note} should hold the sha256 of the first such file, but does not; remove it to trust this file"

@@ -17,7 +17,7 @@ def export_model_card(
     out: Annotated[Path | None, typer.Option(help="A new file for the card; default: print it.")] = None,
 ) -> None:
     """Write a Hugging Face model card: `model-index` metadata with values, intervals and protocol, and a table."""
-    from sg2bench.files import atomic_file
+    from sg2bench.files import write_text
     from sg2bench.report.model_card import model_card
 
     card = model_card(results, variant=variant, name=name)
@@ -26,6 +26,5 @@ def export_model_card(
         return
     if out.exists():
         raise ValueError(f"{out}: already exists; name another file, or print the card and copy what you need")
-    with atomic_file(out) as temporary:
-        temporary.write_text(card, encoding="utf-8")
+    write_text(out, card)
     options.print_plain(str(out))

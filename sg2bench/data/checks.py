@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 
 from sg2bench import texts
 from sg2bench.data.decode import broken, decode, read_bytes
-from sg2bench.files import atomic_file, cache_folder
+from sg2bench.files import cache_folder, write_text
 from sg2bench.hashes import stable_hash
 from sg2bench.progress import track
 
@@ -112,8 +112,7 @@ def _cache_file(folder: Path) -> Path:
 
 
 def _write(path: Path, files: Mapping[str, Checked]) -> None:
-    with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps({"files": files, "digest": stable_hash(files)}), encoding="ascii")
+    write_text(path, json.dumps({"files": files, "digest": stable_hash(files)}))
 
 
 def _read(path: Path) -> dict[str, Checked]:

@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sg2bench import csv_files, provenance, texts
-from sg2bench.files import atomic_file, locked
+from sg2bench.files import locked, write_text
 from sg2bench.gate.output import name_of, worse_by
 from sg2bench.gate.quality import INCONCLUSIVE, PASS, REGRESSION, verdict
 
@@ -49,8 +49,7 @@ def append(table: pd.DataFrame, file: Path) -> Path:
         new = pd.DataFrame([_line(table)], dtype=str)
         history = pd.concat([earlier, new], ignore_index=True)
         for place, text in ((file, history.to_csv(index=False)), (plot, _svg(history))):
-            with atomic_file(place) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+            write_text(place, text)
     return plot
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from sg2bench import texts
-from sg2bench.files import atomic_file
+from sg2bench.files import write_text
 from sg2bench.gate.quality import INCONCLUSIVE, KEYS, PASS, REGRESSION, verdict
 from sg2bench.gate.throughput import SETTING
 
@@ -127,14 +127,9 @@ def publish(table: pd.DataFrame, summary: Path | None, junit_file: Path | None, 
             raise ValueError(f"$GITHUB_STEP_SUMMARY, {step}: {error.strerror}") from None
     for path, text in ((summary, markdown(table)), (junit_file, junit(table)), (json_file, as_json(table))):
         if path is not None:
-            _write(path, text)
+            write_text(path, text)
     if os.environ.get("GITHUB_ACTIONS"):
         print(*github_errors(table), sep="\n")
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

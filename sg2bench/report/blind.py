@@ -15,7 +15,7 @@ import pandas as pd
 from PIL import Image
 
 from sg2bench import csv_files, texts
-from sg2bench.files import atomic_file
+from sg2bench.files import write_text
 from sg2bench.report import html
 from sg2bench.statistics import wilson
 
@@ -52,8 +52,7 @@ def write(shown: Sequence[Shown], names: tuple[str, str], seed: int, out: Path) 
         seed=seed,
         columns=list(COLUMNS),
     )
-    with atomic_file(out) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(out, page)
 
 
 def _uri(image: Image.Image) -> str:

@@ -15,7 +15,7 @@ from sg2bench import rows as row_table
 from sg2bench import texts
 from sg2bench.catalog import METRICS, QUESTIONS, REFERENCE_LINES, heading, metrics_of
 from sg2bench.csv_files import Forms
-from sg2bench.files import atomic_file, locked
+from sg2bench.files import locked, write_text
 from sg2bench.hashes import stable_hash
 from sg2bench.layout import EXPERIMENT, LEADERBOARD
 from sg2bench.report import html, material
@@ -157,8 +157,7 @@ def _write(table: pd.DataFrame, board: Path) -> None:
         download=html.data_uri("text/csv", csv.encode()),
     )
     for name, text in (("csv", csv), ("md", markdown(rankings)), ("html", page)):
-        with atomic_file(board.with_suffix(f".{name}")) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_text(board.with_suffix(f".{name}"), text)
 
 
 def ranked(table: pd.DataFrame) -> Iterator[Ranking]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sg2bench.files import atomic_file, copy
+from sg2bench.files import atomic_file, copy, write_text
 from sg2bench.layout import CLAIMS, CURVES, EFFECTS, EXPERIMENT, PAGE, RESULTS, SUMMARY, VARIANTS
 from sg2bench.report import answers, figures, folds, lead, material, page, plots, steps, variants
 from sg2bench.report.whole import whole
@@ -71,8 +71,7 @@ def write(results_file: Path, out: Path, command: str) -> Path:
             experiment=found.experiment,
         )
         for name, content in ((VARIANTS, board), (PAGE, text)):
-            with atomic_file(new / name) as temporary:
-                temporary.write_text(content, encoding="utf-8")
+            write_text(new / name, content)
     return out / PAGE
 
 

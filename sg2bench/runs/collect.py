@@ -9,7 +9,7 @@ import pandas as pd
 
 from sg2bench import experiments, rows
 from sg2bench.config import Experiment
-from sg2bench.files import atomic_file, copy, is_intact
+from sg2bench.files import atomic_file, copy, is_intact, write_text
 from sg2bench.layout import CURVES, EXPERIMENT, GRIDS, LOG, MADE_BY, RESULTS, ROWS, grid_file, pictures_of, sample_file
 from sg2bench.runs import steps
 from sg2bench.runs.status import Status
@@ -34,8 +34,7 @@ def collect(
     kept = asked | rows.is_line(table)
     table = table if kept.all() else table[kept].reset_index(drop=True)
     rows.write(table, out / RESULTS)
-    with atomic_file(out / EXPERIMENT) as temporary:
-        temporary.write_text(f"{MADE_BY}{command}\n{experiments.dump(experiment)}", encoding="utf-8")
+    write_text(out / EXPERIMENT, f"{MADE_BY}{command}\n{experiments.dump(experiment)}")
     if curves := [found for status in finished if (found := _curves(status)) is not None]:
         with atomic_file(out / CURVES) as temporary:
             pd.concat(curves, ignore_index=True).to_csv(temporary, index=False)

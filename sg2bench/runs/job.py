@@ -15,7 +15,7 @@ from sg2bench.config import Experiment
 from sg2bench.data import sets
 from sg2bench.data.images import ImageSet
 from sg2bench.evaluation.needs import with_metrics
-from sg2bench.files import atomic_file
+from sg2bench.files import write_text
 from sg2bench.hashes import lineage_hash, training_hash
 from sg2bench.layout import CONFIG, LOCK, folder_of_run, run_folder
 from sg2bench.models import checkpoints
@@ -76,8 +76,8 @@ def write(job: Job) -> None:
     path, text = job.folder / CONFIG, _head(job) + experiments.dump(job.experiment)
     if path.is_file() and path.read_text(encoding="utf-8", errors="replace") == text:
         return
-    with exclusively(job.folder), atomic_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    with exclusively(job.folder):
+        write_text(path, text)
 
 
 def is_written(job: Job) -> bool:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sg2bench.files import atomic_file
+from sg2bench.files import write_text
 from sg2bench.layout import LOG, TIMES
 from sg2bench.runs.status import last_step
 
@@ -56,5 +56,4 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def _write(folder: Path, noted: dict[str, Any]) -> None:
-    with atomic_file(folder / TIMES) as temporary:
-        temporary.write_text(json.dumps(noted), encoding="utf-8")
+    write_text(folder / TIMES, json.dumps(noted))

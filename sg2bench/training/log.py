@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from sg2bench.files import atomic_file
+from sg2bench.files import write_text
 
 
 @dataclass
@@ -26,8 +26,7 @@ class Log:
             warnings.warn(f"{self.path}: damaged lines were removed; the curves have gaps", stacklevel=2)
         kept = [line for line in whole if int(line.split(",")[0]) <= step]
         if kept:
-            with atomic_file(self.path) as temporary:
-                temporary.write_text("".join([header, *kept]), encoding="utf-8")
+            write_text(self.path, "".join([header, *kept]))
         else:
             self.path.unlink()
 
