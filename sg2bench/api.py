@@ -50,12 +50,12 @@ def ablate(
 ) -> pd.DataFrame:
     """Train and evaluate every variant with every seed, write the report, and return its rows.
 
-    Finished runs are skipped, interrupted ones resumed. `workers` is the number of parallel runs, by default one per
-    core or GPU. The `executor` ray performs runs on the Ray cluster at `address`; `runs` is then a folder that all
-    nodes share, or a URL that fsspec knows. Runs of the same configuration, images and protocol are taken from the
-    tables `known`; a warning names the other runs of these tables. Rows and report go to `out`
-    (`reports/<experiment>`); until then, rows are collected in `<runs>/<experiment>`. `progress` is called about twice
-    a second. Raises FailedRunsError, after the report, if a run failed.
+    Finished runs are skipped, interrupted ones resumed. `workers` is the number of parallel runs, by default as many as
+    fit (`resources`). The `executor` ray performs runs on the Ray cluster at `address`; `runs` is then a folder that
+    all nodes share, or a URL that fsspec knows. Runs of the same configuration, images and protocol are taken from the
+    tables `known`; a warning counts the others by reason. Rows and report go to `out` (`reports/<experiment>`); until
+    then, rows are collected in `<runs>/<experiment>`. `progress` is called about twice a second. Raises
+    FailedRunsError, after the report, if a run failed.
     """
     from sg2bench import ablation, distributed, experiments
     from sg2bench.report.whole import refuse_to_overwrite

@@ -47,42 +47,44 @@ _LIKE_REAL = "lower means closer to the distribution of real target images, in a
 
 
 def _frechet(name: str, extractor: Mapping[str, str], noun: str = "", default: bool = False) -> Metric:
-    unit = "Fréchet distance, in squared units of the network's features"
-    return Metric(name, "frechet", "distance", extractor, unit, _LIKE_REAL, noun, default=default)
+    definition = "Fréchet distance, in squared units of the network's features"
+    return Metric(name, "frechet", "distance", extractor, definition, _LIKE_REAL, noun, default=default)
 
 
 def _extrapolated(name: str, extractor: Mapping[str, str], noun: str) -> Metric:
-    unit = "Fréchet distance extrapolated to infinitely many images, in squared units of the network's features"
+    definition = "Fréchet distance extrapolated to infinitely many images, in squared units of the network's features"
     reading = f"{_LIKE_REAL}; noise can make it negative"
-    return Metric(name, "frechet", "extrapolated", extractor, unit, reading, noun, signed=True)
+    return Metric(name, "frechet", "extrapolated", extractor, definition, reading, noun, signed=True)
 
 
 def _kernel(name: str, extractor: Mapping[str, str], noun: str) -> Metric:
-    unit = "kernel distance (squared maximum mean discrepancy), no unit"
+    definition = "kernel distance (squared maximum mean discrepancy)"
     reading = f"{_LIKE_REAL}; noise can make it negative"
-    return Metric(name, "kernel", "distance", extractor, unit, reading, noun, signed=True)
+    return Metric(name, "kernel", "distance", extractor, definition, reading, noun, signed=True)
 
 
 def _share(name: str) -> Metric:
-    unit, reading = {
-        "precision": ("share of outputs near a real image, no unit", "more outputs look real"),
-        "recall": ("share of real images near an output, no unit", "outputs cover more of the real variety"),
+    definition, reading = {
+        "precision": ("share of outputs near a real image", "more outputs look real"),
+        "recall": ("share of real images near an output", "outputs cover more of the real variety"),
         "density": ("mean number of real images near an output, over k", "more outputs look real"),
-        "coverage": ("share of real images with an output nearby, no unit", "outputs cover more of the real variety"),
+        "coverage": ("share of real images with an output nearby", "outputs cover more of the real variety"),
     }[name]
     most = inf if name == "density" else 1.0
     reading = f"higher means that {reading}"
     noun = f"the {name}"
-    return Metric(name, "manifold", name, _ANY_NETWORK, unit, reading, noun, better="higher", most=most, counted=True)
+    return Metric(
+        name, "manifold", name, _ANY_NETWORK, definition, reading, noun, better="higher", most=most, counted=True
+    )
 
 
-def _right_image(name: str, quantity: str, extractor: str, unit: str, noun: str, symbol: str = "") -> Metric:
+def _right_image(name: str, quantity: str, extractor: str, definition: str, noun: str, symbol: str = "") -> Metric:
     return Metric(
         name,
         measure="truth",
         quantity=quantity,
         extractor=dict.fromkeys(_NOT_PUBLISHED, extractor),
-        unit=f"{unit} between output and the one right image",
+        definition=f"{definition} between output and the one right image",
         reading="lower means closer to the one right image. A useful model scores below the untranslated sources, the "
         "references and the target's mean image",
         noun=noun,
@@ -94,13 +96,13 @@ def _right_image(name: str, quantity: str, extractor: str, unit: str, noun: str,
     )
 
 
-def _content(name: str, quantity: str, unit: str, symbol: str, what: str) -> Metric:
+def _content(name: str, quantity: str, definition: str, symbol: str, what: str) -> Metric:
     return Metric(
         name,
         measure="factors",
         quantity=quantity,
         extractor=_PROBE,
-        unit=f"{unit}, read by a probe",
+        definition=f"{definition}, read by a probe",
         reading=f"lower means that {what} is kept better. The right images score the probe's own error",
         noun=f"the {name.replace('_', ' ')}",
         symbol=symbol,
@@ -110,13 +112,13 @@ def _content(name: str, quantity: str, unit: str, symbol: str, what: str) -> Met
     )
 
 
-def _style(name: str, quantity: str, unit: str, symbol: str, what: str, default: bool = True) -> Metric:
+def _style(name: str, quantity: str, definition: str, symbol: str, what: str, default: bool = True) -> Metric:
     return Metric(
         name,
         measure="factors",
         quantity=quantity,
         extractor=_PROBE,
-        unit=f"{unit}, read by a probe",
+        definition=f"{definition}, read by a probe",
         reading=f"lower means that {what} follow the reference better. The right images score the probe's own error",
         noun=f"the {name.replace('_', ' ')}",
         symbol=symbol,
@@ -136,7 +138,7 @@ _ALL = (
         measure="kernel",
         quantity="gaussian",
         extractor={"modern": "clip-vitl14-336"},
-        unit="1000 times the squared maximum mean discrepancy of CLIP embeddings, no unit",
+        definition="1000 times the squared maximum mean discrepancy of CLIP embeddings",
         reading=_LIKE_REAL,
         noun="the CMMD",
         default=True,
@@ -146,7 +148,7 @@ _ALL = (
         measure="domains",
         quantity="accuracy",
         extractor=_LAYERS,
-        unit="share of outputs that a classifier assigns to the target domain, no unit",
+        definition="share of outputs that a classifier assigns to the target domain",
         reading="higher means that more outputs reach the target domain. Real validation images have the "
         "classifier's own accuracy",
         noun="the share of outputs taken for the target domain",
@@ -164,7 +166,7 @@ _ALL = (
         measure="retrieval",
         quantity="share",
         extractor=_EDGES,
-        unit="share of outputs whose nearest source is their own, no unit",
+        definition="share of outputs whose nearest source is their own",
         reading="higher means that more outputs can be traced to their source. Chance level is 1 / number of sources; "
         "doing nothing scores 1",
         noun="the share of outputs that find their source",
@@ -182,7 +184,7 @@ _ALL = (
         measure="sources",
         quantity="perceptual",
         extractor=_ALEXNET_OF_OURS,
-        unit="LPIPS between output and source, no unit",
+        definition="LPIPS between output and source",
         reading="lower means closer to the source. Doing nothing scores 0: read it together with domain_accuracy",
         noun="the LPIPS to the source",
         question="kept",
@@ -194,7 +196,7 @@ _ALL = (
         measure="lpips",
         quantity="diversity",
         extractor=_ALEXNET,
-        unit="LPIPS between the outputs of one source, no unit",
+        definition="LPIPS between the outputs of one source",
         reading="higher means that the outputs of a source differ more. Noise is diverse too: read it together with "
         "the distance to real images",
         noun="the diversity (LPIPS)",
@@ -220,7 +222,8 @@ _ALL = (
         measure="factors",
         quantity="spread",
         extractor=_PROBE,
-        unit="spread of a source's outputs relative to that of real images, in colours and stripes read by a probe",
+        definition="spread of a source's outputs relative to that of real images, in colours and stripes read by a "
+        "probe",
         reading="1 is as varied as real images, 0 is one style for all outputs",
         noun="the spread of styles",
         question="followed",
@@ -234,8 +237,8 @@ _ALL = (
         measure="factors",
         quantity="leak",
         extractor=_PROBE,
-        unit="share of the source's colours and stripes left in the outputs, read by a probe",
-        reading="0, as it should be: no style is left from the source; 1: all of it. Noise can make it negative",
+        definition="share of the source's colours and stripes left in the outputs, read by a probe",
+        reading="0 is best: no style of the source is left; 1 means all of it. Noise can make it negative",
         noun="the share of the source's style left",
         question="followed",
         signed=True,
@@ -249,7 +252,8 @@ _ALL = (
         measure="copies",
         quantity="gap",
         extractor=_LAYERS,
-        unit="probability that an output is farther from the training images than a real validation image, minus 1/2",
+        definition="probability that an output is farther from the training images than a real validation image, "
+        "minus 1/2",
         reading="0 means no closer to training images than held-out images are; clearly below 0, outputs may be "
         "copies; at -0.5, all are",
         noun="the gap to training images",

@@ -252,7 +252,7 @@ class Experiment(Part):
         for key in overrides:
             if key.split(".")[0] not in ("data", "model", "loss", "train"):
                 raise ValueError(
-                    f"variants.{variant}: `{key}` cannot be changed by a variant (only data, model, loss and train can)"
+                    f"variants.{variant}: `{key}` cannot be changed by a variant (only model, loss and train can)"
                 )
         alone = self.model_copy(update={"variants": {variant: {}}, "claims": ()})
         plain = alone.model_dump(mode="json")

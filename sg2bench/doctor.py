@@ -116,35 +116,36 @@ def _weights(answers: Answers) -> Iterator[Finding]:
         except (ValueError, OSError) as error:
             yield Finding("fails", subject, str(error), "remove the file, then `sg2bench weights fetch`")
             continue
-        needed = f"needed by protocol {', '.join(_users(file))}"
+        protocols, metrics = _users(file)
+        needed = f"needed by protocol {', '.join(protocols)}" if protocols else f"needed by {', '.join(metrics)}"
         source = "Python index" if by_index else f"publisher of {name}"
         if path is not None:
             yield Finding("ok", subject, f"{path}")
         elif not answers.get(source, "was not asked"):
             yield Finding("ok", subject, f"{file.file} is missing; it will be downloaded when needed")
         else:
-            state: State = "fails" if by_index else "note"
+            state: State = "fails" if by_index and protocols else "note"
             yield Finding(
                 state, subject, f"{file.file} is missing and cannot be downloaded; {needed}", weights.remedy(file)
             )
 
 
-def _users(file: Weights) -> list[str]:
-    """Return the protocols that have a metric on a network with these weights."""
-    from sg2bench.catalog import METRICS, PROTOCOLS, metrics_of  # noqa: PLC0415
+def _users(file: Weights) -> tuple[list[str], list[str]]:
+    """Return the protocols whose default metrics need these weights, and all metrics that do."""
+    from sg2bench.catalog import METRICS, PROTOCOLS, default_metrics  # noqa: PLC0415
     from sg2bench.evaluation.extractors import EXTRACTORS  # noqa: PLC0415 (torch, seconds)
 
     networks = {name for name, network in EXTRACTORS.items() if network.weights_sha256 == file.sha256}
     return [
         protocol
         for protocol in PROTOCOLS
-        if any(METRICS[name].extractor[protocol] in networks for name in metrics_of(protocol))
-    ]
+        if any(METRICS[name].extractor[protocol] in networks for name in default_metrics(protocol))
+    ], [name for name, metric in METRICS.items() if networks.intersection(metric.extractor.values())]
 
 
 def _reachable(answers: Answers) -> Iterator[Finding]:
     if offline():
-        yield Finding("note", "network", "SG2BENCH_OFFLINE is set: nothing is downloaded, and no server was asked")
+        yield Finding("note", "internet", "SG2BENCH_OFFLINE is set: nothing is downloaded, and no server was asked")
     for name, problem in answers.items():
         yield Finding("note" if problem else "ok", name, problem or "answers")
 

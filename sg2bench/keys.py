@@ -177,11 +177,11 @@ class Claim(Part):
 
 
 def refuse_other_variants(claims: Sequence[Claim], variants: Sequence[str]) -> None:
-    """Raise ValueError for a claim on an unknown variant or on the first one (the baseline), or for a duplicate."""
+    """Raise ValueError for a claim on an unknown variant or on the first one, or for a duplicate."""
     for place, claim in enumerate(claims):
         key = f"claims.{place}"
         if claim.variant == variants[0]:
-            raise ValueError(f"{key}.variant: `{claim.variant}` is the baseline; name another variant")
+            raise ValueError(f"{key}.variant: `{claim.variant}` is the first variant; others are compared with it")
         if claim.variant not in variants:
             raise ValueError(f"{key}.variant: no variant `{claim.variant}`{suggestion(claim.variant, variants[1:])}")
         if claim.subject in [other.subject for other in claims[:place]]:

@@ -31,7 +31,8 @@ class Metric:
     """Which of the measure's quantities it is."""
     extractor: Mapping[str, str]
     """By protocol that has this metric: the network whose features it is computed on."""
-    unit: str
+    definition: str
+    """What is measured, with its unit if it has one."""
     reading: str
     noun: str = ""
     """Its name in a sentence, such as `the position error`; empty to use `name`."""

@@ -110,8 +110,8 @@ def refuse_odd(tensors: Mapping[str, Tensor], path: Path) -> None:
         claimed += tensor.numel() * tensor.itemsize
         if claimed > size:  # an expanded view can repeat a number without limit
             raise ValueError(
-                f"{path}: tensors up to `{name}` {tuple(tensor.shape)} have {claimed} bytes, but the file only {size}; "
-                "save copies of views"
+                f"{path}: tensors up to `{name}` {tuple(tensor.shape)} need {claimed} bytes, but the file has only "
+                f"{size}; clone views before saving"
             )
 
 

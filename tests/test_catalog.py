@@ -45,7 +45,7 @@ def test_every_entry_is_whole():
         assert set(metric.extractor.values()) <= set(EXTRACTORS)
         assert issubclass(measure(metric.measure), Measure)
         assert metric.margin > 0
-        assert metric.unit
+        assert metric.definition
         assert metric.reading
         assert metric.phrase
 

@@ -111,7 +111,7 @@ def test_defaults_are_the_paper_s():
         ),
         (claims("no_cyc", "style_spread, mode: reference"), "claims.0: mode: style_spread is measured in mode latent"),
         (claims("no_cy", "lpips"), "claims.0.variant: no variant `no_cy`, did you mean `no_cyc`?"),
-        (claims("full", "lpips"), "claims.0.variant: `full` is the baseline; name another variant"),
+        (claims("full", "lpips"), "claims.0.variant: `full` is the first variant; others are compared"),
         (claims("no_cyc", "lpips, over: sway"), "claims.0.over: Input should be 'value' or 'swing'"),
         (claims("no_cyc", "lpips, margin: 0"), "claims.0.margin: Input should be greater than 0"),
         (claims("no_cyc", "lpips, why: 0"), "unknown key `claims.0.why`"),

@@ -57,8 +57,10 @@ def test_without_network_and_weights_it_says_what_fails_and_how_to_mend_it(bare,
     found = {each["subject"]: each for each in json.loads(process.stdout)}
     assert found["weights alexnet-lpips"]["state"] == "fails"
     assert "needed by protocol offline" in found["weights alexnet-lpips"]["said"]
-    assert "set SG2BENCH_WEIGHTS to it" in found["weights alexnet-lpips"]["remedy"]
+    assert "set SG2BENCH_WEIGHTS to that folder" in found["weights alexnet-lpips"]["remedy"]
     assert found["weights inception-2015"]["state"] == "note"
+    assert found["weights efficientnet-lite0"]["state"] == "note"  # only for a metric on request
+    assert "needed by fd_efflite0" in found["weights efficientnet-lite0"]["said"]
     assert found["Python index"]["state"] == "note"
     assert "index.test" in found["Python index"]["said"]
     assert "secret" not in process.stdout

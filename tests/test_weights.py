@@ -83,7 +83,9 @@ def test_inception_is_had_from_its_publisher_under_the_digits_that_its_name_ends
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("SG2BENCH_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("SG2BENCH_OFFLINE", "1")
-    with pytest.raises(ValueError, match=f"forbids the download; put .*{file.file} .*SG2BENCH_WEIGHTS to it"):
+    with pytest.raises(
+        ValueError, match=f"forbids the download; get .*save it as {file.file} .*SG2BENCH_WEIGHTS to that"
+    ):
         weights.fetch(file)
 
 
@@ -134,7 +136,7 @@ def test_no_note_is_made_of_a_file_whose_digest_is_known_or_wrong(published, tmp
         ({"a": 1}, "holds no state dict"),
         ({"a": torch.eye(3).to_sparse()}, "`a` is sparse"),
         ({"a": torch.tensor([1.0, float("nan")])}, "`a` holds NaN or infinity"),
-        ({"a": torch.zeros(1).expand(10**12)}, "save copies of views"),
+        ({"a": torch.zeros(1).expand(10**12)}, "clone views before saving"),
     ],
 )
 def test_a_file_of_the_digits_that_holds_something_else_is_refused(published, tmp_path, content, message):

@@ -13,7 +13,7 @@ PAGE = ROOT / "docs" / "metrics.md"
 
 def table() -> str:
     """Return the catalogue's entries as Markdown, one table per question."""
-    heads = ("metric", "better", "unit", "how to read it", "needs", "modes", "compared by", "margin", *PROTOCOLS)
+    heads = ("metric", "better", "what it is", "how to read it", "needs", "modes", "compared by", "margin", *PROTOCOLS)
     parts = []
     for question, meaning in QUESTIONS.items():
         metrics = [metric for metric in METRICS.values() if metric.question == question]
@@ -27,7 +27,7 @@ def _cells(metric: Metric) -> tuple[str, ...]:
     margin = f"{metric.margin:g}" if metric.absolute else f"{metric.margin:.0%}"
     networks = (metric.extractor.get(protocol, "–") for protocol in PROTOCOLS)
     modes, scale = ", ".join(metric.modes), "ratio" if metric.by_ratio else "difference"
-    return name, metric.better, metric.unit, metric.reading, needs, modes, scale, margin, *networks
+    return name, metric.better, metric.definition, metric.reading, needs, modes, scale, margin, *networks
 
 
 def main() -> None:

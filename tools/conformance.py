@@ -128,7 +128,7 @@ def table() -> str:
         (name, metric, f"{ours:.6g}", library, f"{theirs:.6g}", f"{ours - theirs:+.1e}")
         for name, metric, ours, library, theirs in found
     ]
-    return texts.markdown_table(("images, 64 px", "metric", "ours", "trusted", "its value", "difference"), lines)
+    return texts.markdown_table(("images, 64 px", "metric", "ours", "compared with", "its value", "difference"), lines)
 
 
 def main() -> None:

@@ -97,6 +97,4 @@ def table() -> str:
         found = coverage("fd_alexnet_inf", partial(of_normals, d=d), known_distance(d), 300)
         of_what = f"the known distance, {d} dimensions"
         lines.append(("fd_alexnet_inf", of_what, f"{found.held:.1%} of 300", f"{found.width:.2f}"))
-    return texts.markdown_table(
-        ("value", "of what", "intervals that contain it", "width ÷ (3.92 standard deviations)"), lines
-    )
+    return texts.markdown_table(("value", "of what", "intervals that contain it", "width ÷ ideal width"), lines)

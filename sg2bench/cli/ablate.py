@@ -21,11 +21,11 @@ def ablate(
     experiment: options.ExperimentFile = Path("critters"),
     set_: options.Set = None,
     protocol: options.Protocol = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Runs in parallel; default: one per core or GPU.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Runs in parallel; default: as many as fit.")] = None,
     device: options.Device = "auto",
     executor: Annotated[str, typer.Option(help="local: processes of this machine; ray: a Ray cluster.")] = "local",
     address: Annotated[str | None, typer.Option(help="Ray's address: auto, HOST:PORT or ray://HOST:PORT.")] = None,
-    runs: Annotated[str, typer.Option(help="Folder of the run folders; with ray, also a URL (s3://…).")] = "runs",
+    runs: Annotated[str, typer.Option(help="Folder for the run folders; with ray, also a URL (s3://…).")] = "runs",
     out: Annotated[Path | None, typer.Option(help="Report folder; default: reports/<experiment>.")] = None,
     known: Annotated[
         list[Path] | None,

@@ -11,8 +11,8 @@ from sg2bench.cli import options
 
 _SHOWN = {
     "precision": "precision",
-    "memory_format": "memory",
-    "execution": "run",
+    "memory_format": "format",
+    "execution": "mode",
     "batch_size": "batch",
     "images_per_second": "images/s",
     "ms_per_batch": "ms",
@@ -47,7 +47,7 @@ def bench(
     ),
     set_: options.Set = None,
 ) -> None:
-    """Time the generator over batch sizes, precisions, memory formats and executions, and say which is fastest."""
+    """Time the generator over batch sizes, precisions, memory formats and execution modes, and say which is fastest."""
     import torch
 
     from sg2bench import devices as device_names

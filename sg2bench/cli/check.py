@@ -42,7 +42,7 @@ def check(
     junit: Annotated[Path | None, typer.Option(help="JUnit XML to write.")] = None,
     json: Annotated[Path | None, typer.Option(help="JSON to write.")] = None,
     history: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Append the verdict to this file, and plot it next to it as SVG.")
+        Path | None, typer.Option(metavar="CSV", help="Append the verdict to this file, with a plot (SVG) next to it.")
     ] = None,
 ) -> None:
     """Test for regressions against a baseline, per variant, mode, metric and domain, over seeds: see docs/gate.md.

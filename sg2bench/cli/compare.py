@@ -12,7 +12,7 @@ from sg2bench.cli import options
 
 def compare(
     runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="[RUN RUN]", help="Two run folders, or checkpoints in them.")
+        list[Path] | None, typer.Argument(metavar="RUN", help="Two run folders, or checkpoints in them.")
     ] = None,
     blind: Annotated[bool, typer.Option("--blind", help="Write the page.")] = False,
     pairs: Annotated[int, typer.Option(min=1, help="Pairs of outputs on the page.")] = 30,

@@ -17,7 +17,7 @@ def mlflow(
         typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow's tracking URI: a database in a file, or a server."),
     ] = "sqlite:///mlflow.db",
 ) -> None:
-    """Log runs to MLflow: settings, loss terms, overall values, sample grids. Needs the extra `mlflow`.
+    """Log runs to MLflow: settings, loss terms, overall values, sample grids. Needs `pip install mlflow`.
 
     Works while runs are training; run it again to log new data.
     """

@@ -40,7 +40,7 @@ def plan(
     ] = None,
     runs: options.Runs = "runs",
 ) -> None:
-    """Estimate what an experiment will cost, without starting it: hours, memory, storage, and when it will be done.
+    """Estimate what an experiment will cost, without starting it: hours, memory, disk, and when it will be done.
 
     Times come from the cost model of docs/performance.md, or from runs in --runs, once some have begun.
     """

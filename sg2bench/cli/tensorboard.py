@@ -14,7 +14,7 @@ def tensorboard(
     runs: Annotated[Path, typer.Argument(help="Folder that holds the run folders.")],
     out: Annotated[Path | None, typer.Option(help="Folder for the event files; default: the run folders.")] = None,
 ) -> None:
-    """Write TensorBoard event files of runs: loss terms, overall values, sample grids. Needs the extra `tensorboard`.
+    """Write TensorBoard event files of runs: loss terms, overall values, sample grids. Needs `pip install tensorboard`.
 
     Works while runs are training; run it again for new data.
     """

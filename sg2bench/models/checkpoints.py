@@ -130,8 +130,8 @@ def find_fan(path: Path | None) -> Path:
     """
     if (found := path or weights.given("wing.ckpt")) is None:
         raise ValueError(
-            "model.w_hpf > 0 needs the weights of the face-alignment network: set model.fan_weights to wing.ckpt of "
-            "the published code, or put that file into a folder and set SG2BENCH_WEIGHTS to it"
+            "model.w_hpf > 0 needs the weights of the face-alignment network: set model.fan_weights to the "
+            "published wing.ckpt, or SG2BENCH_WEIGHTS to the folder that holds it"
         )
     return found
 

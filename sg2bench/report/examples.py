@@ -57,8 +57,8 @@ def read(file: Path) -> NDArray[np.uint8]:
         side, odd = divmod(image.width, EXAMPLES_ACROSS)
         if odd or not 0 < side <= _LARGEST_TILE or image.height not in (3 * side, 4 * side):
             raise ValueError(
-                f"{file}: is {image.width} × {image.height} px, expected {EXAMPLES_ACROSS} square images of at most "
-                f"{_LARGEST_TILE} px across and 3 or 4 down; remove it"
+                f"{file}: is {image.width} × {image.height} px, expected square tiles of at most {_LARGEST_TILE} px, "
+                f"{EXAMPLES_ACROSS} across and 3 or 4 down; remove it"
             )
         try:
             return np.asarray(image.convert("RGB"))

@@ -99,7 +99,7 @@ def plots_of(table: pd.DataFrame, out: Path) -> list[Plots]:
                 _by_target(rows, question, out),
                 [picture for metric in metrics for picture in _by_pair(rows[rows["metric"] == metric], metric, out)],
                 [
-                    (f"{m} {METRICS[m].arrow}", f"{_capital(METRICS[m].unit)}. {_capital(METRICS[m].reading)}.")
+                    (f"{m} {METRICS[m].arrow}", f"{_capital(METRICS[m].definition)}. {_capital(METRICS[m].reading)}.")
                     for m in metrics
                 ],
             )
@@ -131,7 +131,9 @@ def _by_target(rows: pd.DataFrame, question: str, out: Path) -> list[Picture]:
     file = out / plot_file(question, "target")
     plots.save(panels.targets_plot(rows), file)
     caption = f"Mean over the sources of each target domain. Marks: mean over seeds; whiskers: {_WHISKERS}. {_BEYOND}"
-    reading = "a target that is bad for every variant is a difficult domain; if one variant alone is bad, it fails."
+    reading = (
+        "a target that is bad for every variant is difficult; one that is bad for a single variant is its failure."
+    )
     title = f"{question.capitalize()}, by target domain"
     return [Picture(title, f"{caption} {counts(rows)}", reading, file)]
 
@@ -142,7 +144,7 @@ def _by_pair(rows: pd.DataFrame, metric: str, out: Path) -> list[Picture]:
     file = out / plot_file(metric, "pair")
     plots.save(plots.pairs_plot(rows, metric), file)
     caption = (
-        f"{_capital(METRICS[metric].unit)}; mean over seeds. All panels share one colour scale, which leaves out "
+        f"{_capital(METRICS[metric].definition)}; mean over seeds. All panels share one colour scale, which leaves out "
         "variants far from the others (shown in red). Grey: no such pair. "
         f"{counts(rows)}"
     )
@@ -163,8 +165,8 @@ def curves(everything: pd.DataFrame | None, drawn: Sequence[str], out: Path) -> 
     caption = (
         "Unweighted loss terms (no unit) over training steps; mean over seeds "
         f"(n: {table['seed'].nunique()}), smoothed over 5 log lines. A missing line means that the variant lacks the "
-        f"term. A triangle at the edge marks the extreme of a variant that reaches {plots.FARTHEST} times as far as "
-        "the others."
+        f"term. A triangle at the edge marks the extreme of a variant that reaches {plots.FARTHEST} times as far "
+        "from zero as the others."
     )
     reading = (
         "d_ terms belong to the discriminator, g_ terms to the generator, for each mode. Adversarial terms normally "

@@ -30,7 +30,7 @@ def fold(table: pd.DataFrame, ranked: Sequence[str], claims: Sequence[Claim]) ->
     first, whose = overall(models(table)).iloc[0], ", those that claims are about" if claims else ""
     said = (
         f"{len(ranked)} variants, of which plots, examples and samples show {len(kept)}: {baseline(table)} (the "
-        f"baseline){whose} and the best by {first['metric']}, {first['mode']}. The other {len(ranked) - len(kept)} are "
+        f"first){whose} and the best by {first['metric']}, {first['mode']}. The other {len(ranked) - len(kept)} are "
         "in the tables below, leaderboard.md, summary.csv, effects.csv and results.csv, and their pictures, if any, in "
         "grids/."
     )

@@ -57,18 +57,19 @@ PUBLISHED = (
 PUBLISHED_NOTE = (
     "Published by the authors of StarGAN v2, not measured here: their checkpoints of 100,000 iterations at 256 px, by "
     "their own evaluation (protocol `paper`), mean ± spread of 10 evaluations. An independent rerun of the CelebA-HQ "
-    "checkpoint gave 13.74 / 0.4499 and 23.70 / 0.3879, partly outside these ±. Never compare values of another "
+    "checkpoint gave 13.74 / 0.4499 and 23.70 / 0.3879, partly outside these ranges. Never compare values of another "
     "protocol with these."
 )
 EXPLAINED = (
-    "Only rows of the same protocol, images, pairs and number of images are ranked together. A cell is the mean over "
-    "seeds ± half the width of its 95 % interval (Student's t), which covers the variation between runs; with two "
-    "seeds that is ± 9 standard deviations. The rank in the column follows in brackets, as far as it is decided: (2–5) "
-    "is anything from second to fifth. Every two entries are compared over seeds by Student's t-test, paired if both "
-    "have the same seeds, otherwise by Welch's; distances and errors are compared by ratio. One entry ranks ahead of "
-    "another if p < 0.05 after Holm's correction for all pairs of the column; overlapping intervals do not matter. An "
-    "entry of one seed (†) has an interval only for the sample of images, and decides no rank. Entries are sorted by "
-    "the first column of the first table of a section. Never compare values across sections."
+    "Only rows with the same protocol, images, pairs of domains and number of images per pair are ranked together. A "
+    "cell is the mean over seeds ± half the width of its 95 % interval (Student's t), which covers the variation "
+    "between runs; with two seeds that is ± 9 standard deviations. The rank in the column follows in brackets, as far "
+    "as it is decided: (2–5) is anything from second to fifth. Every two entries are compared over seeds by Student's "
+    "t-test, paired if both have the same seeds, otherwise by Welch's; distances and errors are compared by ratio. "
+    "One entry ranks ahead of another if p < 0.05 after Holm's correction for all pairs of the column; overlapping "
+    "intervals do not matter. An entry of one seed (†) has an interval only for the sample of images, and decides no "
+    "rank. Entries are sorted by the first column of the first table of a section. Never compare values across "
+    "sections."
 )
 
 

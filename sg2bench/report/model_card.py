@@ -54,7 +54,7 @@ def _value(table: pd.DataFrame, metric: str, mode: str) -> dict[str, Any]:
     )
     first = rows.iloc[0]
     interval = {} if not np.isfinite([low, high]).all() else {"ci_low": _short(low), "ci_high": _short(high)}
-    made = {"mode": mode, "better": METRICS[metric].better, "unit": METRICS[metric].unit, **interval}
+    made = {"mode": mode, "better": METRICS[metric].better, "definition": METRICS[metric].definition, **interval}
     made |= {"interval": f"95 %, over {'the sample of images' if one_seed else 'seeds'}"} if interval else {}
     made |= {"seeds": rows["seed"].tolist(), "step": int(first["step"])}
     made |= {column: int(first[column]) for column in ("n_real", "n_fake")}

@@ -40,7 +40,7 @@ def training(halves: pd.DataFrame, out: Path, experiment: str) -> Training | Non
     bands = "95 % interval over seeds" if even["seed"].nunique() > 1 else "95 % interval of the value"
     caption = (
         f"Mean over all pairs of domains and over seeds, only on the even sources. Bands: {bands}. A triangle at the "
-        f"edge marks the extreme of a variant that reaches {plots.FARTHEST} times as far as the others. "
+        f"edge marks the extreme of a variant that reaches {plots.FARTHEST} times as far from zero as the others. "
         f"{figures.counts(of_half(halves, 'even'))}"
     )
     reading = (

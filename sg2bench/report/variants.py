@@ -154,9 +154,12 @@ def caption(table: pd.DataFrame) -> str:
     real = f" against {span(compared['n_real'])} training images of the target" if len(compared) else ""
     line_counts = f" Reference lines use {span(lines['n_fake'])} images." if len(lines) else ""
     seeds = ", ".join(str(int(seed)) for seed in sorted(models["seed"].unique()))
+    changes = (
+        f"Changes are from {first['variant']}, with 95 % intervals, paired where both have the same seeds; * means "
+        "significant after Holm's correction for all changes. "
+    )
     return (
-        f"Mean ± standard deviation over seeds ({seeds}). Changes are from {first['variant']}, with 95 % intervals, "
-        f"paired where both have the same seeds; * means significant after Holm's correction for all changes. "
+        f"Mean ± standard deviation over seeds ({seeds}). {changes if models['variant'].nunique() > 1 else ''}"
         f"{span(models['step'])} steps; each pair: {span(models['n_fake'])} outputs "
         f"({span(models['outputs_per_source'])} per source){real}.{line_counts} "
         f"Protocol {first['protocol']}, data {first['data_fingerprint']}, "

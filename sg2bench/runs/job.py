@@ -160,10 +160,10 @@ def load_images(job: Job) -> ImageSet:
     """Load the images of a job. Raises ValueError if they, or the files from which training starts, have changed."""
     images = sets.load(job.experiment.data, job.experiment.model.image_size)
     if images.fingerprint != job.data_fingerprint:
-        raise ValueError(f"{job.folder}: the images have changed since the run was planned; start the command again")
+        raise ValueError(f"{job.folder}: the images have changed since the run was planned; run the command again")
     if training_hash(job.experiment, images.fingerprint, checkpoints.files_of(job.experiment)) != job.config_hash:
         raise ValueError(
             f"{job.folder / CONFIG}: its content does not match the hash in its second line: it, or a file from which "
-            "training starts, was changed; start the command again"
+            "training starts, was changed; run the command again"
         )
     return images

@@ -108,11 +108,11 @@ def _why_unused(table: Known, run: _Run, statuses: Sequence[Status]) -> tuple[st
     of_variant = [status for status in statuses if status.job.variant == run[0]] or statuses
     for column, theirs, *ours in zip(_OF_A_RUN, run, *(_run(status.job) for status in of_variant), strict=True):
         if theirs not in ours:
-            here = f"{theirs}, here {', '.join(dict.fromkeys(map(str, ours)))}"
+            here = f"this experiment has {', '.join(dict.fromkeys(map(str, ours)))}"
             if column == "seed":
                 seeds = sorted({*ours, *(other[-1] for other in table.runs if other[:-1] == run[:-1])})
                 here += f"; use them with --set seeds={seeds}".replace(", ", ",")
-            return f"of another {column}", here
+            return f"of another {column}", here if column == "seed" else f"{theirs}, {here}"
     (status,) = (status for status in of_variant if status.job.seed == run[-1])
     job, rows = status.job, table.rows_of(status.job)
     if status.known is None and _differ(steps.stored(job), rows):

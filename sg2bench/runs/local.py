@@ -81,7 +81,7 @@ class LocalExecutor:
                 return
         succeeded = process.returncode == 0
         if succeeded and not is_written(status.job):
-            status.reason = "another command changed its configuration while it waited; start the command again"
+            status.reason = "another command changed its configuration while it waited; run the command again"
         status.end(succeeded and not status.reason)
 
 

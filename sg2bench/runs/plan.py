@@ -120,7 +120,7 @@ def exclusively(folder: Path) -> Iterator[None]:
                 remove_left_overs(each)
             yield
     except Timeout:
-        raise ValueError(f"{folder}: another process is performing these runs; wait for it, or stop it") from None
+        raise ValueError(f"{folder}: another process is working on these runs; wait for it, or stop it") from None
 
 
 def is_measured(job: Job) -> bool:

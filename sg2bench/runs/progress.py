@@ -59,7 +59,7 @@ def view(console: Console) -> Iterator[View]:
 
 def _table(statuses: Sequence[Status]) -> Group:
     """Return a line per run; with very many, only those that are running or failed, and the numbers of the others."""
-    table = Table("run", "state", "step", "it/s", "ETA", box=None)
+    table = Table("run", "state", "step", "steps/s", "ETA", box=None)
     shown = statuses
     if len(statuses) > _MOST_LINES:
         shown = [status for status in statuses if status.state in ("running", "failed")][:_MOST_LINES]
@@ -82,4 +82,4 @@ def _cells(status: Status) -> tuple[str, ...]:
         state, left = "known", f"from {status.known.path}"
     if status.state == "running" and status.rate and status.step < steps:
         left = str(timedelta(seconds=round((steps - status.step) / status.rate)))
-    return f"{status.job.name:24}", f"{state:10}", f"{status.step}/{steps}", f"{rate} it/s", left
+    return f"{status.job.name:24}", f"{state:10}", f"{status.step}/{steps}", f"{rate} steps/s", left

@@ -218,7 +218,7 @@ def _board(runs: str) -> Iterator[Any]:
             board = ray.remote(_Board).options(**named).remote()
         except ValueError:
             if time.monotonic() > until:
-                raise ValueError(f"{runs}: another command is performing these runs; wait for it, or stop it") from None
+                raise ValueError(f"{runs}: another command is working on these runs; wait for it, or stop it") from None
             time.sleep(1)
     try:
         yield board

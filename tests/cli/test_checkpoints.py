@@ -96,7 +96,7 @@ def test_nan_and_tensors_that_are_no_arrays_are_refused_by_every_command(quick_c
     for value, message in (
         (weight * float("nan"), "holds NaN or infinity"),
         (weight.to_sparse(), "is sparse"),
-        (weight.flatten()[:1].as_strided((10**6, 10**6), (0, 0)), "save copies of views"),
+        (weight.flatten()[:1].as_strided((10**6, 10**6), (0, 0)), "clone views before saving"),
     ):
         torch.save(state | {"generator": state["generator"] | {key: value}}, tmp_path / "000009_nets_ema.ckpt")
         begin = ("--set", "train.start_from=000009_nets_ema.ckpt")

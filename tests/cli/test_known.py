@@ -55,7 +55,7 @@ def test_a_study_goes_on_elsewhere(quick_cli, killed, tmp_path):
     assert process.returncode == 0, process.stderr
     assert "tiny: 2 runs, 1 to do, 1 known; logs in new/tiny" in process.stdout
     (line,) = (line for line in process.stdout.splitlines() if line.startswith("full/seed-0"))
-    assert line.split() == ["full/seed-0", "known", "4/4", "–", "it/s", "from", "kept/results.csv"]
+    assert line.split() == ["full/seed-0", "known", "4/4", "–", "steps/s", "from", "kept/results.csv"]
     assert not (tmp_path / "new/tiny/full/seed-0").exists()
     report = tmp_path / "reports/tiny"
     assert model_lines(report / "results.csv", 0) == model_lines(killed / "results.csv", 0) != []

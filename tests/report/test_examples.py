@@ -92,6 +92,6 @@ def test_a_picture_of_other_images_is_refused(tmp_path):
 @pytest.mark.parametrize("size", [(8, 2), (8, 5), (9, 4), (8 * 1025, 4 * 1025), (1, 1)])
 def test_a_picture_that_no_run_draws_is_refused_before_anything_is_written(folder, size):
     Image.new("RGB", size).save(folder / "in/grids/full-examples.png")
-    with pytest.raises(ValueError, match=rf"full-examples.png: is {size[0]} × {size[1]} px, expected 8 square images"):
+    with pytest.raises(ValueError, match=rf"full-examples.png: is {size[0]} × {size[1]} px, expected square tiles"):
         write.write(folder / "in/results.csv", folder / "out", "x")
     assert not (folder / "out").exists()

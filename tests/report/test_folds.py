@@ -29,7 +29,7 @@ def test_of_many_the_baseline_the_claimed_and_the_best_are_drawn_in_order(many):
     last = pd.concat([many[many["variant"] == "v59"], many])  # the baseline is the first of the rows, here the worst
     claims = [Claim(term="x", variant=name, purpose="p", metric="lpips") for name in ("v50", "no_such")]
     drawn, said = folds.fold(last, ranked, claims)
-    assert "v59 (the baseline), those that claims are about and the best by fd_alexnet, latent" in said
+    assert "v59 (the first), those that claims are about and the best by fd_alexnet, latent" in said
     assert len(drawn) == folds.MOST_DRAWN
     assert drawn == [variant for variant in ranked if variant in drawn]
     assert drawn[-2:] == ["v50", "v59"]
@@ -43,7 +43,7 @@ def test_the_page_has_all_in_its_tables_and_says_what_is_not_drawn(many, tmp_pat
     file = write.write(tmp_path / "results.csv", tmp_path / "out", "the command")
     text = file.read_text()
     assert f"60 variants, of which plots, examples and samples show {folds.MOST_DRAWN}" in text
-    assert "full (the baseline) and the best by fd_alexnet, latent" in text
+    assert "full (the first) and the best by fd_alexnet, latent" in text
     assert "The other 36 are in the tables below" in text
     for variant in order(many):
         assert f"<td>{variant}</td>" in text

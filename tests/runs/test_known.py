@@ -112,10 +112,18 @@ def test_a_run_of_which_rows_are_missing_is_trained(jobs, missing, lacks):
 @pytest.mark.parametrize(
     ("column", "value", "why"),
     [
-        ("variant", "no_cyc", "1 of another variant (e.g. no_cyc seed 0: no_cyc, here full)"),
-        ("data_fingerprint", "f" * 16, f"1 of another data_fingerprint (e.g. full seed 0: {'f' * 16}, here "),
-        ("config_hash", "c" * 16, f"1 of another config_hash (e.g. full seed 0: {'c' * 16}, here "),
-        ("seed", 7, "1 of another seed (e.g. full seed 7: 7, here 0, 1; use them with --set seeds=[0,1,7])"),
+        ("variant", "no_cyc", "1 of another variant (e.g. no_cyc seed 0: no_cyc, this experiment has full)"),
+        (
+            "data_fingerprint",
+            "f" * 16,
+            f"1 of another data_fingerprint (e.g. full seed 0: {'f' * 16}, this experiment has ",
+        ),
+        ("config_hash", "c" * 16, f"1 of another config_hash (e.g. full seed 0: {'c' * 16}, this experiment has "),
+        (
+            "seed",
+            7,
+            "1 of another seed (e.g. full seed 7: this experiment has 0, 1; use them with --set seeds=[0,1,7])",
+        ),
         (
             "protocol_hash",
             "a" * 16,
@@ -150,8 +158,8 @@ def test_runs_are_counted_by_reason_in_one_line(jobs):
     others = [whole(first).assign(seed=seed) for seed in (5, 6)] + [whole(second).assign(config_hash="c" * 16)]
     message = unused(file(pd.concat([whole(first), *others])), [first, second])
     assert (
-        "2 of another seed (e.g. full seed 5: 5, here 0, 1; use them with --set seeds=[0,1,5,6]); 1 of another c"
-        in message
+        "2 of another seed (e.g. full seed 5: this experiment has 0, 1; use them with --set seeds=[0,1,5,6]); "
+        "1 of another c" in message
     )
     lines = file(whole(first)[:0], "lines.csv")
     assert unused(lines, [first]) == "lines.csv: holds no runs, only reference lines"

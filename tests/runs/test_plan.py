@@ -227,7 +227,7 @@ def test_two_processes_do_not_work_in_one_folder(tiny, tmp_path):
     assert not (status.job.folder / "train.csv").exists()
     with (
         plan.exclusively(tmp_path),
-        pytest.raises(ValueError, match="another process is performing"),
+        pytest.raises(ValueError, match="another process is working on"),
         plan.exclusively(tmp_path),
     ):
         pass

@@ -39,8 +39,8 @@ def test_plain_lines_say_what_changed_and_no_more(tiny):
         ["no_ds/seed-0", "skipped", "100/100"],
         ["full/seed-0", "done", "100/100"],
     ]
-    assert "4.00 it/s  0:00:15" in lines[0]
-    assert "5.00 it/s" in lines[2]
+    assert "4.00 steps/s  0:00:15" in lines[0]
+    assert "5.00 steps/s" in lines[2]
 
 
 def test_a_terminal_gets_a_table_of_all_runs(tiny):

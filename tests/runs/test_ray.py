@@ -240,7 +240,7 @@ def test_another_command_is_performing_the_runs(cluster, statuses, tmp_path, mon
     one, other = (RayExecutor(tmp_path, "cpu", 2, cluster.address, command=command("print()")) for _ in range(2))
     performing = one.perform(statuses(1))
     next(performing)
-    with pytest.raises(ValueError, match="tiny: another command is performing these runs; wait for it, or stop it"):
+    with pytest.raises(ValueError, match="tiny: another command is working on these runs; wait for it, or stop it"):
         perform(other, statuses(1))
     performing.close()
 
