@@ -158,10 +158,11 @@ def average_gradients(weights: Sequence[nn.Parameter]) -> None:
     learning = [weight for weight, is_known in zip(weights, known.tolist(), strict=True) if is_known]
     if not learning:
         return
-    gradients = (torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in learning)
+    gradients = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in learning]
     means = average(torch.cat([gradient.flatten() for gradient in gradients]))
-    for weight, part in zip(learning, torch.split(means, [weight.numel() for weight in learning]), strict=True):
-        weight.grad = part.view_as(weight)
+    parts = torch.split(means, [gradient.numel() for gradient in gradients])
+    for weight, gradient, part in zip(learning, gradients, parts, strict=True):
+        weight.grad = gradient.copy_(part.view_as(gradient))  # keeps its memory layout
 
 
 @contextmanager

@@ -54,7 +54,7 @@ class Compiled:
                 names, run = self._graphs[name]
                 outputs = run(*inputs)
         for weight, gradient in zip(weights, outputs[len(names) :], strict=True):
-            weight.grad = gradient
+            weight.grad = None if gradient is None else laid_out_as(weight, gradient)
         # A CUDA graph writes its outputs to the same memory each time.
         values = [value.clone() if value.is_cuda else value for value in outputs[: len(names)]]
         return dict(zip(names, values, strict=True))
@@ -63,6 +63,13 @@ class Compiled:
     def _stream_and_memory(self) -> tuple[Any, Any]:
         """The stream and the memory that all recordings share: they run in turn, and a step reads all outputs."""
         return torch.cuda.Stream(), torch.cuda.graph_pool_handle()  # type: ignore[no-untyped-call]
+
+
+def laid_out_as(weight: Tensor, value: Tensor) -> Tensor:
+    """Return a tensor of the same shape in the memory layout of `weight`: fused Adam pairs elements by their place in
+    memory, without a check.
+    """
+    return value if value.stride() == weight.stride() else torch.empty_like(weight).copy_(value)
 
 
 def _trace(

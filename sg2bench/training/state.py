@@ -12,7 +12,7 @@ from sg2bench import distributed
 from sg2bench.config import Experiment
 from sg2bench.keys import Train
 from sg2bench.models.networks import Networks, build_discriminator
-from sg2bench.training.compiled import Compiled
+from sg2bench.training.compiled import Compiled, laid_out_as
 
 
 class State:
@@ -29,6 +29,10 @@ class State:
         self.sparse_heads = train.sparse_heads and num_domains > train.batch_size
         self.precision, self.encoder_learns = train.precision, train.encoder_learns
         self.compiled = Compiled() if _compiles(train, num_domains, torch.device(device)) else None
+        if self.compiled is not None and torch.device(device).type == "cpu":
+            # Inductor convolves in this layout, and would convert contiguous weights at every call.
+            for network in (*self.nets.trained().values(), self.discriminator):
+                network.to(memory_format=torch.channels_last)
         self.ema_update = get_ema_multi_avg_fn(train.ema_decay)  # type: ignore[no-untyped-call]
         self.optimizers = {
             name: torch.optim.Adam(
@@ -55,6 +59,8 @@ class State:
         self.discriminator.load_state_dict(state["discriminator"])
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
+            for weight, moments in optimizer.state.items():
+                moments.update({key: laid_out_as(weight, value) for key, value in moments.items() if value.ndim})
 
 
 def _compiles(train: Train, num_domains: int, device: torch.device) -> bool:

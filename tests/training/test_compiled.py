@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import io
+
 import pytest
 import torch
 
-from sg2bench.config import Experiment
+from sg2bench.config import Experiment, Loss
 from sg2bench.data.batches import Batch
 from sg2bench.keys import Train
 from sg2bench.training import compiled, state
@@ -53,18 +55,40 @@ def test_a_weight_without_gradient_has_none(traced_alone):
         assert (used.grad, unused.grad) == (3, None)
 
 
+def test_a_gradient_lies_in_memory_like_its_weight(traced_alone):
+    weight = torch.nn.Parameter(torch.zeros(2, 3, 4, 4).to(memory_format=torch.channels_last))
+    expected = torch.arange(96.0).view(2, 3, 4, 4)
+
+    def function(x):
+        weight.grad = x * expected
+        return {}
+
+    Compiled()("f", function, [weight], torch.tensor(2.0))
+    assert weight.grad.stride() == weight.stride()
+    assert weight.grad.equal(2 * expected)
+
+
+def state_of(experiment):
+    torch.manual_seed(0)
+    made = State(experiment, 3)
+    for module in (made.nets, made.ema, made.discriminator):
+        module.double()
+    return made
+
+
+def batch_of_four():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(3, 4, 3, 32, 32, generator=generator) * 2 - 1
+    domains = torch.tensor([0, 1, 2, 0]), torch.tensor([1, 1, 0, 0])
+    latents = torch.randn(2, 4, 3, generator=generator)
+    batch = Batch(images[0], domains[0], images[1], images[2], domains[1], *latents, torch.rand(4, generator=generator))
+    return batch.to("cpu", torch.float64)
+
+
 def steps(train, loss, ds_weights):
     """Terms and parameters after a step for each diversity weight, in float64."""
-    torch.manual_seed(0)
     experiment = Experiment(name="small", model=SIZES, loss=loss, train={"batch_size": 4} | train)
-    trained = State(experiment, 3)
-    for module in (trained.nets, trained.ema, trained.discriminator):
-        module.double()
-    images = [torch.rand(4, 3, 32, 32) * 2 - 1 for _ in range(3)]
-    domains = torch.tensor([0, 1, 2, 0]), torch.tensor([1, 1, 0, 0])
-    latents = [torch.randn(4, 3) for _ in range(2)]
-    batch = Batch(images[0], domains[0], images[1], images[2], domains[1], *latents, torch.rand(4))
-    batch = batch.to("cpu", torch.float64)
+    trained, batch = state_of(experiment), batch_of_four()
     terms = [train_step(trained, batch, experiment.loss, experiment.loss.ds and weight) for weight in ds_weights]
     return terms, [*trained.nets.parameters(), *trained.discriminator.parameters(), *trained.ema.parameters()]
 
@@ -88,6 +112,24 @@ def test_traced_steps_are_the_eager_ones(traced_alone, train, loss, ds_weights):
             torch.testing.assert_close(term, theirs[name], rtol=1e-9, atol=1e-12, msg=name)
     for weight, other in zip(weights, others, strict=True):
         torch.testing.assert_close(weight, other, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("compiled_first", [True, False])
+def test_compiled_and_eager_steps_continue_each_others_checkpoints(traced_alone, compiled_first):
+    """Also where weights and moments lie in memory in another order than those of the checkpoint."""
+    trained = {}
+    for switches in (False, True):
+        saved = io.BytesIO()
+        for step in range(2):
+            compiles = compiled_first ^ (switches and step == 1)
+            state = state_of(Experiment(name="small", model=SIZES, train={"batch_size": 4, "compile": compiles}))
+            if step:
+                state.load_state_dict(torch.load(io.BytesIO(saved.getvalue())))
+            train_step(state, batch_of_four(), Loss(), 1.0)
+            torch.save(state.state_dict(), saved)
+        trained[switches] = [*state.nets.parameters(), *state.discriminator.parameters()]
+    for weight, other in zip(trained[True], trained[False], strict=True):
+        torch.testing.assert_close(weight, other, rtol=1e-9, atol=1e-10, check_stride=False)
 
 
 def test_more_domains_than_images_in_a_batch_are_refused_where_compiling_was_asked_for():
