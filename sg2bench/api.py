@@ -121,6 +121,7 @@ def evaluate(
     loaded, file = _load(experiment, settings, protocol), with_home(checkpoint)
     of_run = job.of_checkpoint(file)
     if of_run is not None:
+        job.refuse_current_networks(file, of_run)
         job.refuse_other_labels(of_run, loaded, variant, seed)
         variant, seed = of_run.variant, of_run.seed
     variant, seed = variant or next(iter(loaded.variants)), seed or 0
@@ -192,9 +193,9 @@ def score(
         assert translator is not None
         if not any(images.names["val"].values()):
             raise ValueError(f"--real {real}: a translator needs validation images; expected {real}/{{train,val}}/")
-        function, size = translators.load(translator), loaded.model.image_size
-        evaluator = Evaluator(loaded.evaluate, images, size, where)
-        values = translators.score(evaluator, function, loaded.model.latent_dim, progress)
+        function, model = translators.load(translator), loaded.first().model
+        evaluator = Evaluator(loaded.evaluate, images, size := model.image_size, where)
+        values = translators.score(evaluator, function, model.latent_dim, progress)
     named = stable_hash(["scored", variant])  # its training is unknown, so its name is hashed instead
     return tabulate(values, loaded, variant, seed, 0, images.fingerprint, where, named, size)
 
@@ -233,6 +234,7 @@ def translate(
     """
     from sg2bench import devices
     from sg2bench.models import checkpoints
+    from sg2bench.runs import job
     from sg2bench.samples import gallery, pictures, styles
 
     if (references is None) == (latent_seeds is None):
@@ -246,10 +248,12 @@ def translate(
     ):
         if value is not None and not least <= value <= most:
             raise ValueError(f"--{option} {value}: expected {least} to {most}")
-    known_by = None if experiment is None else with_home(experiment)
-    model, names = styles.model_and_domains(with_home(checkpoint), known_by, variant, domains, references is not None)
+    file, known_by = with_home(checkpoint), None if experiment is None else with_home(experiment)
+    of_run = job.of_checkpoint(file)
+    trained = None if of_run is None else of_run.experiment
+    model, names = styles.model_and_domains(file, trained, known_by, variant, domains, references is not None)
     inputs = pictures.read_pictures(with_home(sources), model.image_size)
-    nets = checkpoints.build(model, len(names), with_home(checkpoint)).to(devices.device(device))
+    nets = checkpoints.build(model, len(names), file).to(devices.device(device))
     if references is not None:
         found = pictures.read_pictures(with_home(references), model.image_size)
         chosen = styles.reference_styles(nets, names, found, with_home(references))

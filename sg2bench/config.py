@@ -267,7 +267,10 @@ class Experiment(Part):
 
 def describe(error: ValidationError) -> str:
     """Describe a validation error in one line: the keys, what is wrong, and the nearest known key."""
-    return "; ".join(_describe_one(item) for item in error.errors())
+    items = error.errors()
+    # A bad item also makes its list too short: only the item is named.
+    lists = {item["loc"][:end] for item in items for end in range(len(item["loc"]))}
+    return "; ".join(_describe_one(item) for item in items if item["loc"] not in lists)
 
 
 def _describe_one(item: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from sg2bench.models.networks import Networks
 from sg2bench.report import blind
 from sg2bench.runs import plan
 from sg2bench.statistics import wilson
+from tests.cli.test_cli import assert_refused
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WIDTHS = (390, 1440)
@@ -133,6 +134,13 @@ def test_choices_of_several_readers_are_counted_together(tmp_path):
     assert (ties["ci_low"][0], ties["ci_high"][0]) == (0, 1)
 
 
+def test_choices_are_not_counted_twice(tmp_path, quick_cli):
+    file = write(tmp_path / "a.csv", ["left"] * 5)
+    assert_refused(quick_cli("compare", "--answers", file, "--answers", "a.csv"), "a file of choices is named twice")
+    for option in (("--pairs", 7), ("--seed", 3), ("--out", "page.html")):
+        assert_refused(quick_cli("compare", "--answers", file, *option), f"{option[0]} is for --blind")
+
+
 def test_no_choices():
     with pytest.raises(ValueError, match="name at least one file of choices"):
         sg2bench.read_choices([])
@@ -166,7 +174,7 @@ def test_what_cannot_be_compared(runs, tmp_path, quick_cli):
     full, no_ds = runs
     for arguments, message in (
         ((full, full), "compare two variants, or two seeds"),
-        ((full, tmp_path), "no such experiment file"),
+        ((full, tmp_path), "not a run's folder, such as runs/critters/full/seed-0: it has no config.yaml"),
         ((full, tmp_path / "none"), "no such run folder or checkpoint"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -155,6 +155,7 @@ def test_overrides(tmp_path):
         ("train.steps", "expected key=value"),
         ("train.stepz=1", "unknown key `train.stepz`"),
         ("train.steps.x=1", "`steps` is a value"),
+        ("seeds=[-1]", r"seeds.0: Input should be greater than or equal to 0, got -1$"),
     ],
 )
 def test_bad_overrides(tmp_path, override, message):

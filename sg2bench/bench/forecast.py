@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -116,8 +117,8 @@ def machines_of(gpus: int | None, workers: int | None, tflops: float | None, res
             raise ValueError("--tflops needs --gpus")
         assert workers is not None
         return Machines(f"{workers} CPU thread{'s' * (workers > 1)}", "CPU", workers, 1.0, cost.CPU)
-    if tflops is not None and tflops <= 0:
-        raise ValueError(f"--tflops {tflops}: expected more than 0")
+    if tflops is not None and not 0 < tflops < math.inf:
+        raise ValueError(f"--tflops {tflops}: expected a number above 0")
     share = resources.gpus
     if (parallel_runs := cost.parallel_runs(gpus, share)) == 0:
         raise ValueError(f"--gpus {gpus}: too few, a run takes {share:g} (resources.gpus)")

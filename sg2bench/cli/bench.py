@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -54,6 +55,7 @@ def bench(
     from sg2bench import experiments
     from sg2bench.bench import machine, throughput
 
+    _refuse_nan(max_seconds, minutes)
     model = experiments.load(experiment, options.settings(set_)).model
     devices = device or ["cpu", *["cuda"] * torch.cuda.is_available()]
     for name in devices:
@@ -87,3 +89,9 @@ def _print(table: Any) -> None:
     for device, lines in table.groupby("device", sort=False):
         options.print_plain(device)
         options.print_table(lines.rename(columns=_SHOWN), list(_SHOWN.values()))
+
+
+def _refuse_nan(max_seconds: float, minutes: float) -> None:
+    for option, number in (("--max-seconds", max_seconds), ("--minutes", minutes)):
+        if math.isnan(number):
+            raise ValueError(f"{option} nan: expected a number")

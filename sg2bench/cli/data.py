@@ -43,7 +43,7 @@ def draw(
     from sg2bench import experiments
     from sg2bench.data import critters
 
-    loaded = experiments.load(experiment, options.settings(set_))
+    loaded = experiments.load(experiment, options.settings(set_)).first()
     if loaded.data.source != "critters":
         raise ValueError(f"--experiment {experiment}: its images are not drawn (data.source is {loaded.data.source})")
     count = critters.export(loaded.data, loaded.model.image_size, out)
@@ -57,7 +57,7 @@ def fingerprint(experiment: options.ExperimentFile, set_: options.Set = None) ->
     from sg2bench import experiments
     from sg2bench.data import sets
 
-    loaded = experiments.load(experiment, options.settings(set_))
+    loaded = experiments.load(experiment, options.settings(set_)).first()
     image_set = sets.load(loaded.data, loaded.model.image_size)
     options.print_plain(image_set.fingerprint)
     for line in image_set.counts():

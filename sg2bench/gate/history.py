@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from sg2bench import csv_files, provenance, texts
 from sg2bench.files import locked, write_text
-from sg2bench.gate.output import name_of, worse_by
+from sg2bench.gate.output import name_of, times_margin, worse_by, worst_first
 from sg2bench.gate.quality import INCONCLUSIVE, PASS, REGRESSION, verdict
 
 COLUMNS = ("time", "commit", "verdict", PASS, INCONCLUSIVE, REGRESSION, "times_margin", "worst")
@@ -61,21 +61,9 @@ def read(file: Path) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
-def times_margin(row: Mapping[str, Any]) -> float:
-    """Return a line's worsening in units of its margin: 1 is a worsening by the whole margin. An exact comparison
-    counts any change that it refuses as a worsening.
-    """
-    margin = row.get("margin", float("nan"))
-    worse = row["worse_by"] * (1 if row.get("absolute") else abs(row["baseline"]) or 1)
-    if row.get("verdict") == REGRESSION:
-        worse = abs(worse)
-    return float(worse / margin) if margin else float("inf") if worse > 0 else 0.0
-
-
 def _line(table: pd.DataFrame) -> dict[str, str]:
     counts = table["verdict"].value_counts()
-    rows = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
-    rows.sort(key=lambda row: (row["verdict"] == REGRESSION, times_margin(row)), reverse=True)
+    rows = worst_first(table)
     worst = "; ".join(f"{name_of(row)} {worse_by(row)}" for row in rows[:_SHOWN])
     most = max((times_margin(row) for row in rows), default=float("nan"))
     known = {"time": provenance.now(), "commit": commit(), "verdict": verdict(table)}
@@ -85,7 +73,7 @@ def _line(table: pd.DataFrame) -> dict[str, str]:
 
 def commit() -> str:
     """Return the commit that is judged: GitHub's, else that of the working folder; empty outside a repository."""
-    if sha := os.environ.get("GITHUB_SHA"):
+    if re.fullmatch("[0-9a-f]{7,64}", sha := os.environ.get("GITHUB_SHA", "")):
         return sha[:12]
     try:
         command = ["git", "rev-parse", "--short=12", "HEAD"]

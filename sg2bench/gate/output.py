@@ -57,13 +57,29 @@ def markdown(table: pd.DataFrame) -> str:
     shown = table[table["verdict"] != PASS] if verdict(table) != PASS else table
     columns = [column for column in COLUMNS if column in shown]
     rows = []
-    for row in _records(shown.sort_values("worse_by", ascending=False)):
+    for row in worst_first(shown):
         cells = [
             texts.rounded(row[c], 4) if isinstance(row[c], float) else texts.markdown(str(row[c])) for c in columns
         ]
         rows.append([*cells, worse_by(row), row["verdict"]])
     listed = texts.markdown_table([*columns, "worse by", "verdict"], rows)
     return f"**{texts.markdown(sentence(table))}**\n\n{listed}\n"
+
+
+def worst_first(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the lines, regressions first, by their worsening in units of their margin."""
+    return sorted(_records(table), key=lambda row: (row["verdict"] == REGRESSION, times_margin(row)), reverse=True)
+
+
+def times_margin(row: Mapping[str, Any]) -> float:
+    """Return a line's worsening in units of its margin: 1 is a worsening by the whole margin. An exact comparison
+    counts any change that it refuses as a worsening.
+    """
+    margin = row.get("margin", float("nan"))
+    worse = row["worse_by"] * (1 if row.get("absolute") else abs(row["baseline"]) or 1)
+    if row.get("verdict") == REGRESSION:
+        worse = abs(worse)
+    return float(worse / margin) if margin else float("inf") if worse > 0 else 0.0
 
 
 def worse_by(row: Mapping[str, Any], sign: str = "+") -> str:

@@ -248,6 +248,8 @@ def _warn_of_other_lengths(new: pd.DataFrame, old: pd.DataFrame, results_file: P
 def _model_rows(path: Path, steps: int) -> pd.DataFrame:
     """Read a file's rows of models, each run at its last steps. Raises ValueError if they hold no comparable means."""
     table = row_table.read(path)
+    if len(found := set(table[~is_line(table)]["experiment"])) > 1:
+        raise ValueError(f"{path}: rows of several experiments cannot be compared: {listed(found)}")
     table = averaged_steps(table, steps, path) if steps > 1 else last_steps(table)
     refuse_mixed_configurations(table, path)
     rows = table[~is_line(table)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -24,8 +25,7 @@ def effects(results: PathLike | pd.DataFrame, *, experiment: PathLike | None = N
     `experiment` rests; by default it is the `experiment.yaml` next to the file. Raises ValueError for rows that cannot
     be compared.
     """
-    table, known = _read(results, experiment)
-    return measure_effects(*in_declared_order(table, known, Path("rows")))
+    return measure_effects(*in_declared_order(*_read(results, experiment), Path("rows")))
 
 
 def claims(results: PathLike | pd.DataFrame, *, experiment: PathLike | None = None) -> pd.DataFrame:
@@ -35,44 +35,61 @@ def claims(results: PathLike | pd.DataFrame, *, experiment: PathLike | None = No
     Raises ValueError like `effects`, and if the experiment makes no claims.
     """
     table, known = _read(results, experiment)
-    if known is None or not known.claims:
+    if known.with_claims is None:
         raise ValueError("no `claims` to judge: name an experiment that has some, such as experiment='critters'")
-    return judge_claims(table, known)
+    return judge_claims(table, known.with_claims)
 
 
-def declared(folder: Path) -> Experiment | None:
-    """Return the experiment next to the rows if it makes claims; else None, whatever the file holds."""
+class Declared(NamedTuple):
+    """What an experiment says about its rows."""
+
+    first: str | None = None
+    """Its first variant, if known."""
+    with_claims: Experiment | None = None
+    """The experiment itself, if it makes claims."""
+
+
+def declared(folder: Path) -> Declared:
+    """Return what the experiment next to the rows declares. Without claims, the file may be of another version."""
     path = folder / EXPERIMENT
     plain = yaml_files.read(path) if path.is_file() else None
-    return experiments.load(path) if isinstance(plain, dict) and plain.get("claims") else None
+    if not isinstance(plain, dict):
+        return Declared()
+    if plain.get("claims"):
+        return _of(experiments.load(path))
+    variants = plain.get("variants")
+    return Declared(next(iter(variants), None) if isinstance(variants, dict) else None)
 
 
-def in_declared_order(
-    table: pd.DataFrame, known: Experiment | None, where: Path
-) -> tuple[pd.DataFrame, Sequence[Claim]]:
+def _of(experiment: Experiment) -> Declared:
+    return Declared(next(iter(experiment.variants)), experiment if experiment.claims else None)
+
+
+def in_declared_order(table: pd.DataFrame, known: Declared, where: Path) -> tuple[pd.DataFrame, Sequence[Claim]]:
     """Return rows with the experiment's first variant first, which changes are from, and the claims about them.
 
     If that variant has no rows, such as after a training that diverged, warns and returns no claims.
     """
-    if known is None:
+    first = known.first
+    if first is None:
         return table, ()
-    first = next(iter(known.variants))
     if first not in set(table["variant"]):
         warnings.warn(
             f"{where}: has no rows of `{first}`, the experiment's first variant; changes are from another one",
             stacklevel=2,
         )
         return table, ()
-    return table.sort_values("variant", key=lambda names: names != first, kind="stable"), known.claims
+    claims = known.with_claims.claims if known.with_claims else ()
+    return table.sort_values("variant", key=lambda names: names != first, kind="stable"), claims
 
 
-def _read(results: PathLike | pd.DataFrame, experiment: PathLike | None) -> tuple[pd.DataFrame, Experiment | None]:
-    known = None if experiment is None else experiments.load(with_home(experiment))
+def _read(results: PathLike | pd.DataFrame, experiment: PathLike | None) -> tuple[pd.DataFrame, Declared]:
+    known = None if experiment is None else _of(experiments.load(with_home(experiment)))
     if isinstance(results, pd.DataFrame):
         if missing := [column for column in COLUMNS if column not in results]:
             raise ValueError(f"rows: column {missing[0]} is missing; result rows have {', '.join(COLUMNS)}")
         refuse_mixture(results, Path("rows"))
-        return results, known
+        return results, known or Declared()
     path = with_home(results)
     table = read(path)
     refuse_mixture(table, path)

@@ -71,6 +71,8 @@ def preference(files: Sequence[Path]) -> pd.DataFrame:
     """
     if not files:
         raise ValueError("name at least one file of choices")
+    if len({file.resolve() for file in files}) < len(files):
+        raise ValueError("a file of choices is named twice")
     tables = [_read(file) for file in files]
     names = _runs(tables[0])
     for file, each in zip(files, tables, strict=True):

@@ -10,6 +10,7 @@ import pandas as pd
 from sg2bench import texts, yaml_files
 from sg2bench.catalog import METRICS
 from sg2bench.layout import PathLike, with_home
+from sg2bench.report.answers import declared
 from sg2bench.report.variants import hashes, number
 from sg2bench.rows import baseline, last_steps, listed, metrics_and_modes, models, overall, read, refuse_mixture
 from sg2bench.statistics import mean_interval
@@ -19,8 +20,8 @@ def model_card(results: PathLike, *, variant: str | None = None, name: str | Non
     """Return a model card in Markdown, with the overall values of one variant at its last step.
 
     Its metadata are a `model-index` for the Hugging Face Hub: for each mode, values with their 95 % intervals, seeds,
-    counts and protocol. `variant` defaults to the first one, `name` to `<experiment>-<variant>`. Raises ValueError like
-    `rows.read`, and for a variant without overall values.
+    counts and protocol. `variant` defaults to the experiment's first one, `name` to `<experiment>-<variant>`.
+    Raises ValueError like `rows.read`, and for a variant without overall values.
     """
     path = with_home(results)
     everything = read(path)
@@ -28,7 +29,8 @@ def model_card(results: PathLike, *, variant: str | None = None, name: str | Non
     table = overall(models(last_steps(everything)))
     if table.empty:
         raise ValueError(f"{path}: has no overall value (source and target `*`) of a model")
-    known, variant = list(dict.fromkeys(table["variant"])), variant or baseline(table)
+    known = list(dict.fromkeys(table["variant"]))
+    variant = variant or declared(path.parent).first or baseline(table)
     if variant not in known:
         raise ValueError(f"{path}: has no variant {variant!r} (known: {', '.join(known)})")
     table = table[table["variant"] == variant]

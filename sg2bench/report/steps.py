@@ -116,9 +116,11 @@ def best_steps(odd: pd.DataFrame, metric: str) -> tuple[list[str], list[list[str
 def _chosen_by(even: pd.DataFrame, experiment: str) -> str:
     """Return the metric that chose the best steps: the experiment's `train.best_by`, or its first."""
     plain = yaml_files.parse(experiment)
-    train = plain.get("train") if isinstance(plain, dict) else None
+    train, evaluate = (plain.get(key) if isinstance(plain, dict) else None for key in ("train", "evaluate"))
     named = train.get("best_by") if isinstance(train, dict) else None
-    return named if isinstance(named, str) and named in set(even["metric"]) else str(even["metric"].iloc[0])
+    listed = evaluate.get("metrics") if isinstance(evaluate, dict) else None
+    candidates = [named, *(listed if isinstance(listed, list) else [])]
+    return next((str(each) for each in candidates if each in list(even["metric"])), str(even["metric"].iloc[0]))
 
 
 def _caption(metric: str) -> str:

@@ -41,7 +41,7 @@ def write(results_file: Path, out: Path, command: str) -> Path:
     files = {Path(RESULTS): results_file} | found.files
     declared = answers.declared(source)
     table, about = answers.in_declared_order(table, declared, results_file)
-    claims = judge_claims(everything, declared) if declared else pd.DataFrame()
+    claims = judge_claims(everything, declared.with_claims) if declared.with_claims else pd.DataFrame()
     ranked = variants.order(table)
     effects = variants.in_order(measure_effects(table, about), ranked)
     board = variants.markdown(table, effects, claims, command)

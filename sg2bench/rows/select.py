@@ -78,12 +78,13 @@ def averaged_steps(table: pd.DataFrame, count: int, path: Path) -> pd.DataFrame:
     All evaluated steps have rows on the even sources. Raises ValueError that names a run with fewer evaluated steps, or
     a step that lacks a row.
     """
-    table = models(of_half(table, "even"))
     runs = ["experiment", "variant", "seed"]
+    everyone, table = models(table)[runs].drop_duplicates(), models(of_half(table, "even"))
     steps = table[[*runs, "step"]].drop_duplicates().sort_values("step")
     last = steps.groupby(runs, sort=False).tail(count)
-    counts = last.groupby(runs, sort=False).size().reset_index(name="count").sort_values("count")
-    if counts.empty:
+    counts = everyone.merge(last.groupby(runs, sort=False).size().reset_index(name="count"), how="left")
+    counts = counts.fillna({"count": 0}).astype({"count": int}).sort_values("count", kind="stable")
+    if steps.empty:
         raise ValueError(f"{path}: no run has evaluated steps: set train.evaluate_every or evaluate_at")
     fewest = counts.iloc[0]
     if fewest["count"] < count:

@@ -17,7 +17,7 @@ from sg2bench.data.images import ImageSet
 from sg2bench.evaluation.needs import with_metrics
 from sg2bench.files import write_text
 from sg2bench.hashes import lineage_hash, training_hash
-from sg2bench.layout import CONFIG, LOCK, folder_of_run, run_folder
+from sg2bench.layout import CONFIG, LOCK, ema_file, folder_of_run, run_folder, step_of
 from sg2bench.models import checkpoints
 from sg2bench.rows import HASH
 
@@ -111,6 +111,8 @@ def _head(job: Job) -> str:
 def read(folder: Path) -> Job:
     """Read the job in a folder. Raises ValueError for a folder without a job."""
     path = folder / CONFIG
+    if not path.is_file():
+        raise ValueError(f"{folder}: not a run's folder, such as runs/critters/full/seed-0: it has no {CONFIG}")
     experiment = experiments.load(path)
     head = path.read_text(encoding="utf-8").splitlines()[: len(_HEAD)]
     fields = {field: line.removeprefix(mark) for (field, mark), line in zip(_HEAD.items(), head, strict=False)}
@@ -129,6 +131,18 @@ def of_checkpoint(checkpoint: Path) -> Job | None:
     with suppress(OSError), (folder / CONFIG).open("rb") as file:
         return read(folder) if file.read(len(mark)) == mark else None
     return None
+
+
+def refuse_current_networks(checkpoint: Path, job: Job) -> None:
+    """Raise ValueError for a checkpoint in its run's folder that does not hold the averaged networks: its rows would
+    pass for the run's.
+    """
+    file = checkpoint.resolve()
+    if file.name != ema_file(step := step_of(file)):
+        raise ValueError(
+            f"{checkpoint}: a run is measured by its averaged networks, such as {ema_file(step)}; to measure others, "
+            f"copy them out of {job.folder}"
+        )
 
 
 def refuse_other_labels(job: Job, experiment: Experiment, variant: str | None, seed: int | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ def write(runs: Path, uri: str) -> int:
     """Log the runs found below `runs` to the MLflow at a tracking URI; return their number.
 
     Each run becomes a run of MLflow's experiment of the same name: its settings are parameters, the terms of
-    `train.csv` and the values of `runs.scalars` are metrics by step, and its sample grids are artifacts. Metrics that
+    `train.csv` and the values of `runs.scalars` are metrics by step, and its sample grids are artifacts. Values that
     MLflow has already are not logged again. Raises ValueError if there is no run, if MLflow is not installed, or if it
     reports an error.
     """
@@ -42,11 +43,13 @@ def _log(client: Any, folder: Path) -> None:
 
     run = _find_or_create(client, job.read(folder))
     run_id, start = run.info.run_id, run.info.start_time
-    known = {(tag, metric.step) for tag in run.data.metrics for metric in client.get_metric_history(run_id, tag)}
+    logged = [metric for tag in run.data.metrics for metric in client.get_metric_history(run_id, tag)]
+    known = {(each.key, each.step): each.value for each in sorted(logged, key=lambda each: each.timestamp)}
+    now = time.time_ns() // 10**6
     new = [
-        Metric(tag, value, start, step)
+        Metric(tag, value, now if (tag, step) in known else start, step)
         for tag, value, step in (*scalars.of_log(folder), *scalars.of_rows(folder))
-        if (tag, step) not in known
+        if known.get((tag, step)) != value
     ]
     for begin in range(0, len(new), _BATCH):
         client.log_batch(run_id, metrics=new[begin : begin + _BATCH])

@@ -177,7 +177,7 @@ def reference_lines(experiment: Experiment, images: ImageSet, device: torch.devi
     found = lines.reference_lines(Evaluator(experiment.evaluate, images, size, device, parts=parts))
     return pd.concat(
         [
-            tabulate(values, experiment, line, 0, 0, images.fingerprint, device, config_hash)
+            tabulate(values, experiment, line, 0, 0, images.fingerprint, device, config_hash, size)
             for line, values in found.items()
             if values
         ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,10 @@ import torch
 from torch import Tensor
 
 from sg2bench import experiments, texts
-from sg2bench.config import Model
+from sg2bench.config import Experiment, Model
 from sg2bench.data import sets
 from sg2bench.evaluation.outputs import to_float
-from sg2bench.layout import CONFIG, folder_of_run
+from sg2bench.layout import CONFIG
 from sg2bench.models import checkpoints
 from sg2bench.models.networks import Networks
 from sg2bench.samples.pictures import Picture
@@ -35,33 +34,35 @@ class Style:
 
 def model_and_domains(
     checkpoint: Path,
-    experiment: str | os.PathLike[str] | None,
+    of_run: Experiment | None,
+    experiment: Path | None,
     variant: str | None,
     domains: Sequence[str] | None,
     by_reference: bool,
 ) -> tuple[Model, tuple[str, ...]]:
-    """Return model and domains of a checkpoint: from an experiment, from its run's `config.yaml`, or from the file's
-    shapes. `domains` overrides the names. Raises ValueError if names are needed but unknown.
+    """Return model and domains of a checkpoint: from an experiment, from its run's configuration `of_run`, or from the
+    file's shapes. `domains` renames them. Raises ValueError if names are needed but unknown, or in another order.
     """
-    own = folder_of_run(checkpoint) / CONFIG
     if experiment is None and variant is not None:
         raise ValueError("--variant needs --experiment")
-    if experiment is None and not own.is_file():
+    loaded = of_run if experiment is None else experiments.load(experiment)
+    if loaded is None:
         if by_reference and domains is None:
             raise ValueError("--references needs the names of the domains in the order of training: --domains cat,dog")
         model, number = checkpoints.infer(checkpoint)
         return model, name_domains(number, domains)
-    loaded = experiments.load(own if experiment is None else Path(experiment))
     resolved = loaded.resolve(variant or next(iter(loaded.variants)))
     # A run's configuration names its domains; for an experiment, the images may be needed to know them.
-    names = resolved.data.domains or sets.load(resolved.data, resolved.model.image_size).domains
-    known = sorted(set(names))
-    if own.is_file() and (trained := experiments.load(own).data.domains) and known != sorted(trained):
+    known = sorted(set(resolved.data.domains or sets.load(resolved.data, resolved.model.image_size).domains))
+    if of_run is not None and known != sorted(of_run.data.domains or known):
         raise ValueError(
-            f"--experiment: its domains are {', '.join(known)}, but by {own} the model's are {', '.join(trained)}; "
-            "leave it out"
+            f"--experiment: its domains are {', '.join(known)}, but by its run's {CONFIG} the model's are "
+            f"{', '.join(of_run.data.domains or ())}; leave it out"
         )
-    return resolved.model, name_domains(len(known), known if domains is None else domains)
+    names = name_domains(len(known), known if domains is None else domains)
+    if any(name in known and name != known[label] for label, name in enumerate(names)):
+        raise ValueError(f"--domains {','.join(names)}: the model's domains are {','.join(known)}, in this order")
+    return resolved.model, names
 
 
 def name_domains(number: int, named: Sequence[str] | None) -> tuple[str, ...]:

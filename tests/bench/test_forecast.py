@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 import torch
@@ -129,7 +130,9 @@ def test_times_that_are_not_there_or_damaged_count_for_nothing(tmp_path, text):
         ({"gpus": 0}, "--gpus 0: expected 1 or more"),
         ({"workers": 0}, "--workers 0: expected 1 or more"),
         ({"workers": 1, "tflops": 5}, "--tflops needs --gpus"),
-        ({"gpus": 1, "tflops": 0}, "--tflops 0: expected more than 0"),
+        ({"gpus": 1, "tflops": 0}, "--tflops 0: expected a number above 0"),
+        ({"gpus": 1, "tflops": math.nan}, "--tflops nan: expected a number above 0"),
+        ({"gpus": 1, "tflops": math.inf}, "--tflops inf: expected a number above 0"),
         ({"protocol": "mine"}, "--protocol mine: expected offline"),
     ],
 )

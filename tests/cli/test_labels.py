@@ -54,6 +54,8 @@ def test_labels_that_contradict_the_run_are_refused(quick_cli, tmp_path, run):
     assert_refused(quick_cli(*command, "other.yaml"), "--experiment other: the checkpoint is of tiny", says)
     lacking = ("tiny.yaml", "--set", "variants={full: {}}")
     assert_refused(quick_cli(*command, *lacking), "--experiment tiny: has no variant no_ds", says)
+    current = (command[0], folder / "000002_nets.ckpt", command[2], "tiny.yaml")
+    assert_refused(quick_cli(*current), "is measured by its averaged networks, such as 000002_nets_ema.ckpt")
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("# training hash: ", "# training hash: =1+"))
     assert_refused(quick_cli(*command, "tiny.yaml"), "config.yaml: not the configuration of a run")

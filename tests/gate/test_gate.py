@@ -179,6 +179,10 @@ def test_equality_within_a_tolerance_needs_one_seed(files):
         (lambda rows: rows[rows["metric"] == "lpips"], "has no row for full / latent / fd_alexnet"),
         (lambda rows: rows[rows["source"] == "cat"], "has no rows of a model's target domains"),
         (
+            lambda rows: rows.assign(experiment=np.where(rows["seed"] == 1, "other", rows["experiment"])),
+            "rows of several experiments cannot be compared: other, tiny",
+        ),
+        (
             lambda rows: rows.assign(config_hash=np.where(rows["seed"] == 1, "d" * 16, rows["config_hash"])),
             r"full of tiny was trained with two configurations, config_hash c+ \(seed 0, 2, 3, 4\) and config_hash d",
         ),

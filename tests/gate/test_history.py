@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from sg2bench import gate, rows
-from sg2bench.gate import history
+from sg2bench.gate import history, output
 from tests.tables import study
 
 
@@ -40,6 +40,14 @@ def test_a_line_a_run_with_the_worst_in_margins(tmp_path, monkeypatch):
         assert word in text
 
 
+def test_a_commit_is_one_that_the_history_takes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for sha in ("refs/heads/x", "A" * 40, "", "ab"):
+        monkeypatch.setenv("GITHUB_SHA", sha)
+        history.append(compared(tmp_path, 1.0), tmp_path / "gate.csv")
+    assert history.read(tmp_path / "gate.csv")["commit"].tolist() == [""] * 4
+
+
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
@@ -51,7 +59,7 @@ def test_a_line_a_run_with_the_worst_in_margins(tmp_path, monkeypatch):
     ],
 )
 def test_worsening_in_margins(row, expected):
-    assert history.times_margin(row) == pytest.approx(expected)
+    assert output.times_margin(row) == pytest.approx(expected)
 
 
 def test_verdicts_on_throughput_have_no_margin(tmp_path):

@@ -54,6 +54,17 @@ def test_too_few_steps_and_other_steps_are_refused(write):
         api.check(other, old, last_steps=2)
 
 
+@pytest.mark.parametrize("lacks", [{"variant": ["full"]}, {"variant": ["full"], "seed": [1]}])
+def test_a_run_without_evaluated_steps_is_not_left_out_in_silence(write, tmp_path, lacks):
+    old = rows.read(write("old", lambda seed, step: seed))
+    both = pd.concat([old, old.assign(variant="no_ds")])
+    gone = pd.concat([both[column].isin(values) for column, values in lacks.items()], axis=1).all(axis=1)
+    last = both[both["step"] == 3].assign(protocol="offline", protocol_hash="1" * 16)
+    rows.write(pd.concat([both[~gone], last]), tmp_path / "new.csv")
+    with pytest.raises(ValueError, match=r"new.csv: full, seed \d, has 0 evaluated steps, fewer than 2: set train"):
+        api.check(tmp_path / "new.csv", tmp_path / "new.csv", last_steps=2)
+
+
 def test_other_steps_of_the_same_mean_are_refused(write):
     old = write("old", lambda seed, step: seed, steps=(1000, 2000, 3000))
     new = write("new", lambda seed, step: seed, steps=(500, 2500, 3000))

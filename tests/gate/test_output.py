@@ -43,6 +43,16 @@ def compared(name="dog", verdict="regression"):
     return pd.DataFrame([line | {"verdict": verdict}])
 
 
+def test_the_worst_line_by_its_margin_is_the_first():
+    """Shares of a baseline and differences in a unit are comparable only as multiples of the margin."""
+    share = compared("share").assign(baseline=50.0, worse_by=0.3, margin=12.5, absolute=False)
+    difference = compared("difference").assign(worse_by=0.25, margin=0.05, absolute=True)
+    near = compared("near", gate.INCONCLUSIVE).assign(worse_by=9.0, margin=0.05, absolute=True)
+    found = output.markdown(pd.concat([near, share, difference]))
+    places = [found.index(f"| {name} |") for name in ("difference", "share", "near")]
+    assert places == sorted(places)
+
+
 @pytest.mark.parametrize("hostile", HOSTILE)
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_a_name_is_shown_and_does_nothing(hostile, more):

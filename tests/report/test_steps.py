@@ -99,6 +99,12 @@ def test_a_foreign_experiment_that_names_no_metric_of_the_rows_counts_for_nothin
     assert "chosen by fd_alexnet" in steps.training(halves, tmp_path, f"train: {train}").caption
 
 
+def test_by_default_the_first_metric_of_the_experiment_chooses(halves, tmp_path):
+    """Not the first one of the rows: those of mode latent come first, and a metric may have only the other."""
+    assert "chosen by lpips" in steps.training(halves, tmp_path, "evaluate: {metrics: [lpips, fd_alexnet]}").caption
+    assert "chosen by lpips" in steps.training(halves, tmp_path, "evaluate: {metrics: [kid, lpips]}").caption
+
+
 def test_rows_without_steps_make_no_section(folder, without_plots):
     text = write.write(folder / "in/results.csv", folder / "out", "").read_text()
     assert 'id="training"' not in text

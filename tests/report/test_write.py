@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from sg2bench import rows as row_table
-from sg2bench.report import page, panels, variants, write
+from sg2bench.report import answers, page, panels, variants, write
+from sg2bench.report.model_card import model_card
 from sg2bench.rows import measure_effects
 from tests.tables import table
 
@@ -244,3 +245,17 @@ def test_changes_are_from_the_experiment_s_first_variant_whatever_the_order_of_r
     row_table.write(rows[rows["variant"] != "full"], folder / "in/results.csv")
     with pytest.warns(UserWarning, match="has no rows of `full`, the experiment's first variant"):
         write.write(folder / "in/results.csv", folder / "out", "x")
+
+
+@pytest.mark.parametrize("more", ["", "key_of_another_version: 1\n"])
+def test_the_first_variant_is_the_experiment_s_without_claims_too(folder, rows, more):
+    """Such as when the first seed of the first variant failed."""
+    text = "# Made by: x\nname: tiny\nvariants: {full: {}, no_ds: {}}\n"
+    (folder / "in/experiment.yaml").write_text(text + more)
+    file = folder / "in/results.csv"
+    row_table.write(rows[(rows["variant"] != "full") | (rows["seed"] != 0)].iloc[::-1], file)
+    write.write(file, folder / "out", "x")
+    assert set(pd.read_csv(folder / "out/effects.csv")["baseline"]) == {"full"}
+    assert "Changes are from full" in (folder / "out/leaderboard.md").read_text()
+    assert set(answers.effects(file)["baseline"]) == {"full"}
+    assert "# tiny-full\n" in model_card(file)

@@ -54,6 +54,13 @@ def test_an_experiment(quick_cli, store, tmp_path):
     client, (run,) = runs_of(store)
     assert history(client, run, curves.columns[1])[-2:][1] == (5, 0.5)
     assert len(history(client, run, "metrics/latent/fd_alexnet")) == 1
+    measured_again = row_table.read(folder / "rows.csv")
+    row_table.write(measured_again.assign(value=measured_again["value"] / 2), folder / "rows.csv")
+    for _ in range(2):
+        assert quick_cli("mlflow", "runs", "--uri", store).returncode == 0
+    client, (run,) = runs_of(store)
+    assert len(history(client, run, "metrics/latent/fd_alexnet")) == 2
+    assert run.data.metrics["metrics/latent/fd_alexnet"] == history(client, run, "metrics/latent/fd_alexnet")[0][1] / 2
 
 
 def test_wrong_use_is_refused(quick_cli, tmp_path, monkeypatch):

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from sg2bench import experiments
 from sg2bench.evaluation.outputs import to_float
 from sg2bench.models import checkpoints
 from sg2bench.models.networks import Networks
@@ -59,21 +58,21 @@ def test_psi_needs_a_mapping_network(tiny):
 
 def test_a_checkpoint_in_a_run_s_folder_is_of_that_run_s_model(nets, tiny, tmp_path):
     path = checkpoints.save_ema(nets, tmp_path, 4)
-    data = tiny.data.model_copy(update={"domains": DOMAINS})
-    (tmp_path / "config.yaml").write_text(experiments.dump(tiny.model_copy(update={"data": data})))
-    assert styles.model_and_domains(path, None, None, None, by_reference=True) == (tiny.model, DOMAINS)
-    assert styles.model_and_domains(path, None, None, ["a", "b"], by_reference=True)[1] == ("a", "b")
-    (tmp_path / "steps").mkdir()
-    earlier = checkpoints.save_ema(nets, tmp_path / "steps", 2)
-    assert styles.model_and_domains(earlier, None, None, None, by_reference=True) == (tiny.model, DOMAINS)
+    of_run = tiny.model_copy(update={"data": tiny.data.model_copy(update={"domains": DOMAINS})})
+    assert styles.model_and_domains(path, of_run, None, None, None, by_reference=True) == (tiny.model, DOMAINS)
+    for named in (("a", "b"), ("cat2", "cat"), DOMAINS):
+        assert styles.model_and_domains(path, of_run, None, None, named, by_reference=True)[1] == named
+    for named in (DOMAINS[::-1], ("cat", "b")):
+        with pytest.raises(ValueError, match="--domains cat,.*: the model's domains are bunny,cat, in this order"):
+            styles.model_and_domains(path, of_run, None, None, named, by_reference=True)
 
 
 def test_a_published_file_has_the_model_of_its_shapes_and_the_names_given(nets, tiny, tmp_path):
     path = checkpoints.save_ema(nets, tmp_path, 4)
-    model, names = styles.model_and_domains(path, None, None, None, by_reference=False)
+    model, names = styles.model_and_domains(path, None, None, None, None, by_reference=False)
     assert (model, names) == (tiny.model, ("domain-0", "domain-1"))
-    assert styles.model_and_domains(path, None, None, ["dog", "cat"], by_reference=True)[1] == ("dog", "cat")
+    assert styles.model_and_domains(path, None, None, None, ["dog", "cat"], by_reference=True)[1] == ("dog", "cat")
     with pytest.raises(ValueError, match="--references needs the names of the domains"):
-        styles.model_and_domains(path, None, None, None, by_reference=True)
+        styles.model_and_domains(path, None, None, None, None, by_reference=True)
     with pytest.raises(ValueError, match="--variant needs --experiment"):
-        styles.model_and_domains(path, None, "full", None, by_reference=False)
+        styles.model_and_domains(path, None, None, "full", None, by_reference=False)
