@@ -292,9 +292,9 @@ def check(
     """Compare results with a baseline; return a row with a verdict per variant, mode, metric and target.
 
     `margins` by metric take precedence over those of the `experiment`. With `exact`, values may differ by at most this
-    share. With `bench`, the files are bench.csv, and throughput may fall by at most this share. If `last_steps` is
-    above 1, each run is averaged over its last `last_steps` evaluated steps, measured on the sources with an even
-    index. `gate.verdict(table)` is the worst verdict of all rows.
+    share, in the unit of the metric's margin. With `bench`, the files are bench.csv, and throughput may fall by at most
+    this share. If `last_steps` is above 1, each run is averaged over its last `last_steps` evaluated steps, on the even
+    sources. `gate.verdict(table)` is the worst verdict of all rows.
     """
     from sg2bench import gate
 

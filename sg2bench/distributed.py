@@ -1,6 +1,6 @@
 """One run in several processes, as torchrun starts them. In a single process, nothing here costs time.
 
-Gradients on GPUs are averaged by NCCL. All else goes over Gloo: a lost process closes its connections, and the others
+Tensors on GPUs are averaged by NCCL. All else goes over Gloo: a lost process closes its connections, and the others
 notice within seconds.
 """
 

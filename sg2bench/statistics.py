@@ -38,7 +38,7 @@ class Difference:
             return 0.0
         return self._p(self.mean - margin)
 
-    def p_at_most_none(self) -> float:
+    def p_at_most_zero(self) -> float:
         """Return the one-sided p value of a true difference of 0 or less; 1 for a single seed."""
         return self._p(-self.mean)
 
@@ -73,23 +73,23 @@ class Difference:
         return float(stdtr(self.freedom, beyond / self.error))
 
 
-def difference(new: pd.Series[float], old: pd.Series[float], step: float = 0.0) -> Difference:
+def difference(new: pd.Series[float], old: pd.Series[float], resolution: float = 0.0) -> Difference:
     """Return new minus old, each indexed by seed: paired if both have the same two or more seeds, else Welch's.
 
-    The error is NaN if a side has a single seed. Where all seeds agree but the sides differ, chance may be hidden by
-    the `step` in which values move (one image of a share, 0 for a continuous value): the error is then that of rounding
-    to such steps, with a variance of step² / 12 per value (Sheppard 1898).
+    The error is NaN if a side has a single seed. If the seeds agree within each side, or every pair differs by the
+    same amount, chance may be hidden by the `resolution` of values (one image of a share, 0 for a continuous value):
+    the error is then that of rounding, with a variance of resolution² / 12 per value (Sheppard 1898).
     """
     paired = set(new.index) == set(old.index)
     theirs = old if not paired or new.index.equals(old.index) else old.reindex(new.index)
-    return _difference(np.asarray(new, np.float64), np.asarray(theirs, np.float64), paired, step)
+    return _difference(np.asarray(new, np.float64), np.asarray(theirs, np.float64), paired, resolution)
 
 
-def _difference(new: Array, old: Array, paired: bool, step: float) -> Difference:
+def _difference(new: Array, old: Array, paired: bool, resolution: float) -> Difference:
     """Compute `difference` from arrays; paired sides have the same order of seeds."""
     fewest = min(len(new), len(old))
     if fewest >= 2 and (mean := _constant_difference(new, old, paired)) is not None:
-        of_one = step / np.sqrt(12) if mean else 0.0
+        of_one = resolution / np.sqrt(12) if mean else 0.0
         error, spread = of_one * np.sqrt(1 / len(new) + 1 / len(old)), of_one * np.sqrt(2)
         return Difference(mean, float(error), float(spread), fewest - 1, fewest, paired)
     if len(new) >= 2 and paired:

@@ -18,7 +18,7 @@ def test_paired_where_seeds_match():
     new, old = series([3.0, 5.5, 4.0]), series([2.0, 4.0, 3.9])
     found = difference(new, old)
     assert (found.paired, found.seeds, found.mean) == (True, 3, pytest.approx(2.6 / 3))
-    assert found.p_at_most_none() == pytest.approx(stats.ttest_rel(new, old, alternative="greater").pvalue)
+    assert found.p_at_most_zero() == pytest.approx(stats.ttest_rel(new, old, alternative="greater").pvalue)
     assert found.p_at_least(1.0) == pytest.approx(stats.ttest_rel(new - 1, old, alternative="less").pvalue)
 
 
@@ -28,26 +28,26 @@ def test_welch_where_they_do_not():
     found = difference(new, old)
     assert (found.paired, found.seeds) == (False, 3)
     expected = stats.ttest_ind(new, old, equal_var=False, alternative="greater").pvalue
-    assert found.p_at_most_none() == pytest.approx(expected)
+    assert found.p_at_most_zero() == pytest.approx(expected)
 
 
 def test_a_single_seed_tells_nothing_and_equal_values_all():
     one = difference(series([9.0]), series([1.0]))
-    assert (one.p_at_least(1), one.p_at_most_none(), one.seeds_needed(1.0)) == (1, 1, None)
+    assert (one.p_at_least(1), one.p_at_most_zero(), one.seeds_needed(1.0)) == (1, 1, None)
     same = difference(series([1.0, 2.0]), series([1.0, 2.0]))
     assert same.p_at_least(0.0) == 0  # the margin of a baseline of 0
-    assert (same.p_at_least(0.1), same.p_at_most_none(), same.seeds_needed(0.1)) == (0, 1, 2)
+    assert (same.p_at_least(0.1), same.p_at_most_zero(), same.seeds_needed(0.1)) == (0, 1, 2)
 
 
 @pytest.mark.parametrize("shift", [0, 9])
 def test_a_difference_that_all_seeds_share_is_as_sure_as_the_steps_that_values_move_in(shift):
     new, old = series([0.8] * 5), series([0.9] * 5, range(shift, shift + 5))
-    sure, counted = difference(new, old), difference(new, old, step=0.1)
-    assert (sure.error, sure.p_at_most_none(), sure.p_at_least(0.05)) == (0, 1, 0)  # less
-    assert difference(old, new).p_at_most_none() == 0  # more, by float rounding apart from seed to seed
+    sure, counted = difference(new, old), difference(new, old, resolution=0.1)
+    assert (sure.error, sure.p_at_most_zero(), sure.p_at_least(0.05)) == (0, 1, 0)  # less
+    assert difference(old, new).p_at_most_zero() == 0  # more, by float rounding apart from seed to seed
     assert counted.error == pytest.approx(0.1 * np.sqrt(2 / 12 / 5))
     assert counted.mean == pytest.approx(-0.1)
-    same = difference(series([0.1 + 0.2] * 5), series([0.3] * 5, range(shift, shift + 5)), step=0.1)
+    same = difference(series([0.1 + 0.2] * 5), series([0.3] * 5, range(shift, shift + 5)), resolution=0.1)
     assert (same.mean, same.error, same.p_at_least(0.0)) == (0, 0, 0)
 
 
@@ -56,14 +56,14 @@ def test_rounding_to_steps_has_the_error_that_is_used():
     rounded = np.round(rng.uniform(0, 100, (4000, 2)))
     exact = rng.uniform(-0.5, 0.5, (4000, 2)) + rounded
     error = (rounded - exact).mean(1).std()
-    both = difference(series([1.0, 1.0]), series([5.0, 5.0]), step=1.0)
+    both = difference(series([1.0, 1.0]), series([5.0, 5.0]), resolution=1.0)
     assert both.error == pytest.approx(np.sqrt(2) * error, rel=0.05)
 
 
 def test_the_step_changes_nothing_where_seeds_differ():
     new, old = series([3.0, 5.5, 4.0]), series([2.0, 4.0, 3.9])
-    assert difference(new, old) == difference(new, old, step=1.0)
-    assert difference(new, series([2.0, 4.0])) == difference(new, series([2.0, 4.0]), step=1.0)
+    assert difference(new, old) == difference(new, old, resolution=1.0)
+    assert difference(new, series([2.0, 4.0])) == difference(new, series([2.0, 4.0]), resolution=1.0)
 
 
 def test_seeds_needed_do_rule_the_margin_out_nine_times_in_ten():

@@ -44,7 +44,7 @@ def simulate(
         old, new = draw(baseline), draw(seeds) + effect
         differences = [difference(new[line], old[line]) for line in old]
         p_pass = np.array([each.p_at_least(room) for each, room in zip(differences, margin, strict=True)])
-        p_fail = adjust(np.array([each.p_at_most_none() for each in differences]), overall)
+        p_fail = adjust(np.array([each.p_at_most_zero() for each in differences]), overall)
         found[gate.verdict(pd.DataFrame({"verdict": judge(p_pass, p_fail)}))] += 1
     return {word: count / trials for word, count in found.items()}
 

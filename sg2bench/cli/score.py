@@ -26,7 +26,7 @@ def score(
     variant: Annotated[str, typer.Option(help="Name of the model, written into the rows as variant.")] = "full",
     seed: options.Seed = 0,
     mode: Annotated[
-        str | None, typer.Option(help="Guidance of the --fake images: latent (default) or reference.")
+        str | None, typer.Option(help="latent or reference; default: reference with a references.csv, else latent.")
     ] = None,
     set_: options.Set = None,
     protocol: options.Protocol = None,

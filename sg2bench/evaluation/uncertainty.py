@@ -26,7 +26,7 @@ class Estimate:
 
     value: float
     influence: Mapping[str, Array]
-    """Of units that were not used, NaN."""
+    """NaN for units that were not used."""
     truncation: float = 0.0
     """Possible error of an extrapolation, on top of the sampling error."""
     least: float = 0.0

@@ -66,7 +66,7 @@ def compare(results_file: Path, baseline_file: Path, shares: dict[str, float], s
         ours, theirs, room = scale_sides(metric, now, then, shares[metric])
         value, baseline = (_center(values, _by_logarithms(metric, now, then)) for values in (now, then))
         worse, whole = METRICS[metric].sign * (value - baseline), _whole(metric, baseline)
-        found = difference(ours, theirs, _step(metric, old_rows, now, then) / steps)
+        found = difference(ours, theirs, _resolution(metric, old_rows, now, then) / steps)
         differences.append(found)
         rooms.append(room)
         lines.append(
@@ -78,7 +78,7 @@ def compare(results_file: Path, baseline_file: Path, shares: dict[str, float], s
             | {"paired": found.paired, "p_pass": found.p_at_least(room)}
         )
     table = pd.DataFrame(lines)
-    p_worse = np.array([found.p_at_most_none() for found in differences])
+    p_worse = np.array([found.p_at_most_zero() for found in differences])
     table["p_fail"] = adjust(p_worse, (table["target"] == "*").to_numpy())
     table["verdict"] = judge(table["p_pass"].to_numpy(), table["p_fail"].to_numpy())
     table["seeds_needed"] = pd.array(
@@ -110,12 +110,13 @@ def _whole(metric: str, baseline: float) -> float:
     return 1.0 if METRICS[metric].absolute else abs(baseline)
 
 
-def _step(metric: str, rows: pd.DataFrame, now: Values, then: Values) -> float:
+def _resolution(metric: str, rows: pd.DataFrame, now: Values, then: Values) -> float:
     """Return how far one image moves a value, on the scale of the test; 0 for a metric that does not count images."""
     if not METRICS[metric].counted:
         return 0.0
-    step = 1 / min(rows["n_real"].min(), rows["n_fake"].min())
-    return float(step / max(min(now.min(), then.min()), _LEAST_SHARE) if _by_logarithms(metric, now, then) else step)
+    resolution = 1 / min(rows["n_real"].min(), rows["n_fake"].min())
+    smallest = max(min(now.min(), then.min()), _LEAST_SHARE)
+    return float(resolution / smallest if _by_logarithms(metric, now, then) else resolution)
 
 
 def _center(values: Values, by_logarithms: bool) -> float:

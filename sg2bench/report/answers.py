@@ -66,7 +66,8 @@ def _of(experiment: Experiment) -> Declared:
 
 
 def in_declared_order(table: pd.DataFrame, known: Declared, where: Path) -> tuple[pd.DataFrame, Sequence[Claim]]:
-    """Return rows with the experiment's first variant first, which changes are from, and the claims about them.
+    """Return the rows with the experiment's first variant first, as changes are relative to it, and the claims about
+    them.
 
     If that variant has no rows, such as after a training that diverged, warns and returns no claims.
     """
@@ -75,7 +76,7 @@ def in_declared_order(table: pd.DataFrame, known: Declared, where: Path) -> tupl
         return table, ()
     if first not in set(table["variant"]):
         warnings.warn(
-            f"{where}: has no rows of `{first}`, the experiment's first variant; changes are from another one",
+            f"{where}: has no rows of `{first}`, the experiment's first variant; changes are relative to another one",
             stacklevel=2,
         )
         return table, ()

@@ -17,7 +17,7 @@ from matplotlib.transforms import blended_transform_factory
 from sg2bench.catalog import METRICS, QUESTIONS, heading
 from sg2bench.report import plots
 from sg2bench.report.panels import mark_beyond
-from sg2bench.rows.effects import SURE
+from sg2bench.rows.effects import SIGNIFICANCE
 from sg2bench.rows.sentences import on_scale
 from sg2bench.texts import rounded
 
@@ -72,7 +72,7 @@ def _cells(axis: Axes, rows: pd.DataFrame, variants: Sequence[str]) -> Any:
         colours[y, x] = np.clip(row.standardised, -2 * FURTHEST_COLOUR, 2 * FURTHEST_COLOUR)
         if row.direction != "unclear":
             axis.plot(x, y, "o", markerfacecolor="white", markeredgecolor="#111", markersize=4.5)
-        for ink, width in _OUTLINED if row.p_holm < SURE else ():
+        for ink, width in _OUTLINED if row.p_holm < SIGNIFICANCE else ():
             axis.plot(x, y, "o", markerfacecolor="none", markeredgecolor=ink, markeredgewidth=width, markersize=10)
         for ink, width in _OUTLINED if row.primary else ():
             axis.add_patch(Rectangle((x - 0.46, y - 0.44), 0.92, 0.88, fill=False, edgecolor=ink, linewidth=width))
@@ -120,7 +120,9 @@ def _panel(axis: Axes, rows: pd.DataFrame) -> None:
             continue
         ink = INKS[row.direction]
         axis.plot(np.clip([low, high], *ends), [place] * 2, color=ink, linewidth=1.6)
-        axis.plot(center, place, "o", color=ink, markerfacecolor=ink if row.p_holm < SURE else "white", markersize=5)
+        axis.plot(
+            center, place, "o", color=ink, markerfacecolor=ink if row.p_holm < SIGNIFICANCE else "white", markersize=5
+        )
         mark_beyond(axis, [low, high], [place] * 2, ink)
         mark_beyond(axis, [center], [place], ink, lambda value: f"{rounded(value, 3, '+')}{' %' * entry.by_ratio}")
 

@@ -16,7 +16,7 @@ from sg2bench.report import effect_plots, figures, plots
 from sg2bench.report.figures import Picture
 from sg2bench.rows import baseline
 from sg2bench.rows.claims import RULE
-from sg2bench.rows.effects import SURE
+from sg2bench.rows.effects import SIGNIFICANCE
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def _overview(effects: pd.DataFrame, table: pd.DataFrame, out: Path) -> Picture:
     caption = (
         f"Difference of each variant from {first}, in standard deviations over seeds (Cohen's d; on the logarithm for "
         f"ratios). Colours saturate at ±{effect_plots.FURTHEST_COLOUR}. A dot means that the 95 % interval excludes "
-        f"zero difference, a ring that p < {SURE} after Holm's correction for all cells. Hatched cells were not "
-        f"measured, or have a single seed.{frames} {figures.counts(table)}"
+        f"zero difference, a ring that p < {SIGNIFICANCE} after Holm's correction for all cells. Hatched cells were "
+        f"not measured, or have a single seed.{frames} {figures.counts(table)}"
     )
     reading = (
         f"red is worse than {first}, blue is better. Read down a column to see which questions a variant fails. A "

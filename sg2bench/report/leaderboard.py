@@ -13,7 +13,7 @@ import pandas as pd
 
 from sg2bench import rows as row_table
 from sg2bench import texts
-from sg2bench.catalog import METRICS, QUESTIONS, REFERENCE_LINES, heading, metrics_of
+from sg2bench.catalog import METRICS, QUESTIONS, REFERENCE_LINES, heading
 from sg2bench.csv_files import Forms
 from sg2bench.files import locked, write_text
 from sg2bench.hashes import stable_hash
@@ -47,6 +47,8 @@ _Column: TypeAlias = tuple[str, str, str]
 """Metric, mode, and protocol hash."""
 _MADE = ("seeds", "steps", "date", "commit", "command")
 COLUMNS = [*row_table.COLUMNS, *_OF_PAIRS, *_COMMAND]
+_IN_TABLES = sorted(METRICS, key=lambda metric: list(QUESTIONS).index(METRICS[metric].question))
+"""All metrics, in the order of the columns of all tables."""
 _LIKE = ["protocol", "data_fingerprint", "pairs_hash"]
 """Rows that share these, and the protocol hash of the metric that orders them, are ranked together."""
 PUBLISHED = (
@@ -175,7 +177,7 @@ def _comparable(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
     preferred.
     """
     while len(rows):
-        ranking = rows[rows["metric"] == next(metric for metric in METRICS if metric in set(rows["metric"]))]
+        ranking = rows[rows["metric"] == next(metric for metric in _IN_TABLES if metric in set(rows["metric"]))]
         for hashed, group in ranking.groupby("protocol_hash", sort=False):
             chosen = rows.merge(group[OF_A_MODEL].drop_duplicates(), on=OF_A_MODEL)
             same = chosen["protocol_hash"] == hashed
@@ -202,7 +204,7 @@ def _ranking(models: pd.DataFrame, lines: pd.DataFrame) -> Ranking:
     found = set(zip(models["metric"], models["mode"], models["protocol_hash"], strict=True))
     columns = [
         (metric, mode, hashed)
-        for metric in metrics_of(first["protocol"])
+        for metric in _IN_TABLES
         for mode in ("latent", "reference")
         for hashed in dict.fromkeys(models["protocol_hash"])
         if (metric, mode, hashed) in found

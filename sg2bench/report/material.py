@@ -16,7 +16,7 @@ from sg2bench.layout import CURVES, EXAMPLES, EXPERIMENT, MADE_BY, grid_file, pi
 from sg2bench.report import examples
 
 _MOST_BYTES = 400_000_000
-"""Of a sample grid; Pillow refuses those of too many pixels."""
+"""Largest file of a sample grid; Pillow refuses images of too many pixels."""
 _TERM = r"[A-Za-z][A-Za-z0-9_]{0,29}(/[A-Za-z0-9_]{1,30})?"
 _MOST_TERMS, _LARGEST = 100, 1e39
 

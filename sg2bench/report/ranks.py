@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from sg2bench.rows.effects import SURE, compare_rows
+from sg2bench.rows.effects import SIGNIFICANCE, compare_rows
 from sg2bench.statistics import holm
 
 
@@ -22,7 +22,7 @@ def ranks(models: Sequence[pd.DataFrame]) -> list[tuple[int, int]]:
     effects = [compare_rows(models[a], models[b], models[a]["metric"].iloc[0]) for a, b in pairs]
     better = np.zeros((len(models), len(models)), bool)
     for pair, effect, p in zip(pairs, effects, holm(np.array([effect.p for effect in effects])), strict=True):
-        if p < SURE:
+        if p < SIGNIFICANCE:
             better[pair if effect.direction == "better" else pair[::-1]] = True
     best, worst = 1 + better.sum(0), len(models) - better.sum(1)
     return list(zip(best.tolist(), worst.tolist(), strict=True))

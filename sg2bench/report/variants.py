@@ -14,7 +14,7 @@ from sg2bench.catalog import METRICS, QUESTIONS, REFERENCE_LINES, Question, head
 from sg2bench.rows import baseline, commits, days, is_line, listed, metrics_and_modes, overall, summarize
 from sg2bench.rows import models as models_of
 from sg2bench.rows.claims import RULE
-from sg2bench.rows.effects import SURE
+from sg2bench.rows.effects import SIGNIFICANCE
 from sg2bench.rows.sentences import change, significant
 
 COMPARED = [name for name, entry in METRICS.items() if "real" in entry.needs]
@@ -56,15 +56,16 @@ class Table:
 
 
 def order(table: pd.DataFrame) -> list[str]:
-    """Return the variants, best first by the first metric and mode of the rows. Raises ValueError if there are no
+    """Return the variants, best first by the first column of the first table. Raises ValueError if there are no
     means.
     """
     means = overall(models_of(table))
     if means.empty:
         raise ValueError("there are no overall values (source and target `*`) to rank")
-    first = means.iloc[0]
-    ranking = means[(means["metric"] == first["metric"]) & (means["mode"] == first["mode"])]
-    found = METRICS[str(first["metric"])].sign * ranking.groupby("variant")["value"].mean()
+    questions = list(QUESTIONS)
+    metric, mode = min(metrics_and_modes(means), key=lambda column: questions.index(METRICS[column[0]].question))
+    ranking = means[(means["metric"] == metric) & (means["mode"] == mode)]
+    found = METRICS[metric].sign * ranking.groupby("variant")["value"].mean()
     return sorted(dict.fromkeys(models_of(table)["variant"]), key=lambda variant: found.get(variant, inf))
 
 
@@ -118,7 +119,7 @@ def _table(
 
 def marked_change(effect: Any) -> str:
     """Format an effect with its interval, with * if it is significant after the correction for all effects."""
-    return f"{change(effect)}{' *' * (effect.p_holm < SURE)}"
+    return f"{change(effect)}{' *' * (effect.p_holm < SIGNIFICANCE)}"
 
 
 def markdown(table: pd.DataFrame, effects: pd.DataFrame, claims: pd.DataFrame, command: str) -> str:
@@ -155,8 +156,8 @@ def caption(table: pd.DataFrame) -> str:
     line_counts = f" Reference lines use {span(lines['n_fake'])} images." if len(lines) else ""
     seeds = ", ".join(str(int(seed)) for seed in sorted(models["seed"].unique()))
     changes = (
-        f"Changes are from {first['variant']}, with 95 % intervals, paired where both have the same seeds; * means "
-        "significant after Holm's correction for all changes. "
+        f"Changes are relative to {first['variant']}, with 95 % intervals, paired where both have the same seeds; * "
+        "means significant after Holm's correction for all changes. "
     )
     return (
         f"Mean ± standard deviation over seeds ({seeds}). {changes if models['variant'].nunique() > 1 else ''}"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sg2bench.catalog import METRICS
-from sg2bench.rows.effects import LEAST, SURE, Effect, adjusted, compare, compare_rows, lead
+from sg2bench.rows.effects import LEAST, SIGNIFICANCE, Effect, adjusted, compare, compare_rows, lead
 from sg2bench.rows.select import last_steps, models, of_half, overall
 from sg2bench.rows.sentences import sentence
 
@@ -67,7 +67,7 @@ def judge_claims(table: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
 def verdict(found: Effect, sign: int, p_holm: float, worst: float) -> Verdict:
     """Return whether a claim holds, by RULE. Larger values of the metric are worse for a `sign` of 1, better for -1."""
     none = 1.0 if found.scale == "ratio" else 0.0
-    if p_holm < SURE and sign * (found.effect - none) > 0:
+    if p_holm < SIGNIFICANCE and sign * (found.effect - none) > 0:
         return "holds here"
     worse_end = found.ci_high if sign > 0 else found.ci_low
     if sign * (worst - worse_end) > 0:

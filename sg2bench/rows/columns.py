@@ -14,7 +14,7 @@ COLUMNS = (
     *("device", "dtype", "torch_version", "sg2bench_version", "git_commit", "created_at"),
 )
 OF_A_MODEL = ["experiment", "variant", "config_hash", "step", "data_fingerprint"]
-"""Columns that the rows of one trained model share with its other seeds."""
+"""Columns that identify a model, whatever its seed."""
 OF_A_VALUE = [*OF_A_MODEL, "seed", "protocol_hash", "mode", "metric"]
 """Columns that the rows of one metric of one model share: all pairs and their means."""
 ROW_KEY = [*OF_A_VALUE, "source", "target"]

@@ -24,7 +24,7 @@ Values: TypeAlias = "pd.Series[float]"
 Arrays: TypeAlias = tuple[NDArray[Any], ...]
 Scale = Literal["ratio", "difference"]
 Direction = Literal["worse", "better", "unclear"]
-SURE = 0.05
+SIGNIFICANCE = 0.05
 """Level of intervals and of adjusted p values."""
 LEAST = 1e-3
 """Smallest value in a ratio, as a share of the largest value on both sides."""
@@ -103,15 +103,15 @@ def _arrays(rows: pd.DataFrame) -> Arrays:
 
 def _compare(new: Arrays, old: Arrays, metric: str) -> Effect:
     entry, fewest = METRICS[metric], np.concatenate([new[2], old[2]])
-    step = 1 / fewest.min() if entry.counted and len(fewest) else 0.0
+    resolution = 1 / fewest.min() if entry.counted and len(fewest) else 0.0
     ours, theirs = (pd.Series(values, seeds) for values, seeds, _ in (new, old))
-    return compare(ours, theirs, entry.by_ratio, entry.sign, step)
+    return compare(ours, theirs, entry.by_ratio, entry.sign, resolution)
 
 
-def compare(new: Values, old: Values, by_ratio: bool, sign: int, step: float = 0.0) -> Effect:
+def compare(new: Values, old: Values, by_ratio: bool, sign: int, resolution: float = 0.0) -> Effect:
     """Compare a variant's values with the baseline's, each indexed by seed.
 
-    Larger values are worse for a `sign` of 1, better for -1. `step` is the smallest change of a value, as in
+    Larger values are worse for a `sign` of 1, better for -1. `resolution` is the smallest change of a value, as in
     `statistics.difference`. In a ratio, values are clipped from below at a thousandth of the largest value on both
     sides, so that a fall to 0 counts as 99.9 % and is finite.
     """
@@ -124,7 +124,7 @@ def compare(new: Values, old: Values, by_ratio: bool, sign: int, step: float = 0
     sides = Effect(scale, value, baseline_value, seeds=len(new), baseline_seeds=len(old))
     if new.empty or old.empty:
         return sides
-    found = difference(new, old, step)
+    found = difference(new, old, resolution)
     low, high = found.interval()
     beyond = sign * (int(low > 0) - int(high < 0))
     return replace(

@@ -79,10 +79,10 @@ def averaged_steps(table: pd.DataFrame, count: int, path: Path) -> pd.DataFrame:
     a step that lacks a row.
     """
     runs = ["experiment", "variant", "seed"]
-    everyone, table = models(table)[runs].drop_duplicates(), models(of_half(table, "even"))
+    all_runs, table = models(table)[runs].drop_duplicates(), models(of_half(table, "even"))
     steps = table[[*runs, "step"]].drop_duplicates().sort_values("step")
     last = steps.groupby(runs, sort=False).tail(count)
-    counts = everyone.merge(last.groupby(runs, sort=False).size().reset_index(name="count"), how="left")
+    counts = all_runs.merge(last.groupby(runs, sort=False).size().reset_index(name="count"), how="left")
     counts = counts.fillna({"count": 0}).astype({"count": int}).sort_values("count", kind="stable")
     if steps.empty:
         raise ValueError(f"{path}: no run has evaluated steps: set train.evaluate_every or evaluate_at")

@@ -48,7 +48,7 @@ class Stop:
         return bool(told)
 
     @contextmanager
-    def after_training_has_saved(self) -> Iterator[None]:
+    def during_training(self) -> Iterator[None]:
         self._training = True
         try:
             yield
@@ -160,7 +160,7 @@ def _networks(job: Job, images: ImageSet, device: torch.device, stop: Stop | Non
     if distributed.from_first(is_intact, job.folder, ema, config_hash=job.config_hash):
         return distributed.together(_load, job, images, job.folder / ema, device)
     distributed.from_first(lambda: times.begin(job.folder, trained_steps(job.folder), devices.full_name(device)))
-    with stop.after_training_has_saved() if stop else nullcontext():
+    with stop.during_training() if stop else nullcontext():
         nets = train(job.experiment, job.seed, images, job.folder, device, job.lineage, stop or (lambda: False))
     distributed.from_first(write_digests, job.folder, [ema], config_hash=job.config_hash)
     distributed.from_first(times.note, job.folder, "trained")

@@ -61,7 +61,7 @@ class Compiled:
 
     @cached_property
     def _stream_and_memory(self) -> tuple[Any, Any]:
-        """The stream and the memory that all recordings share: they run in turn, and a step reads all outputs."""
+        """The stream and the memory of all recordings: a step uses the outputs of one before it replays the next."""
         return torch.cuda.Stream(), torch.cuda.graph_pool_handle()  # type: ignore[no-untyped-call]
 
 

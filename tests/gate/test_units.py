@@ -91,6 +91,6 @@ def test_every_metric_s_values_get_a_verdict(metric, data):
     now, then, room = scale_sides(metric, new, old, entry.margin)
     found = difference(now, then, 0.025 if entry.counted else 0.0)
     assert 0 <= found.p_at_least(room) <= 1
-    assert 0 <= found.p_at_most_none() <= 1
+    assert 0 <= found.p_at_most_zero() <= 1
     if new.tolist() == old.tolist():
         assert judge(np.array([found.p_at_least(room)]), np.array([1.0])) == [gate.PASS]

@@ -167,3 +167,14 @@ def test_a_bad_edit_of_the_leaderboard_is_named_by_its_line(rows, add):
     stored.write_text(stored.read_text().replace(",offline,", ",oops,", 1))
     with pytest.raises(ValueError, match="leaderboard.csv: line 2: protocol is 'oops'"):
         add(rows)
+
+
+def test_entries_are_sorted_by_the_first_question_that_has_a_metric(rows, add):
+    """In the catalogue, precision comes after `lpips`, which is of a later question; that table says what made them."""
+    models = rows[rows["variant"].isin(["better", "worse"])]
+    shares = models[models["metric"] == "fd_alexnet"].assign(metric="precision", protocol_hash="b" * 16)
+    shares["value"] = 0.9 - shares["value"] / 200
+    text, _ = of(add(pd.concat([models[models["metric"] == "lpips"], shares])))
+    header, body = part_of(text, "Realistic: like the target's images")
+    assert header == ["variant", "experiment", "precision latent ↑", "seeds", "steps", "date", "commit", "command"]
+    assert [row[0] for row in body] == ["better", "worse"]

@@ -256,6 +256,14 @@ def test_the_first_variant_is_the_experiment_s_without_claims_too(folder, rows, 
     row_table.write(rows[(rows["variant"] != "full") | (rows["seed"] != 0)].iloc[::-1], file)
     write.write(file, folder / "out", "x")
     assert set(pd.read_csv(folder / "out/effects.csv")["baseline"]) == {"full"}
-    assert "Changes are from full" in (folder / "out/leaderboard.md").read_text()
+    assert "Changes are relative to full" in (folder / "out/leaderboard.md").read_text()
     assert set(answers.effects(file)["baseline"]) == {"full"}
     assert "# tiny-full\n" in model_card(file)
+
+
+def test_variants_are_sorted_by_the_first_column_of_the_first_table_whatever_the_order_of_rows(rows):
+    """`fd_alexnet` is of the first question, `lpips` of the last."""
+    shuffled = rows.sort_values("metric", ascending=False)
+    assert shuffled["metric"].iloc[0] == "lpips"
+    means = row_table.overall(row_table.models(rows)).query("metric == 'fd_alexnet'").groupby("variant")["value"].mean()
+    assert variants.order(shuffled) == variants.order(rows) == list(means.sort_values().index)

@@ -34,7 +34,7 @@ class Real:
 
     features: Pooled
     domain: str = ""
-    everyone: RealSet | None = None
+    all_domains: RealSet | None = None
     """Features of all domains' training and validation images, for measures that need more than the target's training
     images.
     """

@@ -48,8 +48,8 @@ class Measure(FeatureMeasure):
 
     @classmethod
     def compare(cls, quantities: Collection[str], real: Real, fake: Fake) -> dict[str, Estimate]:
-        assert real.everyone is not None
-        held_out = _distances(real.everyone.held_out(real.domain), real.features)
+        assert real.all_domains is not None
+        held_out = _distances(real.all_domains.held_out(real.domain), real.features)
         value, of_fake, of_held_out = gap(_distances(fake.features, real.features), held_out)
         estimate = mean_of_outputs(of_fake.reshape(-1, fake.outputs), fake.references)
         influence = {**estimate.influence, HELD_OUT: (of_held_out - value) / len(of_held_out)}

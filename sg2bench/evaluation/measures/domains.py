@@ -16,14 +16,14 @@ from sg2bench.evaluation.uncertainty import Estimate
 _known: WeakKeyDictionary[RealSet, Pipeline] = WeakKeyDictionary()
 
 
-def classifier(everyone: RealSet) -> Pipeline:
+def classifier(all_domains: RealSet) -> Pipeline:
     """Fit a logistic regression on standardised features of all domains' training images, weighting domains equally."""
-    if everyone not in _known:
-        features = [everyone[domain].features for domain in everyone.domains]
-        labels = np.repeat(everyone.domains, [len(of_domain) for of_domain in features])
+    if all_domains not in _known:
+        features = [all_domains[domain].features for domain in all_domains.domains]
+        labels = np.repeat(all_domains.domains, [len(of_domain) for of_domain in features])
         regression = LogisticRegression(C=0.01, class_weight="balanced", max_iter=1000)
-        _known[everyone] = make_pipeline(StandardScaler(), regression).fit(np.concatenate(features), labels)
-    return _known[everyone]
+        _known[all_domains] = make_pipeline(StandardScaler(), regression).fit(np.concatenate(features), labels)
+    return _known[all_domains]
 
 
 class Measure(FeatureMeasure):
@@ -34,6 +34,6 @@ class Measure(FeatureMeasure):
 
     @classmethod
     def compare(cls, quantities: Collection[str], real: Real, fake: Fake) -> dict[str, Estimate]:
-        assert real.everyone is not None
-        reached = classifier(real.everyone).predict(fake.features) == real.domain
+        assert real.all_domains is not None
+        reached = classifier(real.all_domains).predict(fake.features) == real.domain
         return {"accuracy": share_of_outputs(reached.astype(np.float64).reshape(-1, fake.outputs), fake.references)}

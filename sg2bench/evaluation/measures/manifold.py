@@ -1,4 +1,4 @@
-"""Fidelity and variety measured separately: which fakes lie among real images, and which real images fakes reach.
+"""Fidelity and variety measured separately: which fakes lie among real images, and which real images lie among fakes.
 
 Each image of a set has a ball that reaches to its k-th nearest neighbour in the set. Precision and recall
 (Kynkäänniemi et al. 2019, equations 1-2, k = 3), density and coverage (Naeem et al. 2020, equations 4-5, k = 5).
