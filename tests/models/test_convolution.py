@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck
 
-from sg2bench.models.convolution import Conv2d, TwiceDifferentiable
+from sg2bench.models.convolution import Conv2d, TwiceDifferentiable, conv2d
 
 SHAPES = [(3, 1, 1, 6), (4, 2, 1, 6), (4, 2, 1, 7), (4, 1, 0, 4), (1, 1, 0, 3)]
 
@@ -35,6 +35,21 @@ def test_a_penalty_on_the_input_s_gradient_has_torch_s_gradients(kernel, stride,
         (gradient,) = torch.autograd.grad(convolved.tanh().sum(), x, create_graph=True)
         found.append(torch.autograd.grad(gradient.square().sum(), (x, weight, bias)))
     torch.testing.assert_close(*found, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("side", [1, 4])
+def test_a_kernel_as_large_as_the_image_is_a_matrix_product(side):
+    """With the value, the gradients and R1's gradients of torch's convolution; the result may be changed in place."""
+    found = []
+    for convolve in (conv2d, F.conv2d):
+        x, weight, bias = leaves(side, side)
+        verdict = F.leaky_relu(convolve(x, weight, bias), 0.2, inplace=True).square().sum()
+        (gradient,) = torch.autograd.grad(verdict, x, create_graph=True)
+        (verdict + gradient.square().sum()).backward()
+        found.append([verdict.detach(), x.grad, weight.grad, bias.grad])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    assert conv2d(x, weight, bias).shape == (len(x), len(weight), 1, 1)
 
 
 def test_other_shapes_and_frozen_weights():
