@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -26,10 +27,27 @@ def reference_lines(evaluator: Evaluator) -> dict[str, list[Value]]:
     lines: dict[str, list[Value]] = {name: [] for name in REFERENCE_LINES}
     for name, values in (*_of_features(evaluator).items(), *_in_place_of_outputs(evaluator).items()):
         lines[name] += values
-    return {
-        name: values + [whole for whole in means(values) if name != "real" or whole.target == ANY]
-        for name, values in lines.items()
-    }
+    domains = len(evaluator.images.domains)
+    return {name: values + _whole_means(values, name, domains) for name, values in lines.items()}
+
+
+def _whole_means(values: list[Value], line: str, domains: int) -> list[Value]:
+    """Return the means of a line over all pairs of domains that models have. A line may lack pairs: too few validation
+    images, or no right images.
+    """
+    by_metric = Counter(value.metric for value in values)
+    by_target = Counter((value.metric, value.target) for value in values)
+    if line == "real":  # one value per domain
+        return [mean for mean in means(values) if mean.target == ANY and by_metric[mean.metric] == domains]
+    return [
+        mean
+        for mean in means(values)
+        if (
+            by_metric[mean.metric] == domains * (domains - 1)
+            if mean.target == ANY
+            else by_target[mean.metric, mean.target] == domains - 1
+        )
+    ]
 
 
 def _of_features(evaluator: Evaluator) -> dict[str, list[Value]]:

@@ -13,7 +13,7 @@ from sg2bench import experiments, yaml_files
 from sg2bench.config import Experiment
 from sg2bench.keys import Claim
 from sg2bench.layout import EXPERIMENT, PathLike, with_home
-from sg2bench.rows import COLUMNS, judge_claims, measure_effects, read, refuse_mixture
+from sg2bench.rows import COLUMNS, ROW_KEY, judge_claims, measure_effects, read, refuse_mixture
 
 
 def effects(results: PathLike | pd.DataFrame, *, experiment: PathLike | None = None) -> pd.DataFrame:
@@ -89,6 +89,10 @@ def _read(results: PathLike | pd.DataFrame, experiment: PathLike | None) -> tupl
     if isinstance(results, pd.DataFrame):
         if missing := [column for column in COLUMNS if column not in results]:
             raise ValueError(f"rows: column {missing[0]} is missing; result rows have {', '.join(COLUMNS)}")
+        if results["value"].isna().any():
+            raise ValueError("rows: a value is missing; remove its row, or measure it again")
+        if results.duplicated(ROW_KEY).any():
+            raise ValueError("rows: a row is there twice, so its seed would count twice; drop duplicates")
         refuse_mixture(results, Path("rows"))
         return results, known or Declared()
     path = with_home(results)

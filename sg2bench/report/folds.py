@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from sg2bench.report.variants import first_column
 from sg2bench.rows import baseline, is_line, models, overall
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ def fold(table: pd.DataFrame, ranked: Sequence[str], claims: Sequence[Claim]) ->
     needed = {baseline(table), *(claim.variant for claim in claims)}.intersection(ranked)
     others = [variant for variant in ranked if variant not in needed]
     kept = needed.union(others[: max(0, MOST_DRAWN - len(needed))])
-    first, whose = overall(models(table)).iloc[0], ", those that claims are about" if claims else ""
+    (metric, mode), whose = first_column(overall(models(table))), ", those that claims are about" if claims else ""
     said = (
         f"{len(ranked)} variants, of which plots, examples and samples show {len(kept)}: {baseline(table)} (the "
-        f"first){whose} and the best by {first['metric']}, {first['mode']}. The other {len(ranked) - len(kept)} are "
+        f"first){whose} and the best by {metric}, {mode}. The other {len(ranked) - len(kept)} are "
         "in the tables below, leaderboard.md, summary.csv, effects.csv and results.csv, and their pictures, if any, in "
         "grids/."
     )

@@ -62,11 +62,16 @@ def order(table: pd.DataFrame) -> list[str]:
     means = overall(models_of(table))
     if means.empty:
         raise ValueError("there are no overall values (source and target `*`) to rank")
-    questions = list(QUESTIONS)
-    metric, mode = min(metrics_and_modes(means), key=lambda column: questions.index(METRICS[column[0]].question))
+    metric, mode = first_column(means)
     ranking = means[(means["metric"] == metric) & (means["mode"] == mode)]
     found = METRICS[metric].sign * ranking.groupby("variant")["value"].mean()
     return sorted(dict.fromkeys(models_of(table)["variant"]), key=lambda variant: found.get(variant, inf))
+
+
+def first_column(means: pd.DataFrame) -> tuple[str, str]:
+    """Return the metric and mode of the first column of the first table."""
+    questions = list(QUESTIONS)
+    return min(metrics_and_modes(means), key=lambda column: questions.index(METRICS[column[0]].question))
 
 
 def in_order(frame: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:

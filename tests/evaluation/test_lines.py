@@ -125,6 +125,16 @@ def test_where_some_right_images_are_missing_there_is_no_line_of_them():
     assert max(of_known) < COUNT * 2
 
 
+def test_a_line_has_means_only_over_all_pairs_that_models_have():
+    """Some right images of b in a are missing, so that pair has no line: means would be over other pairs."""
+
+    def one_way(source, index, target, reference):
+        return right_image(source, index, target, reference) if target == "b" or reference else None
+
+    found = reference_lines(evaluator(("truth_l1",), truth=one_way, modes=["reference"]))["truth"]
+    assert {(value.source, value.target) for value in found} == {("a", "b"), ("*", "b")}
+
+
 def test_half_of_the_sources_are_enough_for_lines():
     found = reference_lines(evaluator(("truth_l1",), modes=["reference"], sources=3))
     assert {value.n_fake for values in found.values() for value in values} == {6}

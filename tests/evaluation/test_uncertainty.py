@@ -5,7 +5,7 @@ import pytest
 
 from sg2bench.evaluation.evaluator import sampled
 from sg2bench.evaluation.measures import frechet, kernel
-from sg2bench.evaluation.measures.base import influence_of_outputs
+from sg2bench.evaluation.measures.base import influence_of_outputs, mean_of_outputs
 from sg2bench.evaluation.uncertainty import Estimate, average, extrapolate, mean
 from tools.coverage import coverage, covered, estimate, known_distance, normals, of_normals
 
@@ -148,3 +148,15 @@ def test_too_few_images_to_extrapolate_are_refused():
     with pytest.raises(ValueError, match="needs 8 real images and 8 sources, got 7"):
         extrapolate(full, lambda *_: 1.0, 20, 7)
     assert extrapolate(full, lambda *_: 1.0, 8, 8).value == pytest.approx(1)
+
+
+def test_sources_without_an_output_that_counts_do_not_narrow_an_interval():
+    """Three of sixty sources have a right image: the interval is that of three."""
+    rng, hits = np.random.default_rng(0), 0
+    for _ in range(1000):
+        each = np.full((60, 1), np.nan)
+        each[:3, 0] = rng.normal(10, 1, 3)
+        low, high = mean_of_outputs(each, np.arange(60)[:, None]).interval()
+        hits += low <= 10 <= high
+        assert mean_of_outputs(each).interval() == pytest.approx(mean_of_outputs(each[:3]).interval())
+    assert hits / 1000 > 0.93

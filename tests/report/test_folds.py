@@ -34,6 +34,8 @@ def test_of_many_the_baseline_the_claimed_and_the_best_are_drawn_in_order(many):
     assert drawn == [variant for variant in ranked if variant in drawn]
     assert drawn[-2:] == ["v50", "v59"]
     assert drawn[:-2] == ranked[: folds.MOST_DRAWN - 2]
+    shuffled = last.sort_values("metric", ascending=False)
+    assert "the best by fd_alexnet, latent" in folds.fold(shuffled, order(shuffled), ())[1]
 
 
 def test_the_page_has_all_in_its_tables_and_says_what_is_not_drawn(many, tmp_path, monkeypatch):

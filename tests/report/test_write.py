@@ -267,3 +267,13 @@ def test_variants_are_sorted_by_the_first_column_of_the_first_table_whatever_the
     assert shuffled["metric"].iloc[0] == "lpips"
     means = row_table.overall(row_table.models(rows)).query("metric == 'fd_alexnet'").groupby("variant")["value"].mean()
     assert variants.order(shuffled) == variants.order(rows) == list(means.sort_values().index)
+
+
+def test_a_table_with_rows_twice_or_without_a_value_has_no_effects(rows):
+    """As a file of such rows is refused: a seed that counts twice makes intervals narrower."""
+    assert len(answers.effects(rows))
+    for twice in (pd.concat([rows, rows]), pd.concat([rows, rows[rows["seed"] == 0]])):
+        with pytest.raises(ValueError, match="rows: a row is there twice"):
+            answers.effects(twice)
+    with pytest.raises(ValueError, match="rows: a value is missing"):
+        answers.effects(rows.assign(value=rows["value"].where(rows["seed"] != 1)))

@@ -256,13 +256,14 @@ def of_units(value: float, each_real: Array, each_fake: Array, fake: Fake) -> Es
 
 
 def influence_of_outputs(each: Array, references: NDArray[np.int64] | None) -> dict[str, Array]:
-    """Sum influences of outputs (sources, outputs) by source and, given references of that shape, by reference (NaN for
-    an image that gave no style).
+    """Sum influences of outputs (sources, outputs), NaN for those that do not count, by source and, given references of
+    that shape, by reference. A source or reference without an output that counts has NaN.
     """
-    influence = {FAKE: each.sum(1)}
-    if references is not None and len(used := np.unique(references)) > 1:
+    known = ~np.isnan(each)
+    influence = {FAKE: np.where(known.any(1), np.nansum(each, 1), np.nan)}
+    if references is not None and len(used := np.unique(references[known])) > 1:
         influence[REFERENCE] = np.full(used[-1] + 1, np.nan)
-        influence[REFERENCE][used] = np.bincount(references.ravel(), weights=each.ravel())[used]
+        influence[REFERENCE][used] = np.bincount(references[known], weights=each[known])[used]
     return influence
 
 
@@ -311,5 +312,5 @@ def mean_of_outputs(each: Array, references: NDArray[np.int64] | None = None) ->
         raise ValueError(f"right images are needed for 2 or more sources, but only {sources} have some")
     count = int(known.sum())
     value = float(each[known].sum() / count)
-    influence = influence_of_outputs(np.where(known, each - value, 0) / count, references)
+    influence = influence_of_outputs((each - value) / count, references)
     return Estimate(value, influence, images=None if known.all() else count)
