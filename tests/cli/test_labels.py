@@ -7,6 +7,8 @@ import shutil
 import pytest
 
 from sg2bench import rows as row_table
+from sg2bench.config import Data
+from sg2bench.data import critters
 from tests.cli.test_checkpoints import EXPERIMENT
 from tests.cli.test_cli import assert_refused
 
@@ -78,3 +80,15 @@ def test_a_checkpoint_from_elsewhere_is_what_the_command_says(quick_cli, tmp_pat
         assert (set(found["variant"]), set(found["seed"])) == ({"no_ds"}, {0})
         hashes += set(found["config_hash"])
     assert hashes[0] == rows["config_hash"][0] != hashes[1]
+
+
+def test_a_checkpoint_next_to_another_program_s_configuration_is_translated_by_its_shapes(quick_cli, tmp_path, run):
+    folder, _ = run
+    (tmp_path / "elsewhere").mkdir()
+    shutil.copy(folder / "000002_nets_ema.ckpt", tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/config.yaml").write_text("another: tool\n")
+    critters.export(Data(train_per_domain=2, val_per_domain=2), 32, tmp_path / "real")
+    command = ("--sources", "real/val/cat", "--latent-seeds", 1, "--frames", 0, "--out", "translated")
+    process = quick_cli("translate", "elsewhere/000002_nets_ema.ckpt", *command)
+    assert process.returncode == 0, process.stderr
+    assert list((tmp_path / "translated").rglob("*.png"))
