@@ -274,7 +274,12 @@ _ALL = (
     _frechet("fd_efflite0", {"offline": "efficientnet-lite0"}),
 )
 METRICS = {metric.name: metric for metric in _ALL}
-"""All metrics by name, in the order of tables."""
+"""All metrics by name, in the order of the columns of a question's table."""
+
+
+def place_of_question(metric: str) -> int:
+    """Return the place of a metric's question: a sort key for the order of tables."""
+    return list(QUESTIONS).index(METRICS[metric].question)
 
 
 def metrics_of(protocol: str) -> tuple[str, ...]:

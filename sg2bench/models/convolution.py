@@ -19,7 +19,7 @@ class Conv2d(nn.Conv2d):
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int = 1, padding: int = 0) -> Tensor:
     """Convolve (N, in, H, W) with (out, in, k, k), and add the bias (out,).
 
-    A kernel as large as the image has a single position, so a matrix product does the same, in a quarter of the time.
+    A kernel as large as the image has a single position: a matrix product does the same, with less overhead.
     """
     if x.shape[2:] == weight.shape[2:] and not padding:
         product = F.linear(x.flatten(1), weight.flatten(1), bias)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from sg2bench import rows as row_table
 from sg2bench import texts
-from sg2bench.catalog import METRICS, QUESTIONS, REFERENCE_LINES, heading
+from sg2bench.catalog import METRICS, QUESTIONS, REFERENCE_LINES, heading, place_of_question
 from sg2bench.csv_files import Forms
 from sg2bench.files import locked, write_text
 from sg2bench.hashes import stable_hash
@@ -47,7 +47,7 @@ _Column: TypeAlias = tuple[str, str, str]
 """Metric, mode, and protocol hash."""
 _MADE = ("seeds", "steps", "date", "commit", "command")
 COLUMNS = [*row_table.COLUMNS, *_OF_PAIRS, *_COMMAND]
-_IN_TABLES = sorted(METRICS, key=lambda metric: list(QUESTIONS).index(METRICS[metric].question))
+_IN_TABLES = sorted(METRICS, key=place_of_question)
 """All metrics, in the order of the columns of all tables."""
 _LIKE = ["protocol", "data_fingerprint", "pairs_hash"]
 """Rows that share these, and the protocol hash of the metric that orders them, are ranked together."""

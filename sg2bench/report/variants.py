@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from sg2bench import texts
-from sg2bench.catalog import METRICS, QUESTIONS, REFERENCE_LINES, Question, heading
+from sg2bench.catalog import METRICS, QUESTIONS, REFERENCE_LINES, Question, heading, place_of_question
 from sg2bench.rows import baseline, commits, days, is_line, listed, metrics_and_modes, overall, summarize
 from sg2bench.rows import models as models_of
 from sg2bench.rows.claims import RULE
@@ -70,8 +70,7 @@ def order(table: pd.DataFrame) -> list[str]:
 
 def first_column(means: pd.DataFrame) -> tuple[str, str]:
     """Return the metric and mode of the first column of the first table."""
-    questions = list(QUESTIONS)
-    return min(metrics_and_modes(means), key=lambda column: questions.index(METRICS[column[0]].question))
+    return min(metrics_and_modes(means), key=lambda column: place_of_question(column[0]))
 
 
 def in_order(frame: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
