@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from sg2bench.files import cache_folder
+
+_Tensors = dict[str, Tensor]
+_InTwo = Callable[..., tuple[_Tensors, _Tensors]]
+_Run = Callable[..., Sequence[Any]]
+"""Computes tensors, or None for a weight without gradient."""
+
+
+class _Parts(NamedTuple):
+    """A function in two parts: the names of their results, and how to run them."""
+
+    early: list[str]
+    late: list[str]
+    first: _Run
+    rest: _Run
 
 
 class Compiled:
@@ -26,38 +42,64 @@ class Compiled:
     def __init__(self) -> None:
         # Set before the first trace, in which torch would choose a temporary folder.
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
-        self._graphs: dict[str, tuple[list[str], Callable[..., Any]]] = {}
+        self._graphs: dict[str, _Parts] = {}
         self.seconds = 0.0
         """Time spent on tracing and compiling."""
 
     def __call__(
-        self, name: str, function: Callable[..., dict[str, Tensor]], weights: Sequence[nn.Parameter], *inputs: Tensor
-    ) -> dict[str, Tensor]:
+        self, name: str, function: Callable[..., _Tensors], weights: Sequence[nn.Parameter], *inputs: Tensor
+    ) -> _Tensors:
         """Do what `function(*inputs)` does: set the gradients of `weights`, and return tensors by name.
 
         `name` must identify the function and all its settings: between calls, only tensors may change.
         """
-        device = inputs[0].device.type
+        return self.begin(name, lambda *inputs: ({}, function(*inputs)), weights, *inputs)[1]()
+
+    def begin(
+        self, name: str, function: _InTwo, weights: Sequence[nn.Parameter], *inputs: Tensor
+    ) -> tuple[_Tensors, Callable[[], _Tensors]]:
+        """Compute only the first of two dicts that `function(*inputs)` returns. Return it, and a function to call next.
+
+        That function does the rest: it sets the gradients of `weights`, and returns the second dict. Compiled, it
+        continues from the activations of the first part; recorded, it computes them again.
+        """
+        is_new = name not in self._graphs
+        with self._timed(is_new, inputs[0].device.type):
+            if is_new:
+                self._graphs[name] = self._make(function, weights, inputs)
+            early, late, first, rest = self._graphs[name]
+            outputs = first(*inputs)
+        passed = list(outputs[len(early) :])
+
+        def finish() -> _Tensors:
+            with self._timed(is_new, inputs[0].device.type):
+                outputs = rest(*inputs, *passed)
+            passed.clear()
+            for weight, gradient in zip(weights, outputs[len(late) :], strict=True):
+                weight.grad = None if gradient is None else laid_out_as(weight, gradient)
+            return _by_name(late, outputs)
+
+        return _by_name(early, outputs), finish
+
+    @contextmanager
+    def _timed(self, timed: bool, device: str) -> Iterator[None]:
+        start = time.monotonic()
         # Autocast is part of the trace, and would be applied twice.
         with torch.no_grad(), torch.autocast(device, enabled=False):
-            if name not in self._graphs:
-                start = time.monotonic()
-                with torch.enable_grad():
-                    names, graph = _trace(function, weights, inputs)
-                run: Callable[..., Any] = (
-                    _Recording(graph, inputs, *self._stream_and_memory) if device == "cuda" else _compile(graph)
-                )
-                self._graphs[name] = names, run
-                outputs = run(*inputs)
-                self.seconds += time.monotonic() - start
-            else:
-                names, run = self._graphs[name]
-                outputs = run(*inputs)
-        for weight, gradient in zip(weights, outputs[len(names) :], strict=True):
-            weight.grad = None if gradient is None else laid_out_as(weight, gradient)
-        # A CUDA graph writes its outputs to the same memory each time.
-        values = [value.clone() if value.is_cuda else value for value in outputs[: len(names)]]
-        return dict(zip(names, values, strict=True))
+            yield
+        self.seconds += timed * (time.monotonic() - start)
+
+    def _make(self, function: _InTwo, weights: Sequence[nn.Parameter], inputs: Sequence[Tensor]) -> _Parts:
+        with torch.enable_grad():
+            early, late, graph = _trace(function, weights, inputs)
+        if not early:
+            return _Parts(early, late, lambda *_: (), self._ready(graph, inputs))
+        # A recording copies what it takes to its own memory, so passing on many activations would cost more.
+        first, rest = _split(graph, len(early), share=not inputs[0].is_cuda)
+        return _Parts(early, late, self._ready(first, inputs), self._ready(rest, inputs))
+
+    def _ready(self, graph: fx.GraphModule, inputs: Sequence[Tensor]) -> _Run:
+        return _Recording(graph, inputs, *self._stream_and_memory) if inputs[0].is_cuda else _compile(graph)
 
     @cached_property
     def _stream_and_memory(self) -> tuple[Any, Any]:
@@ -72,27 +114,93 @@ def laid_out_as(weight: Tensor, value: Tensor) -> Tensor:
     return value if value.stride() == weight.stride() else torch.empty_like(weight).copy_(value)
 
 
+def _by_name(names: Sequence[str], outputs: Sequence[Any]) -> _Tensors:
+    """Return the first outputs by name."""
+    # A CUDA graph writes its outputs to the same memory each time.
+    return {name: value.clone() if value.is_cuda else value for name, value in zip(names, outputs, strict=False)}
+
+
 def _trace(
-    function: Callable[..., dict[str, Tensor]], weights: Sequence[nn.Parameter], inputs: Sequence[Tensor]
-) -> tuple[list[str], torch.fx.GraphModule]:
+    function: _InTwo, weights: Sequence[nn.Parameter], inputs: Sequence[Tensor]
+) -> tuple[list[str], list[str], fx.GraphModule]:
     """Return the names of a function's results, and the graph from its inputs to these results and the gradients."""
-    names: list[str] = []
+    names: list[list[str]] = []
 
     def pure(*inputs: Tensor) -> list[Tensor | None]:
         for weight in weights:
             weight.grad = None
-        values = function(*inputs)
-        names[:] = values
-        return [*values.values(), *(weight.grad for weight in weights)]
+        early, late = function(*inputs)
+        names[:] = list(early), list(late)
+        return [*early.values(), *late.values(), *(weight.grad for weight in weights)]
 
     graph = make_fx(pure)(*inputs)
     for weight in weights:
         weight.grad = None
-    return names, graph
+    early, late = names
+    return early, late, graph
 
 
-def _compile(graph: torch.fx.GraphModule) -> Callable[..., Any]:
-    compiled: Callable[..., Any] = torch.compile(graph, dynamic=False)
+def _split(graph: fx.GraphModule, early: int, share: bool) -> tuple[fx.GraphModule, fx.GraphModule]:
+    """Return the part of a graph that computes the first `early` outputs, and the part that computes the others.
+
+    What both need, the first also returns, and the second takes after its inputs. Without `share`, both compute it.
+    """
+    outputs: Any = graph.graph.output_node().args[0]
+    in_first = _needed(outputs[:early])
+    in_first |= {node for node in graph.graph.nodes if node.target is operator.getitem and node.args[0] in in_first}
+    shareable = {node for node in in_first if share and _is_new_tensor(node)}
+    in_rest = _needed(outputs[early:], shareable)
+    passed = [node for node in graph.graph.nodes if node in shareable & in_rest]
+    # A trace lets the result of an in-place operation stand for the tensor, so none is lost.
+    assert not any(_is_in_place(user) for node in in_first | in_rest for user in node.users.keys() - in_first - in_rest)
+    first = _part(graph, in_first, [], [*outputs[:early], *passed])
+    return first, _part(graph, in_rest, passed, outputs[early:])
+
+
+def _needed(outputs: Iterable[fx.Node | None], known: Collection[fx.Node] = ()) -> set[fx.Node]:
+    """Return the nodes from which outputs are computed, back to the `known` ones."""
+    needed, pending = set[fx.Node](), [node for node in outputs if node is not None]
+    while pending:
+        node = pending.pop()
+        if node not in needed:
+            needed.add(node)
+            pending += [] if node in known else node.all_input_nodes
+    return needed
+
+
+def _is_new_tensor(node: fx.Node) -> bool:
+    """Whether a node is a tensor with its own memory: not an input, a weight, a view or a list of tensors."""
+    if node.target is operator.getitem:
+        assert isinstance(node.args[0], fx.Node)
+        return not _is_view(node.args[0])
+    return node.op == "call_function" and isinstance(node.meta["val"], Tensor) and not _is_view(node)
+
+
+def _is_view(node: fx.Node) -> bool:
+    returns = node.target._schema.returns  # type: ignore[union-attr]
+    return any(value.alias_info is not None and not value.alias_info.is_write for value in returns)
+
+
+def _is_in_place(node: fx.Node) -> bool:
+    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+
+
+def _part(
+    graph: fx.GraphModule, nodes: set[fx.Node], known: Sequence[fx.Node], outputs: Sequence[fx.Node | None]
+) -> fx.GraphModule:
+    """Return the graph from the inputs and the `known` values to `outputs`."""
+    part, copies = fx.Graph(), dict[fx.Node, fx.Node]()
+    for node in (*graph.graph.find_nodes(op="placeholder"), *known):
+        copies[node] = part.placeholder(node.name)
+    for node in graph.graph.nodes:
+        if node in nodes and node not in copies:
+            copies[node] = part.node_copy(node, copies.__getitem__)
+    part.output([None if node is None else copies[node] for node in outputs])
+    return fx.GraphModule(graph, part)
+
+
+def _compile(graph: fx.GraphModule) -> _Run:
+    compiled: _Run = torch.compile(graph, dynamic=False)
     return compiled
 
 

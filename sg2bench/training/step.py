@@ -71,15 +71,9 @@ def _steps(state: State, batch: Batch, loss: Loss, ds_weight: float) -> dict[str
 
 
 def _compiled_steps(state: State, compiled: Compiled, batch: Batch, loss: Loss, ds_weight: float) -> dict[str, Tensor]:
-    """Do the same as `_steps` in four graphs; they share no activations, so the latent-guided fake is generated
-    twice.
-    """
+    """Do the same as `_steps` in three functions, of which the one by latent also makes the discriminator's fakes."""
     nets, terms, ds = state.nets, dict[str, Tensor](), bool(ds_weight)
     weight = torch.full((), ds_weight, dtype=batch.source.dtype, device=batch.source.device)
-
-    def fakes(*tensors: Tensor) -> dict[str, Tensor]:
-        with _autocast(state, batch), torch.no_grad():
-            return _fakes(nets, Batch(*tensors), _by_latent(nets, Batch(*tensors), False))
 
     def of_discriminator(fake: Tensor, *tensors: Tensor) -> dict[str, Tensor]:
         with _autocast(state, batch):
@@ -87,21 +81,23 @@ def _compiled_steps(state: State, compiled: Compiled, batch: Batch, loss: Loss, 
 
     def of_generator(
         translate: _Translate, names: Sequence[str], weight: Tensor, *tensors: Tensor
-    ) -> dict[str, Tensor]:
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        by_latent, batch = translate is _by_latent, Batch(*tensors)
         with _autocast(state, batch), _frozen_but(state, names):
-            translated = translate(nets, Batch(*tensors), ds)
-            return _generator_gradients(state, Batch(*tensors), loss, weight, translated)
+            translated = translate(nets, batch, ds)
+            fakes = _fakes(nets, batch, translated) if by_latent and loss.adv else {}
+            return fakes, _generator_gradients(state, batch, loss, weight, translated)
 
-    if loss.adv:
-        weights = list(state.discriminator.parameters())
-        for phase, fake in compiled("fakes", fakes, [], *batch).items():
-            terms |= _of_phase(phase, compiled("discriminator", of_discriminator, weights, fake, *batch))
-            _optimize(state, "discriminator")
     for phase, names in _generator_phases(state).items():
         weights = [weight for name in names for weight in nets.get_submodule(name).parameters()]
         function = functools.partial(of_generator, _by_latent if phase == "g_latent" else _by_reference, names)
         name = phase if ds else f"{phase} without ds"
-        terms |= _of_phase(phase, compiled(name, function, weights, weight, *batch))
+        fakes, finish = compiled.begin(name, function, weights, weight, *batch)
+        for d_phase, fake in fakes.items():
+            d_weights = list(state.discriminator.parameters())
+            terms |= _of_phase(d_phase, compiled("discriminator", of_discriminator, d_weights, fake, *batch))
+            _optimize(state, "discriminator")
+        terms |= _of_phase(phase, finish())
         _optimize(state, *names)
     return terms
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import collections
 import io
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sg2bench.config import Experiment, Loss
 from sg2bench.data.batches import Batch
@@ -66,6 +69,78 @@ def test_a_gradient_lies_in_memory_like_its_weight(traced_alone):
     Compiled()("f", function, [weight], torch.tensor(2.0))
     assert weight.grad.stride() == weight.stride()
     assert weight.grad.equal(2 * expected)
+
+
+class Counted(torch.fx.Interpreter):
+    """Runs a graph and counts its operations by name."""
+
+    counts: collections.Counter[str]
+
+    def call_function(self, target, args, kwargs):
+        self.counts[str(target).removeprefix("aten.").split(".")[0]] += 1
+        return super().call_function(target, args, kwargs)
+
+
+@pytest.fixture
+def counts(monkeypatch):
+    monkeypatch.setattr(Counted, "counts", collections.Counter(), raising=False)
+    monkeypatch.setattr(compiled, "_compile", lambda graph: Counted(graph).run)
+    return Counted.counts
+
+
+def test_the_rest_continues_from_the_first_part(counts):
+    """f = relu(exp(w x)), in place, with the norm of a row, whose kernel returns several tensors, and views of both.
+
+    The first part's operations are not repeated, and a weight that changes in between does not change them.
+    """
+    first_weight, last_weight = (torch.nn.Parameter(torch.tensor([1.5, -0.5, 0.25])) for _ in range(2))
+
+    def value(x):
+        hidden = F.relu((first_weight * x).exp() - 1, inplace=True).view(1, 3)
+        return F.layer_norm(hidden, [3]).view(3)
+
+    def function(x):
+        early = value(x)
+        late = (last_weight * early.t() + early.square()).sum()
+        late.backward()
+        return {"early": early.detach()}, {"late": late.detach()}
+
+    run, x = Compiled(), torch.tensor([0.3, -2.0, 4.0])
+    for scale in (1.0, 2.0):
+        counts.clear()
+        early, finish = run.begin("f", function, [first_weight, last_weight], x * scale)
+        assert counts["exp"] == counts["native_layer_norm"] == 1
+        assert not counts["native_layer_norm_backward"]
+        assert early["early"].tolist() == value(x * scale).tolist()
+        with torch.no_grad():
+            last_weight.mul_(-3)
+        late = finish()
+        assert counts["exp"] == counts["native_layer_norm"] == counts["native_layer_norm_backward"] == 1
+        ours = [late["late"], first_weight.grad, last_weight.grad]
+        first_weight.grad = last_weight.grad = None
+        expected = [function(x * scale)[1]["late"], first_weight.grad, last_weight.grad]
+        for got, correct in zip(ours, expected, strict=True):
+            torch.testing.assert_close(got, correct)
+
+
+def test_the_generator_makes_the_fakes_of_a_step_only_once(counts):
+    """Convolutions forward: those of an eager step."""
+    experiment = Experiment(name="small", model=SIZES, train={"batch_size": 4, "compile": True})
+    train_step(state_of(experiment), batch_of_four(), Loss(), 1.0)
+    eager = Eager()
+    with eager:
+        train_step(state_of(experiment.model_copy(update={"train": Train(batch_size=4)})), batch_of_four(), Loss(), 1.0)
+    assert counts["convolution"] == eager.convolutions
+
+
+class Eager(TorchDispatchMode):
+    """Counts convolutions."""
+
+    convolutions = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.convolutions += function is torch.ops.aten.convolution.default
+        return function(*args, **(kwargs or {}))
 
 
 def state_of(experiment):
