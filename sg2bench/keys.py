@@ -82,7 +82,7 @@ class Train(Part):
     compile: bool | Literal["auto"] = Field(
         "auto",
         description="true: on a GPU, record the step as CUDA graphs, which takes seconds; on a CPU, compile it, which "
-        "takes minutes and needs a C++ compiler; auto: only on a GPU",
+        "takes minutes and needs a C++ compiler and Python's headers; auto: on a GPU, and from 10,000 steps on a CPU",
     )
     crop_probability: float = Field(0.5, ge=0, le=1)
     mirror: bool = Field(True, description="flip images half the time")

@@ -139,7 +139,8 @@ def train_memory(device: str) -> list[float]:
         command = [sys.executable, "-c", _MEMORY, way, device]
         return float(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
 
-    return [grown("ours") / grown("naive") for _ in range(REPEATS)]
+    with ThreadPoolExecutor(2) as both:
+        return [ours / plain for ours, plain in (both.map(grown, ("ours", "naive")) for _ in range(REPEATS))]
 
 
 @torch.inference_mode()

@@ -55,6 +55,9 @@ class Stop:
         except StoppedError:
             if distributed.rank() == 0:
                 print("stopped; the same command resumes from here", file=sys.stderr)
+        except ValueError:
+            if self._signal is None:  # a terminal's signal also ends compilers, so that compiling fails
+                raise
         finally:
             self._training = False
         if self._signal is not None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import operator
 import os
+import sysconfig
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -86,7 +88,13 @@ class Compiled:
         start = time.monotonic()
         # Autocast is part of the trace, and would be applied twice.
         with torch.no_grad(), torch.autocast(device, enabled=False):
-            yield
+            try:
+                yield
+            except Exception as error:
+                if type(error).__name__ != "InductorError":  # a class that takes a second to import
+                    raise
+                reason = str(error).strip().splitlines()[0]
+                raise ValueError(f"train.compile: failed: {reason}; set train.compile to false") from error
         self.seconds += timed * (time.monotonic() - start)
 
     def _make(self, function: _InTwo, weights: Sequence[nn.Parameter], inputs: Sequence[Tensor]) -> _Parts:
@@ -105,6 +113,18 @@ class Compiled:
     def _stream_and_memory(self) -> tuple[Any, Any]:
         """The stream and the memory of all recordings: a step uses the outputs of one before it replays the next."""
         return torch.cuda.Stream(), torch.cuda.graph_pool_handle()  # type: ignore[no-untyped-call]
+
+
+def missing_to_compile() -> str:
+    """Return what this machine lacks to compile for a CPU; empty if nothing."""
+    from torch._inductor.cpp_builder import get_cpp_compiler  # noqa: PLC0415 (takes a second to import)
+    from torch._inductor.exc import InvalidCxxCompiler  # noqa: PLC0415
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler:
+        return "a C++ compiler"
+    return "" if Path(sysconfig.get_path("include"), "Python.h").is_file() else "Python's headers"
 
 
 def laid_out_as(weight: Tensor, value: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from typing import Any
 
 import torch
@@ -12,13 +13,18 @@ from sg2bench import distributed
 from sg2bench.config import Experiment
 from sg2bench.keys import Train
 from sg2bench.models.networks import Networks, build_discriminator
-from sg2bench.training.compiled import Compiled, laid_out_as
+from sg2bench.training.compiled import Compiled, laid_out_as, missing_to_compile
 
 
 class State:
-    """Networks, their moving average, the discriminator and an optimiser for each network that is trained."""
+    """Networks, their moving average, the discriminator and an optimiser for each network that is trained.
 
-    def __init__(self, experiment: Experiment, num_domains: int, device: torch.device | str = "cpu") -> None:
+    With `train.compile: auto`, steps are compiled for a CPU only if the training is `long`.
+    """
+
+    def __init__(
+        self, experiment: Experiment, num_domains: int, device: torch.device | str = "cpu", long: bool = False
+    ) -> None:
         train = experiment.train
         self.nets = Networks(experiment.model, num_domains).to(device)
         self.discriminator = build_discriminator(experiment.model, num_domains).to(device)
@@ -28,7 +34,7 @@ class State:
         # If the whole batch has an image per domain, a single process computes all heads, and none stays unchanged.
         self.sparse_heads = train.sparse_heads and num_domains > train.batch_size
         self.precision, self.encoder_learns = train.precision, train.encoder_learns
-        self.compiled = Compiled() if _compiles(train, num_domains, torch.device(device)) else None
+        self.compiled = Compiled() if _compiles(train, num_domains, torch.device(device), long) else None
         if self.compiled is not None and torch.device(device).type == "cpu":
             # Inductor convolves in this layout, and would convert contiguous weights at every call.
             for network in (*self.nets.trained().values(), self.discriminator):
@@ -63,7 +69,7 @@ class State:
                 moments.update({key: laid_out_as(weight, value) for key, value in moments.items() if value.ndim})
 
 
-def _compiles(train: Train, num_domains: int, device: torch.device) -> bool:
+def _compiles(train: Train, num_domains: int, device: torch.device, long: bool) -> bool:
     """Return whether to compile the step. Raises ValueError if that was requested but is impossible."""
     processes = distributed.size()
     share = train.batch_size // processes
@@ -73,5 +79,12 @@ def _compiles(train: Train, num_domains: int, device: torch.device) -> bool:
             f"train.compile: a compiled step computes the heads of all {num_domains} domains, which needs a batch of "
             f"that many images; train.batch_size is {train.batch_size}{among}"
         )
-    wanted = device.type == "cuda" if train.compile == "auto" else train.compile
-    return wanted and num_domains <= share
+    if train.compile is False or num_domains > share:
+        return False
+    if device.type == "cuda":
+        return True
+    if train.compile == "auto":
+        return long and sys.platform == "linux" and not missing_to_compile()
+    if missing := missing_to_compile():
+        raise ValueError(f"train.compile: needs {missing}; install it, or set train.compile to false")
+    return True

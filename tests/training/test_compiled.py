@@ -2,17 +2,20 @@ from __future__ import annotations
 
 import collections
 import io
+import sys
+import sysconfig
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch._inductor import cpp_builder
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sg2bench.config import Experiment, Loss
 from sg2bench.data.batches import Batch
 from sg2bench.keys import Train
 from sg2bench.training import compiled, state
-from sg2bench.training.compiled import Compiled
+from sg2bench.training.compiled import Compiled, missing_to_compile
 from sg2bench.training.state import State
 from sg2bench.training.step import train_step
 
@@ -210,15 +213,60 @@ def test_compiled_and_eager_steps_continue_each_others_checkpoints(traced_alone,
 def test_more_domains_than_images_in_a_batch_are_refused_where_compiling_was_asked_for():
     with pytest.raises(ValueError, match="train.compile: a compiled step computes the heads of all 3 domains"):
         State(Experiment(name="small", model=SIZES, train={"batch_size": 2, "compile": True}), 3)
-    assert not state._compiles(Train(batch_size=2), 3, torch.device("cuda"))
+    assert not state._compiles(Train(batch_size=2), 3, torch.device("cuda"), long=True)
 
 
 @pytest.mark.parametrize(
-    ("chosen", "device", "compiles"),
-    [("auto", "cpu", False), ("auto", "cuda", True), (True, "cpu", True), (False, "cuda", False)],
+    ("chosen", "long", "device", "compiles"),
+    [
+        ("auto", False, "cpu", False),
+        ("auto", True, "cpu", sys.platform == "linux"),
+        ("auto", False, "cuda", True),
+        (True, False, "cpu", True),
+        (False, True, "cpu", False),
+        (False, True, "cuda", False),
+    ],
 )
-def test_auto_records_on_a_gpu(chosen, device, compiles):
-    assert state._compiles(Train(compile=chosen), 3, torch.device(device)) == compiles
+def test_auto_records_on_a_gpu_and_compiles_long_trainings_on_a_cpu(chosen, long, device, compiles, monkeypatch):
+    monkeypatch.setattr(state, "missing_to_compile", lambda: "")
+    assert state._compiles(Train(compile=chosen), 3, torch.device(device), long) == compiles
+
+
+@pytest.mark.parametrize(("chosen", "compiles"), [("auto", False), (False, False)])
+def test_without_a_compiler_only_what_was_asked_for_is_refused(chosen, compiles, monkeypatch):
+    monkeypatch.setattr(state, "missing_to_compile", lambda: "a C++ compiler")
+    cpu = torch.device("cpu")
+    assert state._compiles(Train(compile=chosen), 3, cpu, long=True) == compiles
+    with pytest.raises(
+        ValueError, match="train.compile: needs a C.. compiler; install it, or set train.compile to fal"
+    ):
+        state._compiles(Train(compile=True), 3, cpu, long=True)
+    assert state._compiles(Train(compile=True), 3, torch.device("cuda"), long=False)
+
+
+def test_a_missing_compiler_or_missing_headers_are_found(monkeypatch, tmp_path):
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        assert missing_to_compile() == "a C++ compiler"
+    monkeypatch.setattr(cpp_builder, "get_cpp_compiler", lambda: "g++")
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
+    assert missing_to_compile() == "Python's headers"
+    (tmp_path / "Python.h").touch()
+    assert missing_to_compile() == ""
+
+
+def test_a_failing_compiler_is_no_fault_of_the_program(monkeypatch):
+    class InductorError(Exception):
+        """Named like torch's."""
+
+    def failing(*inputs):
+        raise InductorError("CppCompileError: C++ compile error\n\nCommand: g++ …")
+
+    monkeypatch.setattr(compiled, "_compile", lambda graph: failing)
+    with pytest.raises(
+        ValueError, match="^train.compile: failed: CppCompileError: C.. compile error; set train.compile"
+    ):
+        Compiled()("f", lambda x: {"y": 2 * x}, [], torch.ones(()))
 
 
 @pytest.mark.slow
