@@ -34,7 +34,7 @@ class Difference:
 
     def p_at_least(self, margin: float) -> float:
         """Return the one-sided p value of a true difference of `margin` or more; 1 for a single seed."""
-        if self.error == 0 and self.mean <= 0:
+        if (self.error == 0 and self.mean <= 0) or self.mean == margin == 0:  # a baseline of 0 has a margin of 0
             return 0.0
         return self._p(self.mean - margin)
 
@@ -77,8 +77,10 @@ def difference(new: pd.Series[float], old: pd.Series[float], resolution: float =
     """Return new minus old, each indexed by seed: paired if both have the same two or more seeds, else Welch's.
 
     The error is NaN if a side has a single seed. If the seeds agree within each side, or every pair differs by the
-    same amount, chance may be hidden by the `resolution` of values (one image of a share, 0 for a continuous value):
-    the error is then that of rounding, with a variance of resolution² / 12 per value (Sheppard 1898).
+    same amount, chance may be hidden by the `resolution` of values (one image of a share, 0 for a continuous value).
+    The error is then that of rounding, with a variance of resolution² / 12 per value (Sheppard 1898). If all values of
+    both sides are equal, its one-sided 95 % bound is that of an event that none of all seeds' images showed, about
+    3 / n (rule of three; Hanley and Lippman-Hand 1983). It is 0 if seeds differ, but no pair of them does.
     """
     paired = set(new.index) == set(old.index)
     theirs = old if not paired or new.index.equals(old.index) else old.reindex(new.index)
@@ -89,8 +91,14 @@ def _difference(new: Array, old: Array, paired: bool, resolution: float) -> Diff
     """Compute `difference` from arrays; paired sides have the same order of seeds."""
     fewest = min(len(new), len(old))
     if fewest >= 2 and (mean := _constant_difference(new, old, paired)) is not None:
-        of_one = resolution / np.sqrt(12) if mean else 0.0
-        error, spread = of_one * np.sqrt(1 / len(new) + 1 / len(old)), of_one * np.sqrt(2)
+        if mean:
+            spread = resolution * np.sqrt(2 / 12)
+            error = spread * np.sqrt((1 / len(new) + 1 / len(old)) / 2)
+        elif np.ptp(new):
+            error = spread = 0.0
+        else:
+            error = (1 - PASS_LEVEL ** (resolution / fewest)) / stdtrit(fewest - 1, 1 - PASS_LEVEL)
+            spread = error * np.sqrt(fewest)
         return Difference(mean, float(error), float(spread), fewest - 1, fewest, paired)
     if len(new) >= 2 and paired:
         each = new - old

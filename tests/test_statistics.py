@@ -48,7 +48,10 @@ def test_a_difference_that_all_seeds_share_is_as_sure_as_the_steps_that_values_m
     assert counted.error == pytest.approx(0.1 * np.sqrt(2 / 12 / 5))
     assert counted.mean == pytest.approx(-0.1)
     same = difference(series([0.1 + 0.2] * 5), series([0.3] * 5, range(shift, shift + 5)), resolution=0.1)
-    assert (same.mean, same.error, same.p_at_least(0.0)) == (0, 0, 0)
+    assert same.mean == 0
+    assert same.p_at_least(1 - 0.05 ** (1 / 50)) == pytest.approx(0.05)  # no drop in 50 images: the rule of three
+    continuous = difference(series([0.1 + 0.2] * 5), series([0.3] * 5, range(shift, shift + 5)))
+    assert (continuous.mean, continuous.error, continuous.p_at_least(0.0)) == (0, 0, 0)
 
 
 def test_rounding_to_steps_has_the_error_that_is_used():
@@ -58,6 +61,18 @@ def test_rounding_to_steps_has_the_error_that_is_used():
     error = (rounded - exact).mean(1).std()
     both = difference(series([1.0, 1.0]), series([5.0, 5.0]), resolution=1.0)
     assert both.error == pytest.approx(np.sqrt(2) * error, rel=0.05)
+
+
+@pytest.mark.parametrize(("images", "seeds"), [(10, 2), (10, 5), (20, 2), (40, 2), (30, 3)])
+def test_a_drop_that_no_image_showed_passes_in_one_of_twenty_gates_at_most(images, seeds):
+    """All images of the baseline are right. The true drop is as large as the margin, 0.05."""
+    rng = np.random.default_rng(0)
+    passed = [
+        difference(series([0.0] * seeds), series([0.0] * seeds), 1 / images).p_at_least(0.05) <= 0.05
+        for right in rng.binomial(images, 0.95, (2000, seeds))
+        if (right == images).all()
+    ]
+    assert sum(passed) / 2000 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 2000)
 
 
 def test_the_step_changes_nothing_where_seeds_differ():

@@ -58,6 +58,7 @@ def compare(results_file: Path, baseline_file: Path, shares: dict[str, float], s
     data or counts differ or rows are missing.
     """
     new, old = _comparable(results_file, baseline_file, steps)
+    changed = not _is_same(new, old)
     of_new, of_old = (dict(list(table.groupby(KEYS, sort=False))) for table in (new, old))
     lines, differences, rooms = [], [], []
     for key, old_rows in of_old.items():
@@ -66,7 +67,8 @@ def compare(results_file: Path, baseline_file: Path, shares: dict[str, float], s
         ours, theirs, room = scale_sides(metric, now, then, shares[metric])
         value, baseline = (_center(values, _by_logarithms(metric, now, then)) for values in (now, then))
         worse, whole = METRICS[metric].sign * (value - baseline), _whole(metric, baseline)
-        found = difference(ours, theirs, _resolution(metric, old_rows, now, then) / steps)
+        resolution = _resolution(metric, old_rows, now, then) / steps if changed else 0.0
+        found = difference(ours, theirs, resolution)
         differences.append(found)
         rooms.append(room)
         lines.append(
@@ -108,6 +110,12 @@ def _by_logarithms(metric: str, now: Values, then: Values) -> bool:
 def _whole(metric: str, baseline: float) -> float:
     """Return the unit of a metric's margins and worsenings: the baseline, or 1 if they are absolute."""
     return 1.0 if METRICS[metric].absolute else abs(baseline)
+
+
+def _is_same(new: pd.DataFrame, old: pd.DataFrame) -> bool:
+    """Whether all values are equal, which only an unchanged model has."""
+    ours, theirs = (table.set_index([*KEYS, "seed"])["value"].sort_index() for table in (new, old))
+    return ours.equals(theirs)
 
 
 def _resolution(metric: str, rows: pd.DataFrame, now: Values, then: Values) -> float:
