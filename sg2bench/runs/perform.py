@@ -134,10 +134,14 @@ def _write(job: Job, table: pd.DataFrame) -> None:
 def _measure(job: Job, nets: Networks, evaluator: Evaluator, measured: steps.Measured) -> pd.DataFrame:
     step, part = measured
     which = "" if part == "all" else f"step {step} on the {part} sources, "
-    # one write per line: torchrun's processes share an output, and `print` may write the line's end apart
-    values = evaluator.model(nets, lambda pair: print(f"evaluating {which}{pair}\n", end="", flush=True), part)
+    values = evaluator.model(nets, lambda pair: _say(f"evaluating {which}{pair}"), part)
     about = job.data_fingerprint, evaluator.device, job.config_hash
     return distributed.together(tabulate, values, job.experiment, job.variant, job.seed, step, *about, part=part)
+
+
+def _say(line: str) -> None:
+    # one write per line: torchrun's processes share an output, and `print` may write the line's end apart
+    print(f"{line}\n", end="", flush=True)
 
 
 def _kept(job: Job, images: ImageSet, step: int, device: torch.device) -> Networks:
@@ -164,7 +168,7 @@ def _networks(job: Job, images: ImageSet, device: torch.device, stop: Stop | Non
         return distributed.together(_load, job, images, job.folder / ema, device)
     distributed.from_first(lambda: times.begin(job.folder, trained_steps(job.folder), devices.full_name(device)))
     with stop.during_training() if stop else nullcontext():
-        nets = train(job.experiment, job.seed, images, job.folder, device, job.lineage, stop or (lambda: False))
+        nets = train(job.experiment, job.seed, images, job.folder, device, job.lineage, stop or (lambda: False), _say)
     distributed.from_first(write_digests, job.folder, [ema], config_hash=job.config_hash)
     distributed.from_first(times.note, job.folder, "trained")
     return nets

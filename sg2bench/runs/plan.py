@@ -59,8 +59,21 @@ def plan(experiment: Experiment, runs: Path, known: Sequence[Known] = ()) -> lis
             elif not measured:
                 steps.refuse_steps_gone_by(job)
             planned.append(status)
+    _refuse_equal_variants(experiment, [status.job for status in planned])
     places = {seed: place for place, seed in enumerate(experiment.seeds)}
     return sorted(planned, key=lambda status: places[status.job.seed])
+
+
+def _refuse_equal_variants(experiment: Experiment, planned: Iterable[Job]) -> None:
+    """Raise ValueError if a claim compares two equal trainings, such as after `--set loss.cyc=0`, or after a typo."""
+    of_variant = {job.variant: job.config_hash for job in planned}
+    first = next(iter(of_variant))
+    for place, claim in enumerate(experiment.claims):
+        if of_variant[claim.variant] == of_variant[first]:
+            raise ValueError(
+                f"claims.{place}: {claim.variant} and {first} are the same training, so nothing could be decided; "
+                "change one of them, or drop all claims with --set claims=[]"
+            )
 
 
 def refuse_folders(experiment: Path, out: Path, collected: Path) -> None:

@@ -41,13 +41,14 @@ def train(
     device: torch.device,
     lineage: str,
     stop: Callable[[], bool] = lambda: False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Networks:
     """Train a resolved experiment to its last step and return the averaged networks.
 
     Files written: `train.csv`; every `save_every` steps and at the end, a checkpoint that a later call resumes from,
     also with more steps; in `steps/`, the averaged networks of the steps to be measured; at the end
     `<steps>_nets_ema.ckpt` and `<steps>_nets.ckpt`. `stop` is called after each step; if it is true, training saves and
-    raises StoppedError. Raises ValueError if a loss is not finite, or if the checkpoint has another `lineage`
+    raises StoppedError. `say` is told when the step is being compiled. Raises ValueError if a loss is not finite, or if the checkpoint has another `lineage`
     (`hashes.lineage_hash`).
 
     Several processes train as one: each on its share of every batch, and the first one writes. Raises ValueError if the
@@ -61,14 +62,14 @@ def train(
     distributed.from_first(log.truncate, start)
     if state.compiled is not None:
         distributed.from_first(
-            _say, "compiling the training step" + " takes minutes the first time" * (device.type == "cpu")
+            say, "compiling the training step" + " takes minutes the first time" * (device.type == "cpu")
         )
     for step, batch in enumerate(_batches(experiment, seed, images, device, start), start):
         ds_weight = diversity_weight(experiment.loss.ds, step, experiment.loss.ds_steps or settings.steps)
         terms = train_step(state, batch.share(*share).to(device), experiment.loss, ds_weight)
         done = step + 1
         if step == start and state.compiled is not None:
-            distributed.from_first(_say, f"compiled it in {state.compiled.seconds:.0f} s")
+            distributed.from_first(say, f"compiled it in {state.compiled.seconds:.0f} s")
         if done % settings.log_every == 0 or done == settings.steps:
             means = distributed.average(torch.stack(list(terms.values()))).tolist()
             distributed.from_first(_log, log, done, ds_weight, dict(zip(terms, means, strict=True)))
@@ -81,10 +82,6 @@ def train(
             raise StoppedError
     distributed.from_first(_finish, state, folder, settings.steps)
     return state.ema
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
 
 
 def _finish(state: State, folder: Path, steps: int) -> None:

@@ -46,6 +46,15 @@ def test_plan_has_every_variant_and_seed(tiny, tmp_path):
     assert {status.state for status in planned} == {"waiting"}
 
 
+def test_no_claim_compares_equal_trainings(tiny, tmp_path):
+    """Such as after `--set loss.ds=0`, or for a typo in a variant."""
+    of_ds = {"term": "ds", "variant": "no_ds", "purpose": "diverse outputs", "metric": "lpips"}
+    equal = Experiment.model_validate(tiny.model_dump() | {"loss": {"ds": 0}, "claims": [of_ds]})
+    with pytest.raises(ValueError, match="claims.0: no_ds and full are the same training, so nothing could be decided"):
+        plan.plan(equal, tmp_path)
+    assert len(plan.plan(equal.model_copy(update={"claims": ()}), tmp_path)) == 2
+
+
 def test_a_job_survives_its_file_and_names_the_domains(tiny, tmp_path):
     for status in plan.plan(tiny, tmp_path):
         plan.write([status])
