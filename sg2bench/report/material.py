@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,14 +10,12 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from sg2bench import csv_files, texts, yaml_files
+from sg2bench import curves, yaml_files
 from sg2bench.layout import CURVES, EXAMPLES, EXPERIMENT, MADE_BY, grid_file, pictures_of
 from sg2bench.report import examples
 
 _MOST_BYTES = 400_000_000
 """Largest file of a sample grid; Pillow refuses images of too many pixels."""
-_TERM = r"[A-Za-z][A-Za-z0-9_]{0,29}(/[A-Za-z0-9_]{1,30})?"
-_MOST_TERMS, _LARGEST = 100, 1e39
 
 
 @dataclass(frozen=True)
@@ -41,8 +38,8 @@ def read(folder: Path, variants: Iterable[str], modes: Iterable[str]) -> Materia
             _refuse_bad_grid(file)
         if name in {grid_file(variant, EXAMPLES) for variant in variants}:
             examples.read(file)
-    curves = files.get(Path(CURVES))
-    return Material(files, _experiment(folder), None if curves is None else _curves(curves))
+    found = files.get(Path(CURVES))
+    return Material(files, _experiment(folder), None if found is None else curves.read(found, ("variant", "seed")))
 
 
 def command(folder: Path) -> str:
@@ -70,23 +67,6 @@ def _experiment(folder: Path) -> str:
     if not isinstance(plain, dict | None):
         raise ValueError(f"{path}: an experiment is a mapping, got {type(plain).__name__}")
     return path.read_text(encoding="utf-8-sig")
-
-
-def _curves(path: Path) -> pd.DataFrame:
-    whole = csv_files.WHOLE, "a whole number"
-    text = csv_files.read(path, "training curves")
-    if odd := [column for column in text.columns if not re.fullmatch(_TERM, column)]:
-        raise ValueError(f"{path}: column {odd[0][:60]!r} is unknown; expected a loss term such as g_latent/adv")
-    forms = {"seed": whole, "step": whole, "variant": (texts.NAME, "the name of a variant")}
-    terms = [column for column in text.columns if column not in forms]
-    csv_files.refuse_columns(path, text, list(forms), terms, "expected curves as sg2bench ablate writes them")
-    if len(terms) > _MOST_TERMS:
-        raise ValueError(f"{path}: has {len(terms)} loss terms, more than {_MOST_TERMS}")
-    csv_files.refuse_cells(path, text, forms | dict.fromkeys(terms, (f"({csv_files.NUMBER})?", "a number, or nothing")))
-    curves = text.astype({"seed": float, "step": float}).astype({"seed": int, "step": int})
-    curves = curves.assign(**{term: pd.to_numeric(text[term]).astype(float) for term in terms})
-    csv_files.refuse(path, curves, (curves[terms].abs() > _LARGEST).any(axis=1), f"a loss is beyond {_LARGEST:g}")
-    return curves
 
 
 def _refuse_bad_grid(file: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from sg2bench import experiments, rows
+from sg2bench import curves, experiments, rows
 from sg2bench.config import Experiment
 from sg2bench.files import atomic_file, copy, is_intact, write_text
 from sg2bench.layout import CURVES, EXPERIMENT, GRIDS, LOG, MADE_BY, RESULTS, ROWS, grid_file, pictures_of, sample_file
@@ -35,9 +36,9 @@ def collect(
     table = table if kept.all() else table[kept].reset_index(drop=True)
     rows.write(table, out / RESULTS)
     write_text(out / EXPERIMENT, f"{MADE_BY}{command}\n{experiments.dump(experiment)}")
-    if curves := [found for status in finished if (found := _curves(status)) is not None]:
+    if logs := [found for status in finished if (found := _curves(status)) is not None]:
         with atomic_file(out / CURVES) as temporary:
-            pd.concat(curves, ignore_index=True).to_csv(temporary, index=False)
+            pd.concat(logs, ignore_index=True).to_csv(temporary, index=False)
     else:
         (out / CURVES).unlink(missing_ok=True)
     pictures = {
@@ -73,12 +74,17 @@ def _read_rows(finished: Sequence[Status]) -> None:
 
 
 def _curves(status: Status) -> pd.DataFrame | None:
-    """Return the training log, with variant and seed."""
+    """Return the training log, with variant and seed; None, with a warning, if it is damaged."""
     if status.known is not None:
         return status.known.curves_of(status.job)
     if not (log := status.job.folder / LOG).is_file():
         return None
-    return pd.read_csv(log).assign(variant=status.job.variant, seed=status.job.seed)
+    try:
+        table = curves.read(log)
+    except ValueError as error:
+        warnings.warn(f"the curves of this run are left out: {error}", stacklevel=2)
+        return None
+    return table.assign(variant=status.job.variant, seed=status.job.seed).reset_index(drop=True)
 
 
 def _picture(status: Status, picture: str) -> Path | None:
