@@ -27,6 +27,8 @@ def sentence(table: pd.DataFrame) -> str:
     )
     if verdict(table) == INCONCLUSIVE:
         text += f"; {advice(table)}"
+    if left_out := table.attrs.get("left_out"):
+        text += f"; not compared, as the baseline has none: {', '.join(left_out)}"
     return text
 
 

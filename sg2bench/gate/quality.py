@@ -15,7 +15,14 @@ from sg2bench import rows as row_table
 from sg2bench import texts
 from sg2bench.catalog import METRICS
 from sg2bench.files import atomic_file, locked
-from sg2bench.rows import averaged_steps, is_line, last_steps, of_pairs, refuse_mixed_configurations
+from sg2bench.rows import (
+    averaged_steps,
+    is_line,
+    last_steps,
+    of_pairs,
+    refuse_earlier_values,
+    refuse_mixed_configurations,
+)
 from sg2bench.statistics import FAIL_LEVEL, PASS_LEVEL, difference, holm
 
 PASS, REGRESSION, INCONCLUSIVE = "pass", "regression", "inconclusive"
@@ -86,6 +93,7 @@ def compare(results_file: Path, baseline_file: Path, shares: dict[str, float], s
     table["seeds_needed"] = pd.array(
         [found.seeds_needed(room) for found, room in zip(differences, rooms, strict=True)], dtype="Int64"
     )
+    table.attrs |= new.attrs
     return table
 
 
@@ -166,6 +174,7 @@ def compare_exactly(results_file: Path, baseline_file: Path, tolerance: float) -
     table["worse_by"] = sign * change / whole.where(whole != 0, 1)
     table["margin"] = tolerance * whole
     table["verdict"] = np.where(change.abs() <= table["margin"], PASS, REGRESSION)
+    table.attrs |= new.attrs
     return table
 
 
@@ -186,7 +195,7 @@ def update_baseline(results_file: Path, baseline_file: Path, reason: str, comman
     with locked(baseline_file):
         before = f"# History of {texts.markdown(baseline_file.name)}\n\n"
         if history.is_file():
-            before = history.read_text(encoding="utf-8", errors="surrogateescape")
+            before = history.read_text(encoding="utf-8", errors="surrogateescape").removesuffix("\n") + "\n"
         row_table.write(table, baseline_file)
         with atomic_file(history) as temporary:
             temporary.write_text(before + line, encoding="utf-8", errors="surrogateescape")
@@ -198,7 +207,10 @@ def verdict(table: pd.DataFrame) -> str:
 
 
 def _comparable(results_file: Path, baseline_file: Path, steps: int = 1) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the comparable rows of both: means over sources, for the metrics of the baseline."""
+    """Return the comparable rows of both: means over sources, for the metrics of the baseline.
+
+    `attrs["left_out"]` of the first names the variants and metrics that the baseline lacks.
+    """
     whole = [_model_rows(path, steps) for path in (results_file, baseline_file)]
     if steps > 1 and (odd := _other_steps(*whole)):
         raise ValueError(
@@ -207,6 +219,7 @@ def _comparable(results_file: Path, baseline_file: Path, steps: int = 1) -> tupl
         )
     _warn_of_other_lengths(whole[0], whole[1], results_file, baseline_file)
     new, old = (table[table["source"] == "*"] for table in whole)
+    left_out = [name for key in ("variant", "metric") for name in sorted(set(new[key]).difference(old[key]))]
     new = new[new["metric"].isin(old["metric"])]
     for column in ("data_fingerprint", "protocol_hash"):
         each = (table[["metric", column]].drop_duplicates().itertuples(index=False, name=None) for table in (new, old))
@@ -233,6 +246,7 @@ def _comparable(results_file: Path, baseline_file: Path, steps: int = 1) -> tupl
                 f"compared: not every seed of {results_file} and {baseline_file} has "
                 f"{_differing(of_new[key] | of_old[key])}"
             )
+    new.attrs["left_out"] = left_out
     return new, old
 
 
@@ -259,6 +273,7 @@ def _model_rows(path: Path, steps: int) -> pd.DataFrame:
     table = row_table.read(path)
     if len(found := set(table[~is_line(table)]["experiment"])) > 1:
         raise ValueError(f"{path}: rows of several experiments cannot be compared: {listed(found)}")
+    refuse_earlier_values(table, path)
     table = averaged_steps(table, steps, path) if steps > 1 else last_steps(table)
     refuse_mixed_configurations(table, path)
     rows = table[~is_line(table)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,6 +48,8 @@ class Declared(NamedTuple):
     """Its first variant, if known."""
     with_claims: Experiment | None = None
     """The experiment itself, if it makes claims."""
+    runs: frozenset[tuple[str, int]] = frozenset()
+    """Its variants and seeds, if known."""
 
 
 def declared(folder: Path) -> Declared:
@@ -57,12 +60,25 @@ def declared(folder: Path) -> Declared:
         return Declared()
     if plain.get("claims"):
         return _of(experiments.load(path))
-    variants = plain.get("variants")
-    return Declared(next(iter(variants), None) if isinstance(variants, dict) else None)
+    variants, seeds = plain.get("variants"), plain.get("seeds")
+    if not isinstance(variants, dict):
+        return Declared()
+    listed = [seed for seed in seeds if isinstance(seed, int)] if isinstance(seeds, list) else []
+    return Declared(next(iter(variants), None), runs=frozenset(itertools.product(map(str, variants), listed)))
 
 
 def _of(experiment: Experiment) -> Declared:
-    return Declared(next(iter(experiment.variants)), experiment if experiment.claims else None)
+    runs = frozenset(itertools.product(experiment.variants, experiment.seeds))
+    return Declared(next(iter(experiment.variants)), experiment if experiment.claims else None, runs)
+
+
+def without_rows(table: pd.DataFrame, known: Declared) -> str:
+    """Return a sentence that names the declared runs of which there are no rows; empty if there are none."""
+    missing: dict[str, list[str]] = {}
+    for variant, seed in sorted(known.runs.difference(zip(table["variant"], table["seed"], strict=True))):
+        missing.setdefault(variant, []).append(str(seed))
+    named = "; ".join(f"{variant}, seed {', '.join(seeds)}" for variant, seeds in missing.items())
+    return f"Runs without rows, which failed or are not finished: {named}." if named else ""
 
 
 def in_declared_order(table: pd.DataFrame, known: Declared, where: Path) -> tuple[pd.DataFrame, Sequence[Claim]]:

@@ -58,6 +58,7 @@ def render(
     table: pd.DataFrame,
     effects: pd.DataFrame,
     folded: str,
+    missing: str,
     lead: Lead | None,
     examples: Picture | None,
     grids: Sequence[Picture],
@@ -69,7 +70,7 @@ def render(
     experiment: str,
 ) -> str:
     """Return the page as text. `experiment` is the YAML to show, or empty; `folded` says what pictures
-    leave out.
+    leave out, `missing` which runs have no rows.
     """
     by_pair = variants.in_order(models_of(table), variants.order(table))
     by_pair = of_pairs(by_pair)
@@ -81,7 +82,7 @@ def render(
         lead=lead,
         baseline=baseline(table),
         tables=variants.tables(table, effects),
-        caption=variants.caption(table),
+        caption=f"{missing} {variants.caption(table)}".strip(),
         examples=examples,
         grids=grids,
         plots=plots,

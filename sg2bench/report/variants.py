@@ -126,9 +126,9 @@ def marked_change(effect: Any) -> str:
     return f"{change(effect)}{' *' * (effect.p_holm < SIGNIFICANCE)}"
 
 
-def markdown(table: pd.DataFrame, effects: pd.DataFrame, claims: pd.DataFrame, command: str) -> str:
-    """Return the leaderboard as Markdown: the verdicts on claims, the tables, what the numbers are, and the command
-    that made them.
+def markdown(table: pd.DataFrame, effects: pd.DataFrame, claims: pd.DataFrame, command: str, missing: str = "") -> str:
+    """Return the leaderboard as Markdown: the verdicts on claims, the tables, which runs are missing, what the numbers
+    are, and the command that made them.
     """
     parts = [f"# {texts.markdown(table['experiment'].iloc[0])}"]
     if len(claims):
@@ -145,7 +145,7 @@ def markdown(table: pd.DataFrame, effects: pd.DataFrame, claims: pd.DataFrame, c
                 texts.markdown_table(of_question.header[:-1], changes),
             ]
     parts += [
-        texts.markdown(f"{caption(table)} Protocol hash {hashes(table)}."),
+        texts.markdown(f"{missing} {caption(table)} Protocol hash {hashes(table)}.".strip()),
         f"Made by {texts.markdown_code(command)}.",
     ]
     return "\n\n".join(parts) + "\n"

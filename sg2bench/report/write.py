@@ -41,10 +41,11 @@ def write(results_file: Path, out: Path, command: str) -> Path:
     files = {Path(RESULTS): results_file} | found.files
     declared = answers.declared(source)
     table, about = answers.in_declared_order(table, declared, results_file)
+    missing = answers.without_rows(table, declared)
     claims = judge_claims(everything, declared.with_claims) if declared.with_claims else pd.DataFrame()
     ranked = variants.order(table)
     effects = variants.in_order(measure_effects(table, about), ranked)
-    board = variants.markdown(table, effects, claims, command)
+    board = variants.markdown(table, effects, claims, command, missing)
     drawn, folded = folds.fold(table, ranked, about)
     shown = variants.in_order(folds.only(table, drawn), ranked)
     of_steps = variants.in_order(everything[everything["variant"].isin(drawn)], ranked)
@@ -60,6 +61,7 @@ def write(results_file: Path, out: Path, command: str) -> Path:
             table,
             effects,
             folded=folded,
+            missing=missing,
             lead=lead.lead(folds.only(effects, drawn), claims, table, new),
             examples=figures.stacked(drawn, files, new),
             grids=figures.grids(shown, files),

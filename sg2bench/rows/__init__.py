@@ -3,8 +3,8 @@
 from sg2bench.rows.claims import judge_claims
 from sg2bench.rows.columns import COLUMNS, COUNT, HASH, LARGEST, OF_A_MODEL, OF_A_VALUE, ROW_KEY, refuse_bad_label
 from sg2bench.rows.effects import measure_effects
-from sg2bench.rows.io import read, read_unchecked, write
-from sg2bench.rows.mixtures import refuse_mixture
+from sg2bench.rows.io import may_replace, read, read_unchecked, write
+from sg2bench.rows.mixtures import refuse_earlier_values, refuse_mixture
 from sg2bench.rows.select import (
     averaged_steps,
     baseline,
@@ -40,6 +40,7 @@ __all__ = [
     "judge_claims",
     "last_steps",
     "listed",
+    "may_replace",
     "measure_effects",
     "metrics_and_modes",
     "models",
@@ -51,6 +52,7 @@ __all__ = [
     "read",
     "read_unchecked",
     "refuse_bad_label",
+    "refuse_earlier_values",
     "refuse_mixed_configurations",
     "refuse_mixture",
     "refuse_other_lines",

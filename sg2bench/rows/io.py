@@ -27,6 +27,13 @@ def write(table: pd.DataFrame, path: Path) -> None:
         table.to_csv(temporary, index=False)
 
 
+def may_replace(path: Path) -> bool:
+    """Whether a file holds only rows, or nothing."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        header = file.readline(10_000).strip()
+    return not header or {"variant", "metric", "value"} <= set(header.replace('"', "").split(","))
+
+
 def read(path: Path, need_pairs: bool = False, more: Forms | None = None) -> pd.DataFrame:
     """Read untrusted rows from CSV, validating every cell.
 

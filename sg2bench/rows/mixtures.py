@@ -11,6 +11,7 @@ from sg2bench.rows.select import (
     is_line,
     last_steps,
     models,
+    of_all_sources,
     of_half,
     refuse_mixed_configurations,
     refuse_other_lines,
@@ -34,6 +35,8 @@ def refuse_mixture(everything: pd.DataFrame, path: Path) -> None:
     refuse_mixed_configurations(table, path)
     _refuse_other_pairs(models(table), path)
     _refuse_other_counts(models(table), path)
+    refuse_earlier_values(everything, path)
+    _refuse_missing_seeds(models(table), path)
     for half in ("even", "odd"):
         rows = of_half(models(everything), half)
         _refuse_other_values(rows, path)
@@ -41,6 +44,35 @@ def refuse_mixture(everything: pd.DataFrame, path: Path) -> None:
         if len(rows):
             _refuse_other_pairs(rows, path)
             _refuse_other_counts(rows, path)
+
+
+def refuse_earlier_values(everything: pd.DataFrame, path: Path) -> None:
+    """Raise ValueError if a run was measured by a metric on all sources, but not at its last step."""
+    runs, measured = ["experiment", "variant", "seed"], ["metric", "mode"]
+    whole = of_all_sources(models(everything))
+    latest = whole.groupby([*runs, *measured], sort=False)["step"].max().reset_index()
+    last = latest.groupby(runs, sort=False)["step"].transform("max")
+    if (early := latest["step"] < last).any():
+        row = latest[early].iloc[0]
+        raise ValueError(
+            f"{path}: {row['variant']}, seed {row['seed']}, has {row['metric']} {row['mode']} at step {row['step']}, "
+            f"but not at its last step, {last[early].iloc[0]}; measure it again with `sg2bench ablate`"
+        )
+
+
+def _refuse_missing_seeds(table: pd.DataFrame, path: Path) -> None:
+    """Raise ValueError if a variant has other seeds in one metric and mode than in others."""
+    seeds: dict[str, dict[tuple[str, str], set[int]]] = {}
+    keys = table[["variant", "metric", "mode", "seed"]].drop_duplicates()
+    for variant, metric, mode, seed in keys.itertuples(index=False, name=None):
+        seeds.setdefault(variant, {}).setdefault((metric, mode), set()).add(seed)
+    for variant, measured in seeds.items():
+        for (metric, mode), found in measured.items():
+            if missing := set().union(*measured.values()) - found:
+                raise ValueError(
+                    f"{path}: {variant} has no {metric} {mode} of seed {min(missing)}, but other values; means over "
+                    "different seeds cannot be compared"
+                )
 
 
 def _refuse_other_values(table: pd.DataFrame, path: Path) -> None:
