@@ -8,6 +8,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,7 @@ import typer
 from rich.console import Console
 
 from sg2bench import texts
-from sg2bench.layout import with_home
+from sg2bench.layout import CONFIG, EXPERIMENT, RESULTS, ROWS, with_home
 
 if TYPE_CHECKING:
     from sg2bench.runs.status import Status
@@ -92,7 +93,8 @@ def print_note(text: str, style: str = "") -> None:
 
 
 def print_error(text: str) -> None:
-    print_note(text, "red")
+    with suppress(OSError):  # the exit code still tells
+        print_note(text, "red")
 
 
 def show_each_warning_once() -> None:
@@ -130,16 +132,23 @@ def print_table(frame: Any, columns: list[str]) -> None:
 
 
 def make_place(out: Path, *inputs: Path | None) -> None:
-    """Check, before long work, that rows can be written to `out`, and that it is not one of the `inputs`.
+    """Check, before long work, that rows can be written to `out`, and that it holds nothing but rows: none of the
+    `inputs`, of a run, of a study, or of a report.
 
     Raises ValueError otherwise.
     """
+    from sg2bench import rows
     from sg2bench.files import make_writable
 
     if out.is_file() and any(out.resolve() == file.resolve() for file in inputs if file is not None):
         raise ValueError(f"--out {out}: would overwrite an input; name another file")
     if out.is_dir():
         raise ValueError(f"--out {out}: is a folder; name a CSV file")
+    if out.is_file() and not rows.may_replace(out):
+        raise ValueError(f"--out {out}: holds something else than rows of this command; name another file")
+    for name, beside, whose in ((ROWS, CONFIG, "a run"), (RESULTS, EXPERIMENT, "a study")):
+        if out.name == name and (out.parent / beside).is_file():
+            raise ValueError(f"--out {out}: holds the rows of {whose}; name another file")
     try:
         if not out.exists() or out.is_file():  # otherwise a device or pipe, such as /dev/stdout
             make_writable(out.parent)

@@ -36,6 +36,9 @@ def score(
     """Measure any model, or its images: every metric per pair of domains, per target domain and overall."""
     guided: Any = mode  # `api.score` refuses unknown modes
     options.make_place(out, experiment)
+    settings = options.settings(set_)
+    if fake is not None and "evaluate.modes" in settings:
+        raise ValueError("--set evaluate.modes: is for a translator; for --fake, give --mode")
     table = api.score(
         real,
         fake,
@@ -44,7 +47,7 @@ def score(
         variant=variant,
         seed=seed,
         mode=guided,
-        settings=options.settings(set_),
+        settings=settings,
         protocol=protocol,
         device=device,
         progress=options.print_note,
