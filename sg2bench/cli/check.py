@@ -50,24 +50,39 @@ def check(
     Exit code 0: all lines pass. 1: a regression. 2: bad input. 3: inconclusive.
     """
     from sg2bench import gate
-    from sg2bench.gate import output
-    from sg2bench.gate.history import append
 
     if update_baseline or reason is not None:
         others = (margin or None, experiment, exact, bench, markdown, junit, json, history)
-        compares = last_steps > 1 or any(each is not None for each in others)
+        compares = last_steps > 1 or inconclusive_ok or any(each is not None for each in others)
         _update(results, baseline, reason if update_baseline else None, compares)
         return
     _refuse_overwriting([results, baseline], [markdown, junit, json, history])
+    _refuse_overwriting([results, baseline], [markdown, junit, json, history and history.with_suffix(".svg")])
     margins = _margins(margin or [])
     compared = api.check(
         results, baseline, margins=margins, experiment=experiment, exact=exact, bench=bench, last_steps=last_steps
     )
-    _print(compared)
-    output.publish(compared, markdown, junit, json)
-    if history is not None:
-        options.print_plain(f"History: {history}, {append(compared, history)}")
-    verdict = gate.verdict(compared)
+    _publish(compared, markdown, junit, json, history)
+    _exit(gate.verdict(compared), inconclusive_ok)
+
+
+def _publish(compared: Any, markdown: Path | None, junit: Path | None, json: Path | None, history: Path | None) -> None:
+    """Print the table and write the files, also if whoever reads the output has stopped."""
+    from sg2bench.gate import output
+    from sg2bench.gate.history import append
+
+    try:
+        _print(compared)
+    finally:
+        output.publish(compared, markdown, junit, json)
+        plot = None if history is None else append(compared, history)
+    if plot is not None:
+        options.print_plain(f"History: {history}, {plot}")
+
+
+def _exit(verdict: str, inconclusive_ok: bool) -> None:
+    from sg2bench import gate
+
     code = {gate.PASS: 0, gate.REGRESSION: 1, gate.INCONCLUSIVE: 0 if inconclusive_ok else 3}[verdict]
     if code:
         raise typer.Exit(code)
@@ -77,10 +92,11 @@ def _update(results: Path, baseline: Path, reason: str | None, compares: bool) -
     """Make RESULTS the baseline. Raises ValueError without a reason, or with options of a comparison."""
     from sg2bench import gate
 
-    if reason is None:
+    if not (reason or "").strip():
         raise ValueError("give --update-baseline and --reason TEXT together")
     if compares:
         raise ValueError("--update-baseline compares nothing, so the only other option is --reason")
+    assert reason is not None
     gate.update_baseline(results, baseline, reason, options.command())
     options.print_plain(f"{results} is the new baseline: {baseline}")
 
