@@ -8,6 +8,8 @@ import signal
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -40,14 +42,28 @@ from sg2bench.cli import (
 class _Commands(typer.core.TyperGroup):
     """Keep some errors from exit code 1, which typer gives them, but which here means a regression."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:  # prints --help
+        with _unread():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with _unread():
+                return super().invoke(ctx)
         except EOFError as error:
             raise RuntimeError(f"unexpected end of a file: {error}") from error
-        except BrokenPipeError:  # the reader of our output has closed the pipe
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(128 + 13)
+
+
+@contextmanager
+def _unread() -> Iterator[None]:
+    """Exit if the reader of our output has closed the pipe: of --help, for which rich would exit with 1, too."""
+    try:
+        yield
+    except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and error.code != 1:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + 13)
 
 
 app = typer.Typer(
