@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +45,11 @@ def load(translator: str | Translator) -> Translator:
         raise ValueError(f"--translator {name}: expected module:callable")
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
+    if "/" in module or module.endswith(".py") or attribute.endswith(".py"):
+        raise ValueError(f"--translator {name}: give the module's name, without a path or .py, as `import` takes it")
     try:
-        found: Any = importlib.import_module(module)
+        with _undisturbed():
+            found: Any = importlib.import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
     except (Exception, SystemExit) as error:
@@ -52,6 +57,19 @@ def load(translator: str | Translator) -> Translator:
     if not callable(found):
         raise ValueError(f"--translator {name}: is a {type(found).__name__}, which cannot be called")
     return found  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Restore what a user's code may change for the whole process: working folder, torch's default type and device."""
+    folder, dtype, device = Path.cwd(), torch.get_default_dtype(), torch.get_default_device()
+    try:
+        yield
+    finally:
+        os.chdir(folder)
+        torch.set_default_dtype(dtype)
+        if torch.get_default_device() != device:
+            torch.set_default_device(device)
 
 
 def score(
@@ -89,7 +107,8 @@ def _translated(
             given["references"] = to_float(images.batch("val", target, chosen, side).to(device))
         wanted = sources.repeat_interleave(outputs, 0)
         try:
-            made = translator(wanted, target, **given)
+            with _undisturbed():
+                made = translator(wanted, target, **given)
         except (Exception, SystemExit) as error:
             raise ValueError(f"translator, {source} → {target}: {_error_line(error)}") from error
         if isinstance(made, Tensor) and (odd := tensor_files.oddity(made)):
