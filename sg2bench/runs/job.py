@@ -17,7 +17,7 @@ from sg2bench.data.images import ImageSet
 from sg2bench.evaluation.needs import with_metrics
 from sg2bench.files import write_text
 from sg2bench.hashes import lineage_hash, training_hash
-from sg2bench.layout import CONFIG, LOCK, ema_file, folder_of_run, run_folder, step_of
+from sg2bench.layout import CONFIG, DIGESTS, LOCK, ema_file, folder_of_run, run_folder, step_of
 from sg2bench.models import checkpoints
 from sg2bench.rows import HASH
 
@@ -125,11 +125,14 @@ def read(folder: Path) -> Job:
 
 
 def of_checkpoint(checkpoint: Path) -> Job | None:
-    """Return the job in whose folder a checkpoint is, or None if it is elsewhere. Raises ValueError like `read`."""
+    """Return the job in whose folder a checkpoint is, or None if it is elsewhere.
+
+    Raises ValueError like `read`, also for a run's folder, known by its digests, whose configuration has lost its head.
+    """
     folder = folder_of_run(checkpoint)
     mark = next(iter(_HEAD.values())).encode()
     with suppress(OSError), (folder / CONFIG).open("rb") as file:
-        return read(folder) if file.read(len(mark)) == mark else None
+        return read(folder) if file.read(len(mark)) == mark or (folder / DIGESTS).is_file() else None
     return None
 
 
