@@ -48,8 +48,8 @@ def train(
     Files written: `train.csv`; every `save_every` steps and at the end, a checkpoint that a later call resumes from,
     also with more steps; in `steps/`, the averaged networks of the steps to be measured; at the end
     `<steps>_nets_ema.ckpt` and `<steps>_nets.ckpt`. `stop` is called after each step; if it is true, training saves and
-    raises StoppedError. `say` is told when the step is being compiled. Raises ValueError if a loss is not finite, or if the checkpoint has another `lineage`
-    (`hashes.lineage_hash`).
+    raises StoppedError. `say` is told when the step is compiled. Raises ValueError if a loss is not finite, or if the
+    checkpoint has another `lineage` (`hashes.lineage_hash`).
 
     Several processes train as one: each on its share of every batch, and the first one writes. Raises ValueError if the
     shares would not be equal, or if `folder` does not have the same content for all.
