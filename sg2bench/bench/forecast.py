@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -23,6 +22,7 @@ from sg2bench.evaluation.protocol import Protocol
 from sg2bench.keys import Resources
 from sg2bench.layout import with_home
 from sg2bench.runs import storage, times
+from sg2bench.runs.job import Job
 from sg2bench.runs.plan import plan as plan_runs
 from sg2bench.runs.status import Status, last_step
 
@@ -88,7 +88,7 @@ def plan(
     for status in statuses:
         by_variant.setdefault(status.job.variant, []).append(status)
     models = _models(by_variant, machines)
-    found = {variant: _measured([each.job.folder for each in some], machines) for variant, some in by_variant.items()}
+    found = {variant: _measured([each.job for each in some], machines) for variant, some in by_variant.items()}
     rows = [
         _row(variant, some, models[variant], *_seconds(variant, models, found)) for variant, some in by_variant.items()
     ]
@@ -171,11 +171,20 @@ def _model(
     )
 
 
-def _measured(folders: Sequence[Path], machines: Machines) -> tuple[float, float]:
-    """Return the median seconds of a step and of an evaluation of runs on such machines; 0 without any."""
-    known = [each for folder in folders if (each := times.read(folder)) is not None and machines.has(each.device)]
-    steps = [each.seconds_per_step for each in known if each.seconds_per_step]
-    evaluations = [each.evaluation_seconds for each in known if each.evaluation_seconds]
+def _measured(jobs: Sequence[Job], machines: Machines) -> tuple[float, float]:
+    """Return the median seconds of a step and of an evaluation of these jobs on such machines; 0 without any.
+
+    Times of another configuration, which an earlier run left in the folder, do not count.
+    """
+    steps, evaluations = [], []
+    for job in jobs:
+        known = times.read(job.folder)
+        if known is None or not machines.has(known.device):
+            continue
+        if known.seconds_per_step and known.lineage in ("", job.lineage):
+            steps.append(known.seconds_per_step)
+        if known.evaluation_seconds and known.measured in ("", times.measured(job)):
+            evaluations.append(known.evaluation_seconds)
     return median(steps or [0.0]), median(evaluations or [0.0])
 
 

@@ -114,7 +114,7 @@ def _perform(job: Job, images: ImageSet, evaluator: Evaluator, device: torch.dev
     distributed.from_first(pictures.draw, job, nets, evaluator)
     table = distributed.from_first(steps.stored, job)
     if is_new := table.empty:
-        distributed.from_first(times.note, job.folder, "evaluating")
+        distributed.from_first(times.note, job, "evaluating")
     while todo := steps.missing(job, table):
         measured = todo[0]
         of_step = nets if measured[0] == job.steps else distributed.together(_kept, job, images, measured[0], device)
@@ -123,7 +123,7 @@ def _perform(job: Job, images: ImageSet, evaluator: Evaluator, device: torch.dev
         table = steps.of(job, table, steps.wanted(job, table))
         distributed.from_first(_write, job, table)
     if is_new:
-        distributed.from_first(times.note, job.folder, "evaluated")
+        distributed.from_first(times.note, job, "evaluated")
 
 
 def _write(job: Job, table: pd.DataFrame) -> None:
@@ -166,11 +166,11 @@ def _networks(job: Job, images: ImageSet, device: torch.device, stop: Stop | Non
     ema = ema_file(job.steps)
     if distributed.from_first(is_intact, job.folder, ema, config_hash=job.config_hash):
         return distributed.together(_load, job, images, job.folder / ema, device)
-    distributed.from_first(lambda: times.begin(job.folder, trained_steps(job.folder), devices.full_name(device)))
+    distributed.from_first(lambda: times.begin(job, trained_steps(job.folder), devices.full_name(device)))
     with stop.during_training() if stop else nullcontext():
         nets = train(job.experiment, job.seed, images, job.folder, device, job.lineage, stop or (lambda: False), _say)
     distributed.from_first(write_digests, job.folder, [ema], config_hash=job.config_hash)
-    distributed.from_first(times.note, job.folder, "trained")
+    distributed.from_first(times.note, job, "trained")
     return nets
 
 

@@ -102,7 +102,19 @@ def test_a_run_that_was_performed_is_measured_done_and_as_large_as_planned(tiny,
     assert after["done"][0] == 1
     assert after["hours"][0] == 0
     assert after["makespan_hours"].iloc[-1] == 0
-    assert times.read(status.job.folder).evaluation_seconds > 0
+    assert after["evaluation_seconds"][0] == times.read(status.job.folder).evaluation_seconds > 0
+    larger = sg2bench.plan("tiny.yaml", workers=1, settings={"evaluate.outputs_per_source": 9}).iloc[0]
+    assert larger["seconds_per_step"] == after["seconds_per_step"][0]
+    assert larger["evaluation_seconds"] != after["evaluation_seconds"][0]
+
+
+def test_times_of_another_configuration_do_not_count(study, monkeypatch, tmp_path):
+    """Such as of a run that was killed before its first checkpoint, and whose settings then changed."""
+    monkeypatch.setattr(counted, "training", lambda *_: counted.Cost(4_000_000_000, 100, 50, 0, 2**30))
+    folder = tmp_path / "runs/tiny/v1/seed-0"
+    note(folder, 3, 6.0)
+    (folder / "times.json").write_text(json.dumps({"device": "cpu", "step": 1, "began": 0.0, "lineage": "0" * 16}))
+    assert sg2bench.plan(study, workers=1)["basis"].tolist()[0] == "model"
 
 
 def test_a_running_run_has_the_rest_to_do(study, monkeypatch, tmp_path):
