@@ -42,6 +42,20 @@ def test_no_reader_is_no_regression():
     assert process.wait() in (0, 141)
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"]])
+def test_help_without_a_reader_is_no_regression(arguments):
+    process = subprocess.Popen([sys.executable, "-m", "sg2bench", *arguments], stdout=subprocess.PIPE)
+    process.stdout.close()
+    assert process.wait() == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_an_error_that_cannot_be_printed_is_no_regression():
+    program = [sys.executable, "-m", "sg2bench", "check", "none.csv", "--baseline", "none.csv"]
+    with Path("/dev/full").open("w") as full:
+        assert subprocess.run(program, stderr=full, check=False).returncode == 2
+
+
 def test_a_terminated_command_stops_its_runs_and_goes_on(tmp_path):
     settings = ["--set", "train.steps=400", "--set", "train.log_every=1", "--set", "variants={full: {}}"]
     command = [

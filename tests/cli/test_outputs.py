@@ -85,5 +85,21 @@ def test_a_file_to_read_is_never_overwritten(quick_cli, tmp_path):
     assert (tmp_path / "e.yaml").read_text() == (tmp_path / "x.ckpt").read_text() == "name: e\n"
 
 
+def test_only_rows_are_replaced(quick_cli, measured, tmp_path):
+    for name in ("image.png", "factors.csv", "config.yaml"):
+        (tmp_path / name).write_text("file,label\n")
+        assert_refused(quick_cli(*COMMAND, name), f"--out {name}: holds something else than rows of this command")
+        assert (tmp_path / name).read_text() == "file,label\n"
+    (tmp_path / "empty.csv").touch()
+    for name in ("rows.csv", "empty.csv"):
+        (tmp_path / "config.yaml").unlink(missing_ok=True)
+        assert quick_cli(*COMMAND, name).returncode == 0
+    for name, beside, whose in (("rows.csv", "config.yaml", "a run"), ("results.csv", "experiment.yaml", "a study")):
+        rows.write(measured[:3], tmp_path / name)
+        (tmp_path / beside).touch()
+        assert_refused(quick_cli(*COMMAND, name), f"--out {name}: holds the rows of {whose}; name another file")
+        assert len(rows.read(tmp_path / name)) == 3
+
+
 def test_a_full_device_is_named(quick_cli, measured):
     assert_refused(quick_cli(*COMMAND, "/dev/full"), "No space left on device: '/dev/full'")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -31,6 +33,25 @@ def test_stargan_as_a_user_s_function_has_its_own_values(evaluator, tiny):
             assert getattr(value, field) == getattr(ours, field)
         # Encoded in another batch: a pixel may round otherwise.
         assert value.value == pytest.approx(ours.value, rel=2e-3)
+
+
+def test_what_it_changes_for_the_whole_process_is_restored(evaluator, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    source = "import os, torch\nos.chdir('elsewhere')\ntorch.set_default_dtype(torch.float64)\n"
+    (tmp_path / "changes_all.py").write_text(
+        f"{source}def translate(images, *_, **__):\n    exec({source!r})\n    return images\n"
+    )
+    function = translators.load("changes_all:translate")
+    assert (Path.cwd(), torch.get_default_dtype()) == (tmp_path, torch.float32)
+    assert translators.score(evaluator, function, 7)
+    assert (Path.cwd(), torch.get_default_dtype()) == (tmp_path, torch.float32)
+
+
+@pytest.mark.parametrize("name", ["./my_model:translate", "my_model.py:translate", "models/mine:f"])
+def test_a_path_is_no_module(name):
+    with pytest.raises(ValueError, match="give the module's name, without a path or .py"):
+        translators.load(name)
 
 
 def test_it_is_given_sources_in_range_and_guidance_of_the_mode(evaluator, tiny):

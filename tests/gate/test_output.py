@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -77,6 +79,38 @@ def files(tiny, tmp_path):
     rows.write(table(tiny), tmp_path / "new.csv")
     rows.write(pd.concat([table(tiny, seed=seed, shift=seed / 100) for seed in range(3)]), tmp_path / "old.csv")
     return tmp_path / "new.csv", "--baseline", tmp_path / "old.csv"
+
+
+def test_files_are_written_whoever_reads_the_table(files):
+    """As in `sg2bench check … | head`, where the reader is gone before the table is printed."""
+    program = [sys.executable, "-m", "sg2bench", "check", *map(str, files), "--junit", "j.xml", "--history", "h.csv"]
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, cwd=files[0].parent)
+    process.stdout.close()
+    assert process.wait() == 141
+    assert {"j.xml", "h.csv", "h.svg"} <= {path.name for path in files[0].parent.iterdir()}
+
+
+def test_the_plot_of_a_history_overwrites_no_other_output(quick_cli, files, tmp_path):
+    process = quick_cli("check", *files, "--history", "h.csv", "--markdown", "h.svg")
+    assert_refused(process, "h.svg: would be overwritten; name another file")
+    assert not (tmp_path / "h.csv").exists()
+
+
+def test_what_the_baseline_lacks_is_said(quick_cli, tiny, files):
+    more = pd.concat([rows.read(files[2]), *(table(tiny, "other", seed) for seed in (0, 1))])
+    rows.write(more, files[0])
+    process = quick_cli("check", *files, "--markdown", "s.md")
+    assert "not compared, as the baseline has none: other" in process.stdout
+    assert "not compared, as the baseline has none: other" in (files[0].parent / "s.md").read_text()
+
+
+def test_a_baseline_changes_for_a_reason(quick_cli, files):
+    update = ("check", *files, "--update-baseline", "--reason")
+    assert_refused(quick_cli(*update, " "), "give --update-baseline and --reason TEXT together")
+    assert_refused(quick_cli(*update, "r", "--inconclusive-ok"), "the only other option is --reason")
+    (files[0].parent / "old.md").write_text("# Mine")
+    assert quick_cli(*update, "r").returncode == 0
+    assert (files[0].parent / "old.md").read_text().startswith("# Mine\n- 20")
 
 
 def test_one_seed_is_said_with_how_many_there_are(quick_cli, files):

@@ -247,6 +247,29 @@ def test_changes_are_from_the_experiment_s_first_variant_whatever_the_order_of_r
         write.write(folder / "in/results.csv", folder / "out", "x")
 
 
+def test_runs_without_rows_are_named(folder, rows, without_plots):
+    """Such as of a variant that diverged: nobody else would know that it was tried."""
+    text = "# Made by: x\nname: tiny\nvariants: {full: {}, no_ds: {}, hot: {}}\nseeds: [0, 1, 2]\n"
+    (folder / "in/experiment.yaml").write_text(text)
+    row_table.write(rows, folder / "in/results.csv")
+    write.write(folder / "in/results.csv", folder / "out", "x")
+    for name in ("leaderboard.md", "report.html"):
+        said = (folder / "out" / name).read_text().replace("\\", "")
+        assert "failed or are not finished: full, seed 2; hot, seed 0, 1, 2; no_ds, seed 2. Mean" in said
+
+
+def test_metrics_with_other_seeds_or_steps_are_refused(folder, rows):
+    file = folder / "in/results.csv"
+    of_lpips = (rows["variant"] == "no_ds") & (rows["metric"] == "lpips") & (rows["seed"] == 1)
+    row_table.write(rows[~of_lpips], file)
+    with pytest.raises(ValueError, match="no_ds has no lpips latent of seed 1, but other values"):
+        write.write(file, folder / "out", "x")
+    earlier = rows.assign(step=rows["step"].mask(of_lpips, rows["step"] - 1))
+    row_table.write(earlier, file)
+    with pytest.raises(ValueError, match="no_ds, seed 1, has lpips latent at step 3, but not at its last step, 4"):
+        write.write(file, folder / "out", "x")
+
+
 @pytest.mark.parametrize("more", ["", "key_of_another_version: 1\n"])
 def test_the_first_variant_is_the_experiment_s_without_claims_too(folder, rows, more):
     """Such as when the first seed of the first variant failed."""

@@ -254,6 +254,26 @@ def test_collect_keeps_the_metrics_and_modes_asked_for(tiny, tmp_path, performed
     assert {path.name for path in (tmp_path / "out/grids").iterdir()} == {"full-latent.png"}
 
 
+@pytest.mark.parametrize("log", ["", "step,d_latent/\n2,1.0\n", "step,d_latent/real\n2,x\n", "\ufeff\x00"])
+def test_a_damaged_training_log_is_named_and_left_out(tiny, tmp_path, performed, log):
+    (performed / "train.csv").write_text(log)
+    no_lines = rows.read(performed / "rows.csv")[:0]
+    with pytest.warns(UserWarning, match=f"the curves of this run are left out: {performed / 'train.csv'}: "):
+        table = collect.collect(tiny, plan.plan(tiny, tmp_path), no_lines, tmp_path / "out", "the command")
+    assert len(rows.read(tmp_path / "out/results.csv")) == len(table)
+    assert not (tmp_path / "out/curves.csv").exists()
+
+
+def test_a_run_whose_configuration_was_overwritten_is_no_stranger_s_folder(performed):
+    checkpoint = next(performed.glob("*_nets_ema.ckpt"))
+    for text in ("", "variant,metric,value\n"):
+        (performed / "config.yaml").write_text(text)
+        with pytest.raises(ValueError, match="config.yaml"):
+            job.of_checkpoint(checkpoint)
+    (performed / "digests.json").unlink()
+    assert job.of_checkpoint(checkpoint) is None
+
+
 @pytest.mark.parametrize(
     ("overrides", "named"),
     [
