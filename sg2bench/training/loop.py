@@ -74,12 +74,14 @@ def train(
             means = distributed.average(torch.stack(list(terms.values()))).tolist()
             distributed.from_first(_log, log, done, ds_weight, dict(zip(terms, means, strict=True)))
         if done in kept:
+            state.catch_up()
             distributed.from_first(_keep, state, folder / STEPS, done, lineage)
         stopped = stop() and done < settings.steps
         if done % settings.save_every == 0 or done == settings.steps or stopped:
             distributed.from_first(resume.save, state, folder, done, lineage)
         if stopped:
             raise StoppedError
+    state.catch_up()
     distributed.from_first(_finish, state, folder, settings.steps)
     return state.ema
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -39,7 +40,13 @@ class State:
             # Inductor convolves in this layout, and would convert contiguous weights at every call.
             for network in (*self.nets.trained().values(), self.discriminator):
                 network.to(memory_format=torch.channels_last)
-        self.ema_update = get_ema_multi_avg_fn(train.ema_decay)  # type: ignore[no-untyped-call]
+        self._decay = train.ema_decay
+        self._average = get_ema_multi_avg_fn(train.ema_decay)  # type: ignore[no-untyped-call]
+        headed = [
+            name for name in ("mapping_network", "style_encoder") if self.sparse_heads and name in self.nets._modules
+        ]
+        self._behind = {name: [0] * num_domains for name in headed}
+        """By how many steps the average of each head is behind, if heads may rest."""
         self.optimizers = {
             name: torch.optim.Adam(
                 network.parameters(),
@@ -51,8 +58,37 @@ class State:
             for name, network in (self.nets.trained() | {"discriminator": self.discriminator}).items()
         }
 
+    @torch.no_grad()
+    def average(self) -> None:
+        """Update the moving average after a step. That of a head that may rest waits for `catch_up`."""
+        for name, network in self.nets.trained().items():
+            average = dict(self.ema.get_submodule(name).named_parameters())
+            current = {
+                key: weight
+                for key, weight in network.named_parameters()
+                if name not in self._behind or not key.startswith("unshared.")
+            }
+            self._average([average[key] for key in current], list(current.values()), 0)
+        self._behind = {name: [steps + 1 for steps in behind] for name, behind in self._behind.items()}
+
+    @torch.no_grad()
+    def catch_up(self, names: Iterable[str] = ("mapping_network", "style_encoder"), changing: bool = False) -> None:
+        """Update the average of heads that are behind, or only of those of which the next update is `changing`.
+
+        While a head rests, all steps of its average go towards the same weights, and so are one longer step.
+        """
+        for name in self._behind.keys() & set(names):
+            heads = (module.get_submodule(f"{name}.unshared").children() for module in (self.ema, self.nets))
+            for place, (average, head) in enumerate(zip(*heads, strict=True)):
+                weights = list(head.parameters())
+                if not changing or any(weight.grad is not None for weight in weights):
+                    share = 1 - self._decay ** self._behind[name][place]
+                    torch._foreach_lerp_(list(average.parameters()), weights, share)
+                    self._behind[name][place] = 0
+
     def state_dict(self) -> dict[str, Any]:
         return {
+            "behind": self._behind,
             "nets": self.nets.state_dict(),
             "ema": self.ema.state_dict(),
             "discriminator": self.discriminator.state_dict(),
@@ -60,6 +96,7 @@ class State:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._behind |= state.get("behind", {})
         self.nets.load_state_dict(state["nets"])
         self.ema.load_state_dict(state["ema"])
         self.discriminator.load_state_dict(state["discriminator"])

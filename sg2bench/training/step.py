@@ -33,18 +33,12 @@ def train_step(state: State, batch: Batch, loss: Loss, ds_weight: float) -> dict
     Each of several processes gets its share of the batch. All terms are means over images, so means of the gradients
     are those of the whole batch. The returned terms are those of the share.
     """
-    nets = state.nets
     if state.compiled is not None:
         terms = _compiled_steps(state, state.compiled, batch, loss, ds_weight)
     else:
         with _autocast(state, batch):
             terms = _steps(state, batch, loss, ds_weight)
-
-    with torch.no_grad():
-        for name, network in nets.trained().items():
-            both = zip(state.ema.get_submodule(name).parameters(), network.parameters(), strict=True)
-            changed = [pair for pair in both if pair[1].grad is not None or not state.sparse_heads]
-            state.ema_update([average for average, _ in changed], [current for _, current in changed], 0)
+    state.average()
     return terms
 
 
@@ -248,6 +242,7 @@ def _zero_grad(state: State, *names: str) -> None:
 def _optimize(state: State, *names: str) -> None:
     groups = (group for name in names for group in state.optimizers[name].param_groups)
     distributed.average_gradients([weight for group in groups for weight in group["params"]])
+    state.catch_up(names, changing=True)
     for name in names:
         if name in ("mapping_network", "style_encoder") and not state.sparse_heads:
             _zeros_for_absent_heads(state.nets.get_submodule(name))

@@ -247,6 +247,34 @@ def test_sparse_heads_rest_where_no_sample_has_their_domain():
     assert {key for key in before if "unshared" not in key and not key.endswith("hpf.filter")} <= moved
 
 
+@pytest.mark.parametrize("saved", [False, True])
+def test_the_average_of_a_resting_head_is_that_of_all_its_steps(saved):
+    """Whenever it catches up, and across checkpoints."""
+    torch.manual_seed(0)
+    settings = small_experiment().model_dump(mode="json")
+    settings["train"] |= {"sparse_heads": True, "ema_decay": 0.9}
+    experiment = Experiment.model_validate(settings)
+    state = State(experiment, 6)
+    for module in (state.nets, state.ema, state.discriminator):
+        module.double()
+    expected = copy.deepcopy(state.ema.state_dict())
+    for place, (source, target) in enumerate([(4, 1), (0, 4), (5, 5), (1, 0), (0, 0)]):
+        batch = small_batch()._replace(source_domain=torch.tensor([4, source]), target_domain=torch.tensor([2, target]))
+        train_step(state, batch.to("cpu", torch.float64), experiment.loss, 1.0)
+        for key, value in state.nets.state_dict().items():
+            expected[key] = expected[key] * 0.9 + value * 0.1
+        if place == 1:
+            state.catch_up()
+        if saved and place == 2:
+            stored, state = state.state_dict(), State(experiment, 6)
+            for module in (state.nets, state.ema, state.discriminator):
+                module.double()
+            state.load_state_dict(stored)
+    state.catch_up()
+    for key, value in state.ema.named_parameters():
+        torch.testing.assert_close(value, expected[key], rtol=1e-10, atol=1e-13, msg=key)
+
+
 def terms_of_steps(steps=2, **train):
     """What each step gives, and the state after the last."""
     torch.manual_seed(0)
