@@ -66,10 +66,10 @@ def plan(experiment: Experiment, runs: Path, known: Sequence[Known] = ()) -> lis
 
 def _refuse_equal_variants(experiment: Experiment, planned: Iterable[Job]) -> None:
     """Raise ValueError if a claim compares two equal trainings, such as after `--set loss.cyc=0`, or after a typo."""
-    of_variant = {job.variant: job.config_hash for job in planned}
+    of_variant = {job.variant: job.config_hash for job in planned}  # `run` plans a single one
     first = next(iter(of_variant))
     for place, claim in enumerate(experiment.claims):
-        if of_variant[claim.variant] == of_variant[first]:
+        if claim.variant != first and of_variant.get(claim.variant) == of_variant[first]:
             raise ValueError(
                 f"claims.{place}: {claim.variant} and {first} are the same training, so nothing could be decided; "
                 "change one of them, or drop all claims with --set claims=[]"

@@ -8,10 +8,10 @@ import pytest
 import torch
 from filelock import FileLock
 
-from sg2bench import experiments, rows
+from sg2bench import rows
 from sg2bench.config import Experiment
 from sg2bench.data import critters
-from sg2bench.runs import collect, job, plan
+from sg2bench.runs import job, plan
 from sg2bench.runs.local import LocalExecutor
 from sg2bench.runs.perform import perform
 
@@ -30,15 +30,6 @@ def states(experiment, runs):
     return [status.state for status in plan.plan(experiment, runs)]
 
 
-@pytest.fixture
-def performed(tiny, tmp_path):
-    """An experiment whose first run is done, and that run's folder."""
-    status, _ = plan.plan(tiny, tmp_path)
-    plan.write([status])
-    perform(job.read(status.job.folder), CPU)
-    return status.job.folder
-
-
 def test_plan_has_every_variant_and_seed(tiny, tmp_path):
     experiment = Experiment.model_validate(tiny.model_dump() | {"seeds": (3, 4)})
     planned = plan.plan(experiment, tmp_path)
@@ -53,6 +44,8 @@ def test_no_claim_compares_equal_trainings(tiny, tmp_path):
     with pytest.raises(ValueError, match="claims.0: no_ds and full are the same training, so nothing could be decided"):
         plan.plan(equal, tmp_path)
     assert len(plan.plan(equal.model_copy(update={"claims": ()}), tmp_path)) == 2
+    for variant in ("full", "no_ds"):
+        assert len(plan.plan(equal.model_copy(update={"variants": {variant: {}}}), tmp_path)) == 1
 
 
 def test_a_job_survives_its_file_and_names_the_domains(tiny, tmp_path):
@@ -240,28 +233,6 @@ def test_two_processes_do_not_work_in_one_folder(tiny, tmp_path):
         plan.exclusively(tmp_path),
     ):
         pass
-
-
-def test_collect_keeps_the_metrics_and_modes_asked_for(tiny, tmp_path, performed):
-    planned = plan.plan(tiny, tmp_path)
-    no_lines = rows.read(performed / "rows.csv")[:0]
-    asked = changed(tiny, evaluate={"metrics": ["lpips"], "modes": ["latent"]})
-    table = collect.collect(asked, planned, no_lines, tmp_path / "out", "the command")
-    assert (set(table["metric"]), set(table["mode"])) == ({"lpips"}, {"latent"})
-    assert len(rows.read(tmp_path / "out/results.csv")) == len(table)
-    assert (tmp_path / "out/experiment.yaml").read_text().startswith("# Made by: the command\nname: tiny\n")
-    assert experiments.load(tmp_path / "out/experiment.yaml") == asked
-    assert {path.name for path in (tmp_path / "out/grids").iterdir()} == {"full-latent.png"}
-
-
-@pytest.mark.parametrize("log", ["", "step,d_latent/\n2,1.0\n", "step,d_latent/real\n2,x\n", "\ufeff\x00"])
-def test_a_damaged_training_log_is_named_and_left_out(tiny, tmp_path, performed, log):
-    (performed / "train.csv").write_text(log)
-    no_lines = rows.read(performed / "rows.csv")[:0]
-    with pytest.warns(UserWarning, match=f"the curves of this run are left out: {performed / 'train.csv'}: "):
-        table = collect.collect(tiny, plan.plan(tiny, tmp_path), no_lines, tmp_path / "out", "the command")
-    assert len(rows.read(tmp_path / "out/results.csv")) == len(table)
-    assert not (tmp_path / "out/curves.csv").exists()
 
 
 def test_a_run_whose_configuration_was_overwritten_is_no_stranger_s_folder(performed):
