@@ -93,8 +93,11 @@ def print_note(text: str, style: str = "") -> None:
 
 
 def print_error(text: str) -> None:
-    with suppress(OSError):  # the exit code still tells
+    try:
         print_note(text, "red")
+    except OSError:  # the exit code still tells, unless Python fails to flush the text at its end
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def show_each_warning_once() -> None:

@@ -141,9 +141,10 @@ def refuse_current_networks(checkpoint: Path, job: Job) -> None:
     pass for the run's.
     """
     file = checkpoint.resolve()
-    if file.name != ema_file(step := step_of(file)):
+    if file.name != ema_file(step_of(file)):
+        averaged = ema_file(step_of(file) or job.steps)  # a checkpoint to resume from has no step in its name
         raise ValueError(
-            f"{checkpoint}: a run is measured by its averaged networks, such as {ema_file(step)}; to measure others, "
+            f"{checkpoint}: a run is measured by its averaged networks, such as {averaged}; to measure others, "
             f"copy them out of {job.folder}"
         )
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch._inductor import cpp_builder
+from torch._inductor.exc import InvalidCxxCompiler
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sg2bench.config import Experiment, Loss
@@ -245,9 +246,11 @@ def test_without_a_compiler_only_what_was_asked_for_is_refused(chosen, compiles,
 
 
 def test_a_missing_compiler_or_missing_headers_are_found(monkeypatch, tmp_path):
-    with monkeypatch.context() as patch:
-        patch.setenv("PATH", str(tmp_path))
-        assert missing_to_compile() == "a C++ compiler"
+    def none_found():
+        raise InvalidCxxCompiler
+
+    monkeypatch.setattr(cpp_builder, "get_cpp_compiler", none_found)
+    assert missing_to_compile() == "a C++ compiler"
     monkeypatch.setattr(cpp_builder, "get_cpp_compiler", lambda: "g++")
     monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
     assert missing_to_compile() == "Python's headers"
