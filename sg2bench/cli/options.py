@@ -148,7 +148,7 @@ def make_place(out: Path, *inputs: Path | None) -> None:
     if out.is_dir():
         raise ValueError(f"--out {out}: is a folder; name a CSV file")
     if out.is_file() and not rows.may_replace(out):
-        raise ValueError(f"--out {out}: holds something else than rows of this command; name another file")
+        raise ValueError(f"--out {out}: holds something other than result rows; name another file")
     for name, beside, whose in ((ROWS, CONFIG, "a run"), (RESULTS, EXPERIMENT, "a study")):
         if out.name == name and (out.parent / beside).is_file():
             raise ValueError(f"--out {out}: holds the rows of {whose}; name another file")

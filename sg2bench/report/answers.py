@@ -77,7 +77,9 @@ def without_rows(table: pd.DataFrame, known: Declared) -> str:
     missing: dict[str, list[str]] = {}
     for variant, seed in sorted(known.runs.difference(zip(table["variant"], table["seed"], strict=True))):
         missing.setdefault(variant, []).append(str(seed))
-    named = "; ".join(f"{variant}, seed {', '.join(seeds)}" for variant, seeds in missing.items())
+    named = "; ".join(
+        f"{variant}, seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}" for variant, seeds in missing.items()
+    )
     return f"Runs without rows, which failed or are not finished: {named}." if named else ""
 
 

@@ -88,7 +88,7 @@ def test_a_file_to_read_is_never_overwritten(quick_cli, tmp_path):
 def test_only_rows_are_replaced(quick_cli, measured, tmp_path):
     for name in ("image.png", "factors.csv", "config.yaml"):
         (tmp_path / name).write_text("file,label\n")
-        assert_refused(quick_cli(*COMMAND, name), f"--out {name}: holds something else than rows of this command")
+        assert_refused(quick_cli(*COMMAND, name), f"--out {name}: holds something other than result rows")
         assert (tmp_path / name).read_text() == "file,label\n"
     (tmp_path / "empty.csv").touch()
     for name in ("rows.csv", "empty.csv"):

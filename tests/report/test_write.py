@@ -255,7 +255,7 @@ def test_runs_without_rows_are_named(folder, rows, without_plots):
     write.write(folder / "in/results.csv", folder / "out", "x")
     for name in ("leaderboard.md", "report.html"):
         said = (folder / "out" / name).read_text().replace("\\", "")
-        assert "failed or are not finished: full, seed 2; hot, seed 0, 1, 2; no_ds, seed 2. Mean" in said
+        assert "failed or are not finished: full, seed 2; hot, seeds 0, 1, 2; no_ds, seed 2. Mean" in said
 
 
 def test_metrics_with_other_seeds_or_steps_are_refused(folder, rows):
