@@ -28,6 +28,8 @@ _OUTLINED = (("white", 3.0), ("#111", 1.3))
 """Colour and width of a mark's two strokes, visible on any background."""
 _WIDE = 2
 """An interval that reaches over this many times the median reach does not widen an axis."""
+_NARROW = 0.01
+"""Largest value on an axis whose labels have four decimals."""
 
 
 def overview(effects: pd.DataFrame) -> Figure:
@@ -111,6 +113,8 @@ def _panel(axis: Axes, rows: pd.DataFrame) -> None:
     spans = [_span(row) for row in lines]
     ends = _ends([span for span in spans if not np.isnan(span[1])])
     axis.set_xlim(*ends)
+    if max(map(abs, ends)) < _NARROW:
+        axis.locator_params(axis="x", nbins=3)  # labels such as 0.0025 would overlap
     axis.axvline(0, color="#333", linewidth=1)
     axis.axvspan(*((0, ends[1]) if entry.sign > 0 else (ends[0], 0)), color=INKS["worse"], alpha=0.06, linewidth=0)
     axis.set_xlabel("change, %" if entry.by_ratio else "difference")
