@@ -62,8 +62,7 @@ def _unread() -> Iterator[None]:
     except (BrokenPipeError, SystemExit) as error:
         if isinstance(error, SystemExit) and error.code != 1:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + 13)
+        options.exit_unread()
 
 
 app = typer.Typer(

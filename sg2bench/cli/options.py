@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
 import typer
 from rich.console import Console
@@ -22,11 +22,21 @@ if TYPE_CHECKING:
     from sg2bench.runs.status import Status
 
 
+def exit_unread() -> NoReturn:
+    """Exit like a program killed by SIGPIPE, without what is still to be printed."""
+    _discard(sys.stdout)
+    sys.exit(128 + 13)
+
+
+def _discard(stream: TextIO) -> None:
+    """Discard what a stream has not printed yet, which Python would try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Exit like a program killed by SIGPIPE; rich would exit with 1, which here means a regression."""
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + 13)
+        """Exit, but not with rich's code 1, which here means a regression."""
+        exit_unread()
 
 
 console = _Console(markup=False, emoji=False, highlight=False)
@@ -95,9 +105,9 @@ def print_note(text: str, style: str = "") -> None:
 def print_error(text: str) -> None:
     try:
         print_note(text, "red")
-    except OSError:  # the exit code still tells, unless Python fails to flush the text at its end
+    except OSError:  # the exit code still tells
         with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+            _discard(sys.stderr)
 
 
 def show_each_warning_once() -> None:

@@ -56,7 +56,7 @@ class Stop:
             if distributed.rank() == 0:
                 print("stopped; the same command resumes from here", file=sys.stderr)
         except ValueError:
-            if self._signal is None:  # a terminal's signal also ends compilers, so that compiling fails
+            if self._signal is None:  # Ctrl-C also kills the C++ compiler, and its failure is no error then
                 raise
         finally:
             self._training = False
